@@ -1,3 +1,51 @@
 //! lvscare keeps every Kubernetes node connected to its apiservers with the kernel's own load balancer, IPVS.
+//!
+//! ```text
+//!   apiservers ◄──probe── checker ──verdict──► board ──► applier ──change──► kernel ──netlink──► IPVS, route
+//!                            │                             │
+//!                         machine (pure)            pool, reconcile (pure)
+//! ```
+//!
+//! # Pure decisions
+//!
+//! No clock, no I/O; time is passed in. Everything worth arguing about is here.
+//!
+//! - [`model`]: the words of the data path (virtual server, real server, change).
+//! - [`health`]: [`health::machine`] judges one server, [`health::pool`] decides who serves.
+//! - [`desired`], [`reconcile`]: what should be there, and the steps towards it.
+//! - [`config`], [`preflight`]: what was asked for, valid by construction, possible on this node.
+//! - [`ipvs`]: the wire types of the kernel's generic-netlink family; a crate in waiting.
+//! - [`exit`]: the exit codes; [`repeats`]: what not to log again.
+//!
+//! # Talking to the world
+//!
+//! - [`netlink`]: one blocking request function. [`kernel`]: the only modules that change the kernel.
+//! - [`health::probe`]: one server asked over one held connection.
+//! - [`server`]: this daemon's own endpoint; [`client`] asks it; [`status`]: what is said there.
+//!
+//! # Joining the parts
+//!
+//! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
+//! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
+//!
+//! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
+//! {model, ipvs, netlink}`.
 
+pub mod applier;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod daemon;
+pub mod desired;
+pub mod exit;
+pub mod health;
 pub mod ipvs;
+pub mod kernel;
+pub mod model;
+pub mod netlink;
+pub mod once;
+pub mod preflight;
+pub mod reconcile;
+pub mod repeats;
+pub mod server;
+pub mod status;

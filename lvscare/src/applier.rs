@@ -1,0 +1,251 @@
+//! The one task that changes the kernel: what the checkers found out goes in, the table comes out right.
+//!
+//! Every pass reads what is there, decides who serves, and applies the difference; it never remembers what it
+//! did. Passes happen when a verdict changes, when a route or address changes, and every `--resync`.
+//!
+//! Requests to the kernel are made on the runtime's own thread: the kernel answers each within `send()`, in
+//! microseconds, and a second thread would cost more than it could save.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use crate::config::Config;
+use crate::desired::{self, Sources};
+use crate::health::checker::Board;
+use crate::health::pool::{Member, Mode, Pool};
+use crate::kernel::watch::Watch;
+use crate::kernel::{Error, Kernel};
+use crate::model::{Actual, Change, Desired};
+use crate::reconcile::plan;
+use crate::repeats::Repeats;
+
+#[cfg(test)]
+mod tests;
+
+/// Rounds of read, plan and apply within one pass; more would mean that somebody else is changing the same
+/// objects all the time, and then the next pass is early enough.
+const ROUNDS: usize = 3;
+
+/// Several routes or addresses often change together; one look at all of them is enough.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// What the latest pass left behind.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// When the pass ended.
+    pub at: Instant,
+    /// What is in the kernel.
+    pub actual: Actual,
+    /// Who serves in each virtual server, and why.
+    pub modes: BTreeMap<SocketAddr, Mode>,
+    /// Changes that somebody else made and that were undone, since start.
+    pub repairs: u64,
+    /// What could not be done.
+    pub problems: Vec<String>,
+}
+
+/// Keeps the kernel as it should be.
+pub struct Applier<K> {
+    kernel: K,
+    config: Arc<Config>,
+    pools: BTreeMap<SocketAddr, Pool>,
+    sources: Sources,
+    /// What was wanted in the latest pass: a difference from the same again is somebody else's doing.
+    settled: Option<Desired>,
+    repairs: u64,
+    repeats: Repeats,
+}
+
+impl<K: Kernel> Applier<K> {
+    /// An applier that has not done anything yet.
+    pub fn new(kernel: K, config: Arc<Config>) -> Self {
+        Self {
+            kernel,
+            config,
+            pools: BTreeMap::new(),
+            sources: Sources::new(),
+            settled: None,
+            repairs: 0,
+            repeats: Repeats::default(),
+        }
+    }
+
+    /// What is in the kernel now.
+    pub fn read(&mut self) -> Result<Actual, Error> {
+        self.kernel.read(&self.config.addresses())
+    }
+
+    /// One pass. The errors are those of single changes; the others were applied all the same.
+    pub fn pass(&mut self, board: &Board, now: Instant) -> Result<(Applied, Vec<Error>), Error> {
+        let mut errors = Vec::new();
+        for round in 1.. {
+            let actual = self.read()?;
+            self.learn_sources(&actual)?;
+            let (desired, modes) = self.decide(board, &actual, now);
+            let changes = plan(&desired, &actual);
+            if changes.is_empty() || round > ROUNDS || !errors.is_empty() {
+                let problems = errors.iter().map(ToString::to_string).chain(self.missing_sources()).collect();
+                self.settled = Some(desired);
+                let applied = Applied { at: now, actual, modes, repairs: self.repairs, problems };
+                return Ok((applied, errors));
+            }
+            let foreign = self.settled.as_ref() == Some(&desired);
+            for change in &changes {
+                match self.kernel.apply(change) {
+                    Ok(()) => self.report(change, foreign, now),
+                    Err(error @ Error::Raced(_)) => debug!(%error, "reading again"),
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        unreachable!("the loop above has no end but its return")
+    }
+
+    /// Passes until the task is dropped, publishing what each left behind.
+    pub async fn run(
+        mut self,
+        mut board: watch::Receiver<Board>,
+        mut watch: Option<Watch>,
+        applied: watch::Sender<Applied>,
+    ) {
+        loop {
+            let now = Instant::now();
+            let result = {
+                let board = board.borrow_and_update().clone();
+                self.pass(&board, now)
+            };
+            match result {
+                Ok((latest, errors)) => {
+                    for error in &errors {
+                        self.complain(error, now);
+                    }
+                    applied.send_replace(latest);
+                }
+                Err(error) => self.complain(&error, now),
+            }
+
+            // Cancel-safety: a board change stays marked until `borrow_and_update`, a route event stays in
+            // its socket; the sleep is made anew, which only delays the resync when there was a pass anyway.
+            tokio::select! {
+                () = tokio::time::sleep(self.config.resync) => {}
+                changed = board.changed() => if changed.is_err() { return },
+                event = route_event(&mut watch) => {
+                    if let Err(error) = event {
+                        warn!(%error, "route events are lost; looking every {:?} only", self.config.resync);
+                        watch = None;
+                    }
+                    tokio::time::sleep(GATHER).await;
+                    if let Some(watch) = &mut watch {
+                        watch.drain();
+                    }
+                }
+            }
+        }
+    }
+
+    fn decide(
+        &mut self,
+        board: &Board,
+        actual: &Actual,
+        now: Instant,
+    ) -> (Desired, BTreeMap<SocketAddr, Mode>) {
+        let mut modes = BTreeMap::new();
+        let nothing = BTreeMap::new();
+        let desired = desired::judged(&self.config, &self.sources, |service| {
+            let entries = board.iter().filter(|entry| entry.service == service.at);
+            let members: Vec<Member<'_>> = entries
+                .filter_map(|entry| {
+                    let server = service.servers.iter().find(|server| server.address == entry.server)?;
+                    Some(Member { server: server.address, weight: server.weight, verdict: &entry.verdict })
+                })
+                .collect();
+            let present = actual.services.get(&service.at).map_or(&nothing, |seen| &seen.destinations);
+            let pool = self.pools.entry(service.at).or_default();
+            let before = pool.mode();
+            let decision = pool.decide(&members, present, self.config.drain_timeout, now);
+            announce(service.at, before, decision.mode);
+            modes.insert(service.at, decision.mode);
+            decision.destinations
+        });
+        (desired, modes)
+    }
+
+    /// Finds the source address of each virtual address's route: as configured, else the one towards the
+    /// first server that there is a way to, else what it was.
+    fn learn_sources(&mut self, actual: &Actual) -> Result<(), Error> {
+        for service in &self.config.services {
+            let vip = service.at.ip();
+            let mut source = self.config.node_ip;
+            for server in &service.servers {
+                if source.is_some() {
+                    break;
+                }
+                source = self.kernel.source_towards(server.address.ip())?;
+            }
+            let known = || actual.routes.get(&vip).and_then(|route| route.source);
+            if let Some(source) = source.or_else(|| self.sources.get(&vip).copied()).or_else(known) {
+                self.sources.insert(vip, source);
+            }
+        }
+        Ok(())
+    }
+
+    fn missing_sources(&self) -> impl Iterator<Item = String> + '_ {
+        let vips = self.config.services.iter().map(|service| service.at.ip());
+        vips.filter(|vip| !self.sources.contains_key(vip)).map(no_source)
+    }
+
+    fn report(&mut self, change: &Change, foreign: bool, now: Instant) {
+        if !foreign {
+            info!("{change}");
+            return;
+        }
+        self.repairs += 1;
+        match self.repeats.admit(&change.to_string(), now) {
+            Some(0) => warn!("repaired what somebody else had changed: {change}"),
+            Some(times) => warn!("repaired what somebody else had changed, {times} times more: {change}"),
+            None => debug!("repaired again: {change}"),
+        }
+    }
+
+    fn complain(&mut self, error: &Error, now: Instant) {
+        if self.repeats.admit(&error.to_string(), now).is_some() {
+            error!("{error}");
+        }
+    }
+}
+
+/// Why a virtual address has no route.
+pub fn no_source(vip: IpAddr) -> String {
+    format!("no route for {vip}: this node has no way to any real server; give its address with --node-ip")
+}
+
+async fn route_event(watch: &mut Option<Watch>) -> std::io::Result<()> {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn announce(at: SocketAddr, before: Mode, now: Mode) {
+    if before == now {
+        return;
+    }
+    match now {
+        Mode::Normal => info!(virtual_server = %at, "a real server is alive again; only alive ones serve"),
+        Mode::Unready => {
+            warn!(virtual_server = %at, "no real server is ready; those that are healthy go on serving");
+        }
+        Mode::LastResort => {
+            warn!(virtual_server = %at, "no real server is healthy; the last good ones go on serving");
+        }
+        Mode::Empty => {
+            error!(virtual_server = %at, "every real server is down; clients are refused at once");
+        }
+    }
+}

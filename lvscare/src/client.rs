@@ -1,0 +1,45 @@
+//! Asking a running daemon, and the kernel when there is none.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::exit::{Exit, Failure};
+use crate::kernel::{Kernel, Linux};
+use crate::status::Status;
+
+/// A daemon answers in milliseconds, even on a busy node.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The status of a daemon with hundreds of virtual servers is well below this.
+const LONGEST_ANSWER: u64 = 16 << 20;
+
+/// What the daemon at `listen` says; when none answers, what the kernel says about `vs`.
+pub fn status(listen: Option<SocketAddr>, vs: SocketAddr) -> Result<Status, Failure> {
+    if let Some(address) = listen
+        && let Ok(stream) = TcpStream::connect_timeout(&address, PATIENCE)
+    {
+        return ask(stream).map_err(|why| {
+            Failure::new(Exit::Failed, format!("the daemon on {address} does not answer properly: {why}"))
+        });
+    }
+    let actual = Linux::open()?.read(&[vs])?;
+    Ok(Status::of_kernel(&actual, [&vs]))
+}
+
+/// One GET without an HTTP library: the answer ends where the connection does.
+fn ask(mut stream: TcpStream) -> Result<Status, String> {
+    let io = |error: std::io::Error| error.to_string();
+    stream.set_read_timeout(Some(PATIENCE)).map_err(io)?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(io)?;
+    stream.write_all(b"GET /status HTTP/1.0\r\n\r\n").map_err(io)?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST_ANSWER).read_to_end(&mut answer).map_err(io)?;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or("it does not speak HTTP")?;
+    let (head, body) = answer.split_at(end);
+    let head = String::from_utf8_lossy(head);
+    if head.split(' ').nth(1) != Some("200") {
+        return Err(head.lines().next().unwrap_or_default().to_owned());
+    }
+    serde_json::from_slice(body).map_err(|_| "it is not lvscare, or of another version".to_owned())
+}

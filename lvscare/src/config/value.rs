@@ -1,0 +1,202 @@
+//! The values that people type, each with a parser whose message names what would be right.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// Every scheduler that the kernel's `net/netfilter/ipvs` has had, by its netlink name.
+pub const SCHEDULERS: [&str; 14] =
+    ["rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos"];
+
+/// The name of a scheduler that some kernel has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduler(String);
+
+impl Scheduler {
+    /// The kernel's name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it looks at weights other than zero.
+    pub fn heeds_weights(&self) -> bool {
+        !matches!(self.0.as_str(), "rr" | "lc" | "dh")
+    }
+}
+
+impl FromStr for Scheduler {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if SCHEDULERS.contains(&text) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("not an IPVS scheduler; the kernel knows {}", SCHEDULERS.join(", ")))
+    }
+}
+
+impl fmt::Display for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A real server as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RealServer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its weight while it is alive, 1 to 65535.
+    pub weight: u32,
+}
+
+/// One or more real servers: `10.0.0.1:6443`, `10.0.0.1:6443,weight=2`, `10.0.0.1:6443,10.0.0.2:6443`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealServers(pub Vec<RealServer>);
+
+impl FromStr for RealServers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut servers: Vec<RealServer> = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            if let Some((key, value)) = part.split_once('=') {
+                let server = servers.last_mut().ok_or("an option stands before any address")?;
+                if key != "weight" {
+                    return Err(format!("unknown option `{key}`; a server has only `weight`"));
+                }
+                server.weight = weight(value)?;
+            } else {
+                let address = endpoint(part)?;
+                if address.ip().is_unspecified() || address.ip().is_multicast() {
+                    return Err(format!("{} is not the address of a host", address.ip()));
+                }
+                servers.push(RealServer { address, weight: 1 });
+            }
+        }
+        Ok(Self(servers))
+    }
+}
+
+fn weight(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(weight @ 1..=65535) => Ok(weight),
+        _ => Err(format!("weight `{text}` is not a number from 1 to 65535")),
+    }
+}
+
+/// The address of a virtual server: one that may be routed locally and is nobody's own.
+pub fn virtual_server(text: &str) -> Result<SocketAddr, String> {
+    let address = endpoint(text)?;
+    let ip = address.ip();
+    if ip.is_loopback() {
+        return Err(format!(
+            "{ip} is a loopback address: packets from it cannot leave the node; use an unused one such as 10.103.97.2"
+        ));
+    }
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    if ip.is_unspecified() || ip.is_multicast() || broadcast || link_local {
+        return Err(format!("{ip} cannot be a virtual address; use an unused one such as 10.103.97.2"));
+    }
+    Ok(address)
+}
+
+/// `IP:PORT`, with a message that says which half is wrong.
+pub fn endpoint(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        if address.port() == 0 {
+            return Err("port 0 is no port; apiservers usually listen on 6443".into());
+        }
+        return Ok(match address {
+            // A scope or flow label has no meaning to IPVS.
+            SocketAddr::V6(v6) => SocketAddr::from((*v6.ip(), v6.port())),
+            v4 @ SocketAddr::V4(_) => v4,
+        });
+    }
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Err(format!("the port is missing; write {}", SocketAddr::new(ip, 6443)));
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err("not an address with a port, such as 10.0.0.1:6443".into());
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.parse::<IpAddr>().is_ok() {
+        return Err(format!("`{port}` is not a port from 1 to 65535"));
+    }
+    if host.bytes().any(|byte| byte.is_ascii_alphabetic()) && !host.contains(':') {
+        return Err(format!(
+            "`{host}` is a name; give the IP address, names may not resolve before the join"
+        ));
+    }
+    Err(format!("`{host}` is not an IP address"))
+}
+
+/// Where the daemon serves its status: an address, or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub Option<SocketAddr>);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if matches!(text, "" | "none") {
+            return Ok(Self(None));
+        }
+        endpoint(text).map(|address| Self(Some(address)))
+    }
+}
+
+/// A duration as `200ms`, `2s`, `1m30s`; a bare number is seconds, as older lvscare took it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "not a duration such as 200ms, 2s or 1m30s".to_owned();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(Duration::from_secs(seconds.into()));
+    }
+    let mut total = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        total += number
+            * match &rest[..letters] {
+                "ms" => 0.001,
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                _ => return Err(wrong()),
+            };
+        rest = &rest[letters..];
+    }
+    if text.is_empty() || total > 86_400.0 {
+        return Err(wrong());
+    }
+    Ok(Duration::from_secs_f64(total))
+}
+
+/// A duration as people write it: `200ms`, `2s`, `1m30s`.
+pub fn show(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    match (millis / 60_000, millis % 60_000) {
+        (0, rest) if rest % 1000 != 0 => {
+            if rest < 1000 {
+                format!("{rest}ms")
+            } else {
+                format!("{}s", duration.as_secs_f64())
+            }
+        }
+        (0, rest) => format!("{}s", rest / 1000),
+        (minutes, 0) => format!("{minutes}m"),
+        (minutes, rest) => format!("{minutes}m{}s", rest / 1000),
+    }
+}

@@ -1,0 +1,52 @@
+//! What should be in the kernel, for each of lvscare's purposes. Pure.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::{Config, ServiceConfig};
+use crate::model::{Desired, Destination, Service, Sysctl, WantedService};
+
+/// The source address of each virtual address's route, as far as it is known.
+pub type Sources = BTreeMap<IpAddr, IpAddr>;
+
+/// Every configured server, whatever its health: for `--run-once`.
+pub fn everything(config: &Config, sources: &Sources) -> Desired {
+    judged(config, sources, |service| {
+        Some(service.servers.iter().map(|server| (server.address, server.weight)).collect())
+    })
+}
+
+/// Nothing of ours: for `clean`.
+pub fn nothing(services: &[SocketAddr]) -> Desired {
+    Desired {
+        services: services.iter().map(|&at| (at, None)).collect(),
+        routes: services.iter().map(|at| (at.ip(), None)).collect(),
+        sysctls: BTreeMap::new(),
+    }
+}
+
+/// Per virtual server the weights that `decide` gives, or no virtual server at all.
+///
+/// A route stays as it is while its source address is unknown.
+pub fn judged(
+    config: &Config,
+    sources: &Sources,
+    mut decide: impl FnMut(&ServiceConfig) -> Option<BTreeMap<SocketAddr, u32>>,
+) -> Desired {
+    let wanted = |service: &ServiceConfig, weights: BTreeMap<SocketAddr, u32>| WantedService {
+        service: Service { scheduler: service.scheduler.name().to_owned(), flags: 0 },
+        destinations: weights
+            .into_iter()
+            .map(|(server, weight)| (server, Destination::masqueraded(weight)))
+            .collect(),
+    };
+    Desired {
+        services: config
+            .services
+            .iter()
+            .map(|service| (service.at, decide(service).map(|weights| wanted(service, weights))))
+            .collect(),
+        routes: sources.iter().map(|(&vip, &source)| (vip, Some(source))).collect(),
+        sysctls: BTreeMap::from([(Sysctl::ExpireNodestConn, 1)]),
+    }
+}

@@ -1,0 +1,104 @@
+//! The task that watches one server: a probe, the machine, and the board on which the result is written.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::machine::{Machine, Transition};
+use super::probe::{Prober, Report, Settings};
+use super::{Condition, Entry, LastProbe, Policy};
+use crate::config::value::show;
+
+/// What every checker has found out, one entry per real server of each virtual server.
+pub type Board = Vec<Entry>;
+
+/// So many probes in a row may be discounted because this node was late; then they count after all, or a node
+/// that is always late would never judge.
+const MOST_DISCOUNTED: u32 = 3;
+
+/// Watches one server.
+pub struct Checker {
+    /// Its line on the board.
+    index: usize,
+    policy: Policy,
+    machine: Machine,
+    prober: Prober,
+    board: watch::Sender<Board>,
+}
+
+impl Checker {
+    /// A checker for the entry `index` of the board, whose verdict it starts from.
+    pub fn new(index: usize, policy: Policy, settings: Arc<Settings>, board: watch::Sender<Board>) -> Self {
+        let entry = board.borrow()[index].clone();
+        let admitted = entry.verdict.condition == Condition::Alive;
+        let machine = Machine::new(policy, admitted, entry.verdict.since);
+        Self { index, policy, machine, prober: Prober::new(settings, entry.server), board }
+    }
+
+    /// Probes until the task is dropped.
+    pub async fn run(mut self) {
+        let mut discounted = 0;
+        let mut last_trip: Option<Instant> = None;
+        loop {
+            let report = self.prober.probe().await;
+            if report.late && discounted < MOST_DISCOUNTED {
+                discounted += 1;
+                debug!(server = %self.server(), took = %show(report.took), "this node was late; probing again");
+                continue;
+            }
+            discounted = 0;
+            let delay = self.take_in(report);
+
+            // Cancel-safety: `ended` keeps what it saw; the sleep is made anew each round.
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                // The end of the held connection is a reason to look again at once. A server that closes
+                // every connection gets this favour once per interval, or it would be probed without pause.
+                () = self.prober.ended(), if last_trip.is_none_or(|at| at.elapsed() >= self.policy.interval) => {
+                    last_trip = Some(Instant::now());
+                    debug!(server = %self.server(), "held connection ended; probing again");
+                }
+            }
+        }
+    }
+
+    fn server(&self) -> SocketAddr {
+        self.board.borrow()[self.index].server
+    }
+
+    /// Judges a report, writes it on the board, and says how long to wait.
+    fn take_in(&mut self, report: Report) -> Duration {
+        let now = Instant::now();
+        let transition = self.machine.observe(&report.outcome, now);
+        if let Some(transition) = &transition {
+            announce(self.server(), transition, &report);
+        }
+        let delay = self.machine.delay(&report.outcome, fastrand::f64());
+        let verdict = self.machine.verdict();
+        self.board.send_if_modified(|board| {
+            let entry = &mut board[self.index];
+            entry.last_probe = Some(LastProbe { at: now, took: report.took, outcome: report.outcome });
+            let news = entry.verdict != *verdict;
+            if news {
+                entry.verdict = verdict.clone();
+            }
+            news
+        });
+        delay
+    }
+}
+
+fn announce(server: SocketAddr, transition: &Transition, report: &Report) {
+    let Transition { from, to, after } = transition;
+    let after = show(*after);
+    let probe = show(report.took);
+    let reason = &report.outcome;
+    if to > from {
+        info!(%server, %from, %to, %after, %probe, %reason, "real server is better");
+    } else {
+        warn!(%server, %from, %to, %after, %probe, %reason, "real server is worse");
+    }
+}

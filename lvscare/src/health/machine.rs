@@ -1,0 +1,113 @@
+//! The state machine of one server. Pure: outcomes and the time go in, transitions and delays come out.
+//!
+//! One rule covers every pair of conditions. Outcomes that are all worse than the present condition form a
+//! streak downwards; `fall` of them move the server down, to the *least bad* condition seen in the streak.
+//! Outcomes that are all better form a streak upwards; `rise` of them move it up, to the *least good* one.
+//! An outcome that agrees ends any streak. So one lost packet changes nothing, and mixed evidence never
+//! moves a server further than all of it supports.
+//!
+//! ```text
+//!            fall bad probes                          rise good probes
+//!   alive ──────────────────► draining | sick | dead ──────────────────► alive
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::{Condition, Outcome, Policy, Verdict};
+
+#[cfg(test)]
+mod tests;
+
+/// The condition of one server and the evidence gathered against it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    policy: Policy,
+    verdict: Verdict,
+    streak: Option<Streak>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Streak {
+    /// The outcome in the streak that is nearest to the present condition.
+    nearest: Condition,
+    length: u32,
+}
+
+/// A change of condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// What the server was taken for.
+    pub from: Condition,
+    /// What it is taken for now.
+    pub to: Condition,
+    /// How long the old condition had lasted.
+    pub after: Duration,
+}
+
+impl Machine {
+    /// A server about which only the table speaks: in it (`admitted`) it is presumed alive, else dead.
+    pub fn new(policy: Policy, admitted: bool, now: Instant) -> Self {
+        let condition = if admitted { Condition::Alive } else { Condition::Dead };
+        let verdict = Verdict { condition, verified: false, certain: false, since: now };
+        Self { policy, verdict, streak: None }
+    }
+
+    /// What the server is taken for.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Takes in what a probe saw at `now`.
+    pub fn observe(&mut self, outcome: &Outcome, now: Instant) -> Option<Transition> {
+        let seen = outcome.speaks_for();
+        let present = self.verdict.condition;
+        if seen == present {
+            self.streak = None;
+            self.verdict.verified = true;
+            self.verdict.certain = outcome.is_certain();
+            return None;
+        }
+
+        let down = seen < present;
+        let streak = match self.streak {
+            Some(streak) if (streak.nearest < present) == down => Streak {
+                nearest: if down { streak.nearest.max(seen) } else { streak.nearest.min(seen) },
+                length: streak.length + 1,
+            },
+            _ => Streak { nearest: seen, length: 1 },
+        };
+        let enough = if down { self.policy.fall } else { self.policy.rise };
+        if streak.length < enough {
+            self.streak = Some(streak);
+            return None;
+        }
+
+        self.streak = None;
+        let transition = Transition {
+            from: present,
+            to: streak.nearest,
+            after: now.saturating_duration_since(self.verdict.since),
+        };
+        self.verdict = Verdict {
+            condition: streak.nearest,
+            verified: true,
+            certain: streak.nearest == Condition::Dead && outcome.is_certain(),
+            since: now,
+        };
+        Some(transition)
+    }
+
+    /// How long to wait before the next probe, `latest` being what the last one saw.
+    ///
+    /// `spread` (0 to 1, random) lengthens or shortens the wait by up to a fifth, so that thousands of nodes
+    /// never step together. A refusal needs one confirmation, not a wait.
+    pub fn delay(&self, latest: &Outcome, spread: f64) -> Duration {
+        let first_of_streak = self.streak.is_some_and(|streak| streak.length == 1);
+        if first_of_streak && latest.is_certain() {
+            return Duration::ZERO;
+        }
+        let fine = self.verdict.condition == Condition::Alive && self.streak.is_none();
+        let base = if fine { self.policy.interval } else { self.policy.fast_interval };
+        base.mul_f64(0.8 + 0.4 * spread)
+    }
+}

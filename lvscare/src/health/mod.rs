@@ -1,0 +1,180 @@
+//! Is an apiserver alive, and should it get new connections?
+//!
+//! Two questions with two answers: `/healthz` decides alive or dead, `/readyz` decides ready or draining.
+//!
+//! - [`machine`] turns a sequence of [`Outcome`]s into a [`Condition`]; pure, time is passed in.
+//! - [`pool`] turns the conditions of all servers into what should stand in the table; pure as well.
+//! - [`probe`] asks one server over one held connection; [`tls`] says how that connection is secured.
+//! - [`checker`] is the task that joins machine and probe for one server.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub mod checker;
+pub mod machine;
+pub mod pool;
+pub mod probe;
+pub mod tls;
+
+/// When a server's condition changes and how often it is asked. Valid by construction (see `config`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Time between probes of a server that is fine.
+    pub interval: Duration,
+    /// Time between probes of a server that is suspected or out.
+    pub fast_interval: Duration,
+    /// Bad probes in a row that make a server worse.
+    pub fall: u32,
+    /// Good probes in a row that make it better.
+    pub rise: u32,
+}
+
+/// What a server is taken for, from worst to best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// It cannot be talked to. Out of the table, its connections are cut.
+    Dead,
+    /// It answers that it is not healthy. No new connections; open ones may finish.
+    Sick,
+    /// It is healthy but says it is not ready (starting or shutting down). As [`Sick`](Self::Sick).
+    Draining,
+    /// It takes its share of new connections.
+    Alive,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Dead => "dead",
+            Self::Sick => "sick",
+            Self::Draining => "draining",
+            Self::Alive => "alive",
+        })
+    }
+}
+
+/// What one probe saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// `/healthz` is fine and `/readyz` is, too, or does not tell.
+    Ready,
+    /// `/healthz` is fine but `/readyz` answered with this status.
+    NotReady(u16),
+    /// `/healthz` answered with this status.
+    Unhealthy(u16),
+    /// No answer at all.
+    Failed(Failure),
+}
+
+/// Why there was no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody listens (`ECONNREFUSED`).
+    Refused,
+    /// The peer, or something on the way, reset or closed a fresh connection.
+    Reset,
+    /// There is no way to the host (`EHOSTUNREACH`, `ENETUNREACH`).
+    Unreachable,
+    /// Time ran out in this phase.
+    TimedOut(Phase),
+    /// The TLS handshake failed.
+    Tls(String),
+    /// The answer is not HTTP, or the connection could not be made for another reason.
+    Garbled(String),
+}
+
+/// Where a probe was when its time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for the TCP connection.
+    Connect,
+    /// In the TLS handshake.
+    Handshake,
+    /// Waiting for the HTTP answer.
+    Answer,
+}
+
+impl Outcome {
+    /// The condition that this outcome alone speaks for.
+    pub fn speaks_for(&self) -> Condition {
+        match self {
+            Self::Ready => Condition::Alive,
+            Self::NotReady(_) => Condition::Draining,
+            Self::Unhealthy(_) => Condition::Sick,
+            Self::Failed(_) => Condition::Dead,
+        }
+    }
+
+    /// Positive evidence that nothing serves there: refused, reset, unreachable.
+    ///
+    /// Silence proves nothing: a probe that runs into its limit may say more about the network, the load or
+    /// this very node. Only positive evidence may take out the last servers.
+    pub fn is_certain(&self) -> bool {
+        matches!(self, Self::Failed(Failure::Refused | Failure::Reset | Failure::Unreachable))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => write!(f, "ok"),
+            Self::NotReady(status) => write!(f, "not ready (HTTP {status})"),
+            Self::Unhealthy(status) => write!(f, "unhealthy (HTTP {status})"),
+            Self::Failed(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => write!(f, "connection refused"),
+            Self::Reset => write!(f, "connection reset"),
+            Self::Unreachable => write!(f, "host unreachable"),
+            Self::TimedOut(Phase::Connect) => write!(f, "no connection in time"),
+            Self::TimedOut(Phase::Handshake) => write!(f, "no TLS handshake in time"),
+            Self::TimedOut(Phase::Answer) => write!(f, "no answer in time"),
+            Self::Tls(why) => write!(f, "TLS: {why}"),
+            Self::Garbled(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+/// What is known about one real server; the latest word of its checker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it is taken for.
+    pub condition: Condition,
+    /// Whether a probe has confirmed that; until then it is what the table said at start.
+    pub verified: bool,
+    /// Whether a [`Condition::Dead`] rests on positive evidence (see [`Outcome::is_certain`]).
+    pub certain: bool,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// The latest probe of a server, for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastProbe {
+    /// When it ended.
+    pub at: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// What it saw.
+    pub outcome: Outcome,
+}
+
+/// One line of the board on which every checker writes and from which the applier and `status` read.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The virtual server it belongs to.
+    pub service: SocketAddr,
+    /// The real server.
+    pub server: SocketAddr,
+    /// What it is taken for.
+    pub verdict: Verdict,
+    /// Its latest probe, if any has ended.
+    pub last_probe: Option<LastProbe>,
+}

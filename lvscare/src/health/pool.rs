@@ -1,0 +1,135 @@
+//! Which servers of one virtual server stand in the table, given the condition of each. Pure.
+//!
+//! Normally that is every [`Condition::Alive`] server. The rest of this module is about never emptying the
+//! table by mistake:
+//!
+//! | mode | when | who serves |
+//! |---|---|---|
+//! | [`Normal`](Mode::Normal) | somebody is alive | the alive ones |
+//! | [`Unready`](Mode::Unready) | nobody is alive, somebody is draining | the draining ones |
+//! | [`LastResort`](Mode::LastResort) | neither, but not all are certainly dead | those of the last good set that are not certainly dead; if none is left, all that are not |
+//! | [`Empty`](Mode::Empty) | all are certainly dead | nobody: the virtual server is deleted, so that clients are refused at once |
+//!
+//! An emptied pool fills again only with a server that is alive or draining: silence alone would trade an
+//! instant refusal for a hanging connection.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{Condition, Verdict};
+use crate::model::SeenDestination;
+
+#[cfg(test)]
+mod tests;
+
+/// A drained server stays this long even without connections: one may just be opening, and the kernel
+/// counts it as active only once it is established.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Who serves, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Every alive server.
+    #[default]
+    Normal,
+    /// No server is ready; those that are merely draining serve.
+    Unready,
+    /// No server is healthy; the last good set serves.
+    LastResort,
+    /// Every server is certainly dead; nobody serves.
+    Empty,
+}
+
+/// One configured real server and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// Its address.
+    pub server: SocketAddr,
+    /// Its configured weight.
+    pub weight: u32,
+    /// The latest word of its checker.
+    pub verdict: &'a Verdict,
+}
+
+/// What should stand in the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Who serves, and why.
+    pub mode: Mode,
+    /// The real servers with their weights; `None`: no virtual server at all.
+    pub destinations: Option<BTreeMap<SocketAddr, u32>>,
+    /// Servers that are in the table now and must leave it with their open connections cut.
+    pub cut: Vec<SocketAddr>,
+}
+
+/// The memory of one virtual server: who served last, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    mode: Mode,
+    serving: BTreeSet<SocketAddr>,
+}
+
+impl Pool {
+    /// Who served after the latest decision, and why.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Decides who serves. `present` is what the table holds, `drain_timeout` bounds how long a server that
+    /// no longer serves may keep its open connections.
+    pub fn decide(
+        &mut self,
+        members: &[Member<'_>],
+        present: &BTreeMap<SocketAddr, SeenDestination>,
+        drain_timeout: Duration,
+        now: Instant,
+    ) -> Decision {
+        (self.mode, self.serving) = self.choose(members);
+
+        let mut destinations = BTreeMap::new();
+        let mut cut = Vec::new();
+        for member in members {
+            if self.serving.contains(&member.server) {
+                destinations.insert(member.server, member.weight);
+            } else if let Some(seen) = present.get(&member.server) {
+                if !member.verdict.verified {
+                    // Found at weight 0 at start: neither re-admitted nor removed before the first verdict.
+                    destinations.insert(member.server, 0);
+                } else if member.verdict.condition == Condition::Dead {
+                    cut.push(member.server);
+                } else if lingers(member.verdict, seen, drain_timeout, now) {
+                    destinations.insert(member.server, 0);
+                }
+            }
+        }
+        let destinations = (self.mode != Mode::Empty).then_some(destinations);
+        Decision { mode: self.mode, destinations, cut }
+    }
+
+    fn choose(&self, members: &[Member<'_>]) -> (Mode, BTreeSet<SocketAddr>) {
+        let such = |wanted: &dyn Fn(&Member<'_>) -> bool| -> BTreeSet<SocketAddr> {
+            members.iter().filter(|member| wanted(member)).map(|member| member.server).collect()
+        };
+        let condition = |wanted| such(&|member| member.verdict.condition == wanted);
+        let hopeful = |member: &Member<'_>| !member.verdict.certain;
+
+        let candidates = [
+            (Mode::Normal, condition(Condition::Alive)),
+            (Mode::Unready, condition(Condition::Draining)),
+            (Mode::LastResort, such(&|member| hopeful(member) && self.serving.contains(&member.server))),
+            (Mode::LastResort, such(&|member| hopeful(member))),
+        ];
+        candidates
+            .into_iter()
+            .filter(|(mode, _)| *mode != Mode::LastResort || self.mode != Mode::Empty)
+            .find(|(_, servers)| !servers.is_empty())
+            .unwrap_or((Mode::Empty, BTreeSet::new()))
+    }
+}
+
+fn lingers(verdict: &Verdict, seen: &SeenDestination, drain_timeout: Duration, now: Instant) -> bool {
+    let age = now.saturating_duration_since(verdict.since);
+    age < drain_timeout && (seen.active > 0 || age < SETTLE)
+}

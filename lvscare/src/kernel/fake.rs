@@ -1,0 +1,76 @@
+//! A kernel in memory that refuses what the real one refuses, and records what was done.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Error, Kernel};
+use crate::model::{Actual, Change, RouteOwner, SeenDestination, SeenRoute, SeenService};
+
+/// The state and the history.
+#[derive(Clone, Debug, Default)]
+pub struct Fake {
+    /// Everything there is, ours or not.
+    pub state: Actual,
+    /// Every change that was asked for.
+    pub changes: Vec<Change>,
+    /// What [`Kernel::source_towards`] answers.
+    pub source: Option<IpAddr>,
+}
+
+impl Kernel for Fake {
+    fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
+        let mut actual = self.state.clone();
+        actual.services.retain(|at, _| services.contains(at));
+        actual.routes.retain(|vip, _| services.iter().any(|at| at.ip() == *vip));
+        Ok(actual)
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), Error> {
+        self.changes.push(change.clone());
+        let raced = || Error::Raced(change.to_string());
+        let services = &mut self.state.services;
+        match change.clone() {
+            Change::SetSysctl { sysctl, value } => {
+                self.state.sysctls.insert(sysctl, value);
+            }
+            Change::SetRoute { vip, source } => {
+                self.state.routes.insert(vip, SeenRoute { source: Some(source), owner: RouteOwner::Ours });
+            }
+            Change::RemoveRoute { vip } => {
+                self.state.routes.remove(&vip).ok_or_else(raced)?;
+            }
+            Change::AddService { at, service } => {
+                if services.contains_key(&at) {
+                    return Err(raced());
+                }
+                services.insert(at, SeenService { service, destinations: BTreeMap::new() });
+            }
+            Change::UpdateService { at, service } => {
+                services.get_mut(&at).ok_or_else(raced)?.service = service;
+            }
+            Change::RemoveService { at } => {
+                services.remove(&at).ok_or_else(raced)?;
+            }
+            Change::AddServer { at, server, destination } => {
+                let destinations = &mut services.get_mut(&at).ok_or_else(raced)?.destinations;
+                if destinations.contains_key(&server) {
+                    return Err(raced());
+                }
+                destinations.insert(server, SeenDestination { destination, active: 0, inactive: 0 });
+            }
+            Change::UpdateServer { at, server, destination } => {
+                let destinations = &mut services.get_mut(&at).ok_or_else(raced)?.destinations;
+                destinations.get_mut(&server).ok_or_else(raced)?.destination = destination;
+            }
+            Change::RemoveServer { at, server } => {
+                let destinations = &mut services.get_mut(&at).ok_or_else(raced)?.destinations;
+                destinations.remove(&server).ok_or_else(raced)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn source_towards(&mut self, _server: IpAddr) -> Result<Option<IpAddr>, Error> {
+        Ok(self.source)
+    }
+}

@@ -1,0 +1,128 @@
+//! The only modules that change the kernel.
+//!
+//! [`Kernel`] is all that the rest of the program sees: read what is there, apply one [`Change`]. [`Linux`] is
+//! the real one, made of [`ipvs`] (the table), [`route`] (the local route of the virtual address) and
+//! [`sysctl`]; [`address`] and [`watch`] only look. [`fake`] keeps the same promises in memory, for tests.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use rustix::io::Errno;
+
+use crate::model::{Actual, Change, Sysctl};
+use crate::netlink;
+
+pub mod address;
+#[cfg(test)]
+pub mod fake;
+pub mod ipvs;
+pub mod route;
+pub mod sysctl;
+pub mod watch;
+
+/// Why the kernel did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The generic netlink family `IPVS` does not exist and could not be loaded.
+    #[error("this kernel has no IPVS and could not load it")]
+    NoIpvs,
+    /// `CAP_NET_ADMIN` in the initial user namespace is missing.
+    #[error("not permitted to change IPVS or routes: CAP_NET_ADMIN is missing")]
+    NotPermitted,
+    /// The module of the scheduler does not exist and could not be loaded.
+    #[error("this kernel has no IPVS scheduler `{0}` and could not load it")]
+    NoScheduler(String),
+    /// The source address of a route belongs to no interface of this node.
+    #[error("{0} is not an address of this node")]
+    ForeignSource(IpAddr),
+    /// Somebody else changed the same object at the same time; read again and plan anew.
+    #[error("{0}: somebody else changed it at the same time")]
+    Raced(String),
+    /// Anything else that went wrong with netlink.
+    #[error("{action}: {source}")]
+    Netlink {
+        /// What was tried.
+        action: String,
+        /// What the kernel said.
+        source: netlink::Error,
+    },
+    /// A file under `/proc` could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps a refusal that has no meaning of its own for `action`, apart from a missing permission.
+    fn from_netlink(action: impl FnOnce() -> String, source: netlink::Error) -> Self {
+        match source.errno() {
+            Some(Errno::PERM) => Self::NotPermitted,
+            _ => Self::Netlink { action: action(), source },
+        }
+    }
+}
+
+/// The part of the kernel that lvscare guards.
+pub trait Kernel {
+    /// Reads the virtual servers at `services`, the local routes of their addresses, and the sysctls.
+    fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error>;
+
+    /// Makes one change.
+    fn apply(&mut self, change: &Change) -> Result<(), Error>;
+
+    /// The source address this node would use towards `server`; `None` when there is no way to it.
+    fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error>;
+}
+
+/// The kernel of this machine, in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Linux {
+    ipvs: ipvs::Table,
+    routes: route::Routes,
+}
+
+impl Linux {
+    /// Connects to the kernel, which loads its `ip_vs` module if need be (Linux 5.15 and later).
+    pub fn open() -> Result<Self, Error> {
+        Ok(Self { ipvs: ipvs::Table::open()?, routes: route::Routes::open()? })
+    }
+}
+
+impl Kernel for Linux {
+    fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
+        let mut actual = Actual::default();
+        for &at in services {
+            if let Some(service) = self.ipvs.read(at)? {
+                actual.services.insert(at, service);
+            }
+            if !actual.routes.contains_key(&at.ip())
+                && let Some(route) = self.routes.read(at.ip())?
+            {
+                actual.routes.insert(at.ip(), route);
+            }
+        }
+        for sysctl in Sysctl::ALL {
+            if let Some(value) = sysctl::read(sysctl)? {
+                actual.sysctls.insert(sysctl, value);
+            }
+        }
+        Ok(actual)
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), Error> {
+        match *change {
+            Change::SetSysctl { sysctl, value } => sysctl::write(sysctl, value),
+            Change::SetRoute { vip, source } => self.routes.set(vip, source),
+            Change::RemoveRoute { vip } => self.routes.remove(vip),
+            _ => self.ipvs.apply(change),
+        }
+    }
+
+    fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error> {
+        self.routes.source_towards(server)
+    }
+}

@@ -1,0 +1,187 @@
+//! The words of the data path: plain values that can be compared, ordered and printed.
+//!
+//! A *virtual server* is the address clients connect to; behind it stand *real servers*. Both are TCP
+//! here (apiservers speak nothing else), so an address and a port name one. Nothing in this module
+//! knows about netlink, time or health.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// How IPVS hands a packet to a real server (`IP_VS_CONN_F_FWD_MASK` in `linux/ip_vs.h`).
+///
+/// lvscare always wants [`Masquerade`](Forwarding::Masquerade); the others exist so that a foreign hand's
+/// change is seen and repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Forwarding {
+    /// The destination address is rewritten (NAT); the reply passes the node again.
+    Masquerade,
+    /// Any of the kernel's other methods, by its number.
+    Other(u32),
+}
+
+/// The settings of a virtual server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Service {
+    /// The kernel's name of the scheduler, such as `rr`.
+    pub scheduler: String,
+    /// The user-settable `IP_VS_SVC_F_*` bits (persistence and scheduler flags). lvscare wants none.
+    pub flags: u32,
+}
+
+/// The settings of a real server within a virtual server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Destination {
+    /// Share of new connections relative to the other servers; 0 takes none.
+    pub weight: u32,
+    /// How packets reach it.
+    pub forwarding: Forwarding,
+    /// Connections above which the kernel passes it over; 0 is no limit. lvscare wants none.
+    pub upper_threshold: u32,
+}
+
+impl Destination {
+    /// A destination as lvscare makes them: masqueraded, unlimited.
+    pub fn masqueraded(weight: u32) -> Self {
+        Self { weight, forwarding: Forwarding::Masquerade, upper_threshold: 0 }
+    }
+}
+
+/// What a real server looks like in the kernel right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenDestination {
+    /// Its settings.
+    pub destination: Destination,
+    /// Connections in the established state.
+    pub active: u32,
+    /// Connections in any other state (being opened, being closed).
+    pub inactive: u32,
+}
+
+/// What a virtual server looks like in the kernel right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenService {
+    /// Its settings.
+    pub service: Service,
+    /// Its real servers.
+    pub destinations: BTreeMap<SocketAddr, SeenDestination>,
+}
+
+/// The route that makes a virtual address local, as found in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenRoute {
+    /// The source address it gives to this node's connections.
+    pub source: Option<IpAddr>,
+    /// Who made it.
+    pub owner: RouteOwner,
+}
+
+/// Who made a route, by its `rtm_protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteOwner {
+    /// lvscare.
+    Ours,
+    /// The kernel itself: the address is assigned to an interface.
+    Interface,
+    /// An administrator or another program.
+    Foreign,
+}
+
+/// Everything lvscare guards, as the kernel has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actual {
+    /// The virtual servers that were asked for and exist.
+    pub services: BTreeMap<SocketAddr, SeenService>,
+    /// The local routes of the virtual addresses that were asked for and exist.
+    pub routes: BTreeMap<IpAddr, SeenRoute>,
+    /// The sysctls that were asked for and exist.
+    pub sysctls: BTreeMap<Sysctl, u32>,
+}
+
+/// A kernel setting that lvscare depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sysctl {
+    /// `net.ipv4.vs.expire_nodest_conn` (kernel `Documentation/networking/ipvs-sysctl.rst`): packets of a
+    /// connection whose real server was deleted are answered with a reset instead of being dropped.
+    ExpireNodestConn,
+}
+
+impl Sysctl {
+    /// Every setting that lvscare looks after.
+    pub const ALL: [Self; 1] = [Self::ExpireNodestConn];
+
+    /// The dotted name, as `sysctl` prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ExpireNodestConn => "net.ipv4.vs.expire_nodest_conn",
+        }
+    }
+}
+
+/// What should be there. Whatever is not mentioned is none of lvscare's business.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// Per virtual server: its settings and real servers, or `None` for "must not exist".
+    pub services: BTreeMap<SocketAddr, Option<WantedService>>,
+    /// Per virtual address: the source address of its local route, or `None` for "no route of ours".
+    pub routes: BTreeMap<IpAddr, Option<IpAddr>>,
+    /// Kernel settings and their values.
+    pub sysctls: BTreeMap<Sysctl, u32>,
+}
+
+/// A virtual server that should exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedService {
+    /// Its settings.
+    pub service: Service,
+    /// Exactly the real servers it should have.
+    pub destinations: BTreeMap<SocketAddr, Destination>,
+}
+
+/// One step from what is there to what should be there. Its `Display` is what logs and `--run-once` print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields carry the names of what they hold")]
+pub enum Change {
+    /// Write a kernel setting.
+    SetSysctl { sysctl: Sysctl, value: u32 },
+    /// Add or replace the local route of a virtual address.
+    SetRoute { vip: IpAddr, source: IpAddr },
+    /// Remove that route.
+    RemoveRoute { vip: IpAddr },
+    /// Create a virtual server, without real servers.
+    AddService { at: SocketAddr, service: Service },
+    /// Change a virtual server's settings; its connections stay.
+    UpdateService { at: SocketAddr, service: Service },
+    /// Delete a virtual server with all its real servers.
+    RemoveService { at: SocketAddr },
+    /// Add a real server.
+    AddServer { at: SocketAddr, server: SocketAddr, destination: Destination },
+    /// Change a real server's settings; its connections stay.
+    UpdateServer { at: SocketAddr, server: SocketAddr, destination: Destination },
+    /// Delete a real server; the kernel resets its connections on their next packet.
+    RemoveServer { at: SocketAddr, server: SocketAddr },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetSysctl { sysctl, value } => write!(f, "set {} = {value}", sysctl.name()),
+            Self::SetRoute { vip, source } => write!(f, "set route local {vip} dev lo src {source}"),
+            Self::RemoveRoute { vip } => write!(f, "remove route local {vip}"),
+            Self::AddService { at, service } => {
+                write!(f, "add virtual server {at} scheduler {}", service.scheduler)
+            }
+            Self::UpdateService { at, service } => {
+                write!(f, "update virtual server {at} scheduler {}", service.scheduler)
+            }
+            Self::RemoveService { at } => write!(f, "remove virtual server {at}"),
+            Self::AddServer { at, server, destination } => {
+                write!(f, "add real server {server} weight {} to {at}", destination.weight)
+            }
+            Self::UpdateServer { at, server, destination } => {
+                write!(f, "update real server {server} weight {} of {at}", destination.weight)
+            }
+            Self::RemoveServer { at, server } => write!(f, "remove real server {server} from {at}"),
+        }
+    }
+}

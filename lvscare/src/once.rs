@@ -1,0 +1,56 @@
+//! The commands that change the kernel once and end: `care --run-once` and `clean`.
+
+use crate::applier::no_source;
+use crate::config::Config;
+use crate::desired::{self, Sources};
+use crate::exit::{Exit, Failure};
+use crate::kernel::{Error, Kernel};
+use crate::model::{Change, Desired};
+use crate::reconcile::plan;
+use std::net::SocketAddr;
+
+/// Attempts when somebody else changes the same objects at the same time.
+const ATTEMPTS: usize = 5;
+
+/// Makes route and rules with every configured server. Returns what was changed, nothing on a second run.
+pub fn build(kernel: &mut impl Kernel, config: &Config) -> Result<Vec<Change>, Failure> {
+    let mut sources = Sources::new();
+    for service in &config.services {
+        let vip = service.at.ip();
+        let mut source = config.node_ip;
+        for server in &service.servers {
+            if source.is_none() {
+                source = kernel.source_towards(server.address.ip())?;
+            }
+        }
+        sources.insert(vip, source.ok_or_else(|| Failure::new(Exit::Failed, no_source(vip)))?);
+    }
+    converge(kernel, &config.addresses(), &desired::everything(config, &sources))
+}
+
+/// Removes the virtual servers at `services` and our routes to them. Returns what was changed.
+pub fn clean(kernel: &mut impl Kernel, services: &[SocketAddr]) -> Result<Vec<Change>, Failure> {
+    converge(kernel, services, &desired::nothing(services))
+}
+
+fn converge(
+    kernel: &mut impl Kernel,
+    services: &[SocketAddr],
+    desired: &Desired,
+) -> Result<Vec<Change>, Failure> {
+    let mut done = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let changes = plan(desired, &kernel.read(services)?);
+        if changes.is_empty() {
+            return Ok(done);
+        }
+        for change in changes {
+            match kernel.apply(&change) {
+                Ok(()) => done.push(change),
+                Err(Error::Raced(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Err(Failure::new(Exit::Failed, "somebody else keeps changing the same rules; stop that first"))
+}

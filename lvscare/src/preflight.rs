@@ -1,0 +1,82 @@
+//! Is this configuration possible on this node? Pure: the node's addresses are passed in.
+
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::kernel::address::InterfaceAddress;
+
+/// Refuses virtual addresses that are somebody's already, and a node address that is nobody's.
+pub fn check(config: &Config, addresses: &[InterfaceAddress]) -> Result<(), Failure> {
+    for service in &config.services {
+        let vip = service.at.ip();
+        if addresses.iter().any(|own| own.address == vip) {
+            return Err(Failure::usage(format!(
+                "--vs {vip} is an address of an interface of this node; choose an unused one \
+                 (an older lvscare in link mode leaves it behind: `ip link delete lvscare`)"
+            )));
+        }
+        if let Some(own) = addresses.iter().find(|own| own.prefix > 0 && own.shares_subnet_with(vip)) {
+            return Err(Failure::usage(format!(
+                "--vs {vip} lies in this node's own subnet {}/{}, where the node would answer for it; \
+                 choose an address outside of every subnet",
+                own.address, own.prefix
+            )));
+        }
+    }
+    match config.node_ip {
+        Some(node_ip) if addresses.iter().all(|own| own.address != node_ip) => {
+            let own: Vec<String> = addresses
+                .iter()
+                .filter(|own| !own.address.is_loopback() && own.address.is_ipv4() == node_ip.is_ipv4())
+                .map(|own| own.address.to_string())
+                .collect();
+            Err(Failure::usage(format!(
+                "--node-ip {node_ip} is not an address of this node; it has {}",
+                if own.is_empty() { "none of that family".into() } else { own.join(", ") }
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn verdict(args: &str, addresses: &[(&str, u8)]) -> Result<(), String> {
+        let words = ["lvscare", "care"].into_iter().chain(args.split_whitespace());
+        let Command::Care(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not care") };
+        let addresses: Vec<_> = addresses
+            .iter()
+            .map(|(address, prefix)| InterfaceAddress { address: address.parse().unwrap(), prefix: *prefix })
+            .collect();
+        check(&Config::from_args(&args).unwrap(), &addresses).map_err(|failure| failure.message)
+    }
+
+    const NODE: [(&str, u8); 2] = [("127.0.0.1", 8), ("10.0.0.10", 24)];
+
+    #[test]
+    fn free_address_is_fine() {
+        assert_eq!(verdict("--rs 10.0.0.1:6443", &NODE), Ok(()));
+        assert_eq!(verdict("--rs 10.0.0.1:6443 --node-ip 10.0.0.10", &NODE), Ok(()));
+    }
+
+    #[test]
+    fn taken_address_is_refused() {
+        let refusal = verdict("--vs 10.0.0.10:6443 --rs 10.0.0.1:6443", &NODE).unwrap_err();
+        assert!(refusal.starts_with("--vs 10.0.0.10 is an address of an interface"), "{refusal}");
+        let refusal = verdict("--vs 10.0.0.99:6443 --rs 10.0.0.1:6443", &NODE).unwrap_err();
+        assert!(
+            refusal.starts_with("--vs 10.0.0.99 lies in this node's own subnet 10.0.0.10/24"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn foreign_node_address_is_refused() {
+        let refusal = verdict("--rs 10.0.0.1:6443 --node-ip 10.0.0.11", &NODE).unwrap_err();
+        assert_eq!(refusal, "--node-ip 10.0.0.11 is not an address of this node; it has 10.0.0.10");
+    }
+}

@@ -1,0 +1,170 @@
+//! What `lvscare status` shows, as data: the daemon serves it as JSON, the command renders it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::applier::Applied;
+use crate::health::checker::Board;
+use crate::health::pool::Mode;
+use crate::health::{Condition, Entry};
+use crate::model::{Actual, SeenDestination};
+
+mod table;
+
+pub use table::render;
+
+/// The whole answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon, if one answered; without it the rest comes from the kernel alone.
+    pub daemon: Option<Daemon>,
+    /// Every virtual server that was asked for.
+    pub virtual_servers: Vec<VirtualServer>,
+}
+
+/// The daemon that answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Daemon {
+    /// Its version.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_seconds: f64,
+    /// Seconds since it last compared the kernel with what should be there.
+    pub last_pass_seconds: f64,
+    /// Foreign changes that it undid since it started.
+    pub repairs: u64,
+    /// What it could not do.
+    pub problems: Vec<String>,
+}
+
+/// One virtual server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VirtualServer {
+    /// The address clients connect to.
+    pub address: SocketAddr,
+    /// Its scheduler; `None`: it is not in the kernel's table.
+    pub scheduler: Option<String>,
+    /// The source address that its local route gives; `None`: there is no such route.
+    pub route_source: Option<IpAddr>,
+    /// Who serves, and why; only the daemon knows.
+    pub mode: Option<Mode>,
+    /// Its real servers, configured ones and those found in the table.
+    pub real_servers: Vec<RealServer>,
+}
+
+/// One real server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RealServer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its weight; `None`: it is not in the kernel's table.
+    pub weight: Option<u32>,
+    /// Established connections.
+    pub active: u32,
+    /// Connections being opened or closed.
+    pub inactive: u32,
+    /// What the daemon knows; `None` without a daemon.
+    pub health: Option<Health>,
+}
+
+/// What the daemon knows about a real server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// What it is taken for; `None` until the first verdict.
+    pub condition: Option<Condition>,
+    /// Seconds since that last changed.
+    pub since_seconds: f64,
+    /// Its latest probe.
+    pub last_probe: Option<Probe>,
+}
+
+/// A probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Seconds since it ended.
+    pub ago_seconds: f64,
+    /// How long it took, in seconds.
+    pub took_seconds: f64,
+    /// What it saw.
+    pub result: String,
+}
+
+impl Status {
+    /// What the daemon, started at `start`, knows at `now`.
+    pub fn of_daemon(board: &Board, applied: &Applied, start: Instant, now: Instant) -> Self {
+        let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
+        let mut status = Self::of_kernel(&applied.actual, applied.modes.keys());
+        for service in &mut status.virtual_servers {
+            service.mode = applied.modes.get(&service.address).copied();
+            for entry in board.iter().filter(|entry| entry.service == service.address) {
+                let servers = &mut service.real_servers;
+                let place = servers.iter().position(|server| server.address == entry.server);
+                let place = place.unwrap_or_else(|| {
+                    servers.push(RealServer::absent(entry.server));
+                    servers.len() - 1
+                });
+                servers[place].health = Some(health(entry, seconds));
+            }
+            service.real_servers.sort_by_key(|server| server.address);
+        }
+        status.daemon = Some(Daemon {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: seconds(start),
+            last_pass_seconds: seconds(applied.at),
+            repairs: applied.repairs,
+            problems: applied.problems.clone(),
+        });
+        status
+    }
+
+    /// What the kernel alone tells about `services`.
+    pub fn of_kernel<'a>(actual: &Actual, services: impl IntoIterator<Item = &'a SocketAddr>) -> Self {
+        let nothing = BTreeMap::new();
+        let virtual_servers = services
+            .into_iter()
+            .map(|&address| {
+                let seen = actual.services.get(&address);
+                let destinations = seen.map_or(&nothing, |seen| &seen.destinations);
+                VirtualServer {
+                    address,
+                    scheduler: seen.map(|seen| seen.service.scheduler.clone()),
+                    route_source: actual.routes.get(&address.ip()).and_then(|route| route.source),
+                    mode: None,
+                    real_servers: destinations.iter().map(|(&at, seen)| RealServer::seen(at, seen)).collect(),
+                }
+            })
+            .collect();
+        Self { daemon: None, virtual_servers }
+    }
+}
+
+impl RealServer {
+    fn seen(address: SocketAddr, seen: &SeenDestination) -> Self {
+        Self {
+            address,
+            weight: Some(seen.destination.weight),
+            active: seen.active,
+            inactive: seen.inactive,
+            health: None,
+        }
+    }
+
+    fn absent(address: SocketAddr) -> Self {
+        Self { address, weight: None, active: 0, inactive: 0, health: None }
+    }
+}
+
+fn health(entry: &Entry, seconds: impl Fn(Instant) -> f64) -> Health {
+    Health {
+        condition: entry.verdict.verified.then_some(entry.verdict.condition),
+        since_seconds: seconds(entry.verdict.since),
+        last_probe: entry.last_probe.as_ref().map(|probe| Probe {
+            ago_seconds: seconds(probe.at),
+            took_seconds: probe.took.as_secs_f64(),
+            result: probe.outcome.to_string(),
+        }),
+    }
+}
