@@ -6,7 +6,7 @@
 //! Requests to the kernel are made on the runtime's own thread: the kernel answers each within `send()`, in
 //! microseconds, and a second thread would cost more than it could save.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +49,17 @@ pub struct Applied {
     pub problems: Vec<String>,
 }
 
+/// Real servers per virtual server.
+type Servers = BTreeMap<SocketAddr, Vec<SocketAddr>>;
+
+/// What a pass wants.
+struct Decided {
+    desired: Desired,
+    modes: BTreeMap<SocketAddr, Mode>,
+    /// Servers that leave the table with their connections cut.
+    cut: Servers,
+}
+
 /// Keeps the kernel as it should be.
 pub struct Applier<K> {
     kernel: K,
@@ -83,10 +94,12 @@ impl<K: Kernel> Applier<K> {
     /// One pass. The errors are those of single changes; the others were applied all the same.
     pub fn pass(&mut self, board: &Board, now: Instant) -> Result<(Applied, Vec<Error>), Error> {
         let mut errors = Vec::new();
-        for round in 1.. {
+        let mut round = 0;
+        loop {
+            round += 1;
             let actual = self.read()?;
             self.learn_sources(&actual)?;
-            let (desired, modes) = self.decide(board, &actual, now);
+            let Decided { desired, modes, cut } = self.decide(board, &actual, now);
             let changes = plan(&desired, &actual);
             if changes.is_empty() || round > ROUNDS || !errors.is_empty() {
                 let problems = errors.iter().map(ToString::to_string).chain(self.missing_sources()).collect();
@@ -94,7 +107,9 @@ impl<K: Kernel> Applier<K> {
                 let applied = Applied { at: now, actual, modes, repairs: self.repairs, problems };
                 return Ok((applied, errors));
             }
+
             let foreign = self.settled.as_ref() == Some(&desired);
+            let stuck = self.find_stuck(&cut, now);
             for change in &changes {
                 match self.kernel.apply(change) {
                     Ok(()) => self.report(change, foreign, now),
@@ -102,8 +117,8 @@ impl<K: Kernel> Applier<K> {
                     Err(error) => errors.push(error),
                 }
             }
+            self.free(&stuck, now);
         }
-        unreachable!("the loop above has no end but its return")
     }
 
     /// Passes until the task is dropped, publishing what each left behind.
@@ -148,13 +163,9 @@ impl<K: Kernel> Applier<K> {
         }
     }
 
-    fn decide(
-        &mut self,
-        board: &Board,
-        actual: &Actual,
-        now: Instant,
-    ) -> (Desired, BTreeMap<SocketAddr, Mode>) {
+    fn decide(&mut self, board: &Board, actual: &Actual, now: Instant) -> Decided {
         let mut modes = BTreeMap::new();
+        let mut cut = BTreeMap::new();
         let nothing = BTreeMap::new();
         let desired = desired::judged(&self.config, &self.sources, |service| {
             let entries = board.iter().filter(|entry| entry.service == service.at);
@@ -170,9 +181,37 @@ impl<K: Kernel> Applier<K> {
             let decision = pool.decide(&members, present, self.config.drain_timeout, now);
             announce(service.at, before, decision.mode);
             modes.insert(service.at, decision.mode);
+            if !decision.cut.is_empty() {
+                cut.insert(service.at, decision.cut);
+            }
             decision.destinations
         });
-        (desired, modes)
+        Decided { desired, modes, cut }
+    }
+
+    /// The clients of servers that are about to be removed, per virtual server.
+    fn find_stuck(&mut self, cut: &Servers, now: Instant) -> Vec<(SocketAddr, BTreeSet<SocketAddr>)> {
+        let mut stuck = Vec::new();
+        for (&at, servers) in cut {
+            match self.kernel.clients_of(at, servers) {
+                Ok(clients) => stuck.push((at, clients)),
+                Err(error) => self.note(&error, now),
+            }
+        }
+        stuck
+    }
+
+    /// Cuts their connections, so that they need not find out by themselves.
+    fn free(&mut self, stuck: &[(SocketAddr, BTreeSet<SocketAddr>)], now: Instant) {
+        for (at, clients) in stuck {
+            match self.kernel.cut(*at, clients) {
+                Ok(0) => {}
+                Ok(count) => {
+                    info!(virtual_server = %at, "cut {count} connections of this node to removed real servers");
+                }
+                Err(error) => self.note(&error, now),
+            }
+        }
     }
 
     /// Finds the source address of each virtual address's route: as configured, else the one towards the
@@ -216,6 +255,13 @@ impl<K: Kernel> Applier<K> {
     fn complain(&mut self, error: &Error, now: Instant) {
         if self.repeats.admit(&error.to_string(), now).is_some() {
             error!("{error}");
+        }
+    }
+
+    /// As `complain`, about something that is merely less good.
+    fn note(&mut self, error: &Error, now: Instant) {
+        if self.repeats.admit(&error.to_string(), now).is_some() {
+            warn!("{error}");
         }
     }
 }

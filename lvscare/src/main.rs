@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use lvscare::cli::{CareArgs, Cli, Command, LogLevel, Output, StatusArgs, explain};
 use lvscare::config::Config;
@@ -19,6 +20,10 @@ fn main() -> ExitCode {
         Err(help) if !help.use_stderr() => {
             let _ = help.print();
             return ExitCode::SUCCESS;
+        }
+        Err(nothing) if nothing.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = nothing.print();
+            return Exit::Usage.into();
         }
         Err(error) => return fail(&Failure::usage(explain(&error))),
     };

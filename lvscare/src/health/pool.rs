@@ -97,10 +97,10 @@ impl Pool {
                 if !member.verdict.verified {
                     // Found at weight 0 at start: neither re-admitted nor removed before the first verdict.
                     destinations.insert(member.server, 0);
-                } else if member.verdict.condition == Condition::Dead {
-                    cut.push(member.server);
                 } else if lingers(member.verdict, seen, drain_timeout, now) {
                     destinations.insert(member.server, 0);
+                } else {
+                    cut.push(member.server);
                 }
             }
         }
@@ -129,7 +129,11 @@ impl Pool {
     }
 }
 
+/// Whether a server that no longer serves may keep its open connections for now. A dead one may not.
 fn lingers(verdict: &Verdict, seen: &SeenDestination, drain_timeout: Duration, now: Instant) -> bool {
+    if verdict.condition == Condition::Dead {
+        return false;
+    }
     let age = now.saturating_duration_since(verdict.since);
     age < drain_timeout && (seen.active > 0 || age < SETTLE)
 }

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use netlink_packet_core::NLM_F_DUMP;
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::Error;
+use super::rtnetlink::Message;
 use crate::netlink::Channel;
 
 /// An address of an interface, with the length of its subnet's prefix.
@@ -40,14 +40,14 @@ impl InterfaceAddress {
 pub fn list() -> Result<Vec<InterfaceAddress>, Error> {
     let list = || -> Result<_, crate::netlink::Error> {
         let mut channel = Channel::open(NETLINK_ROUTE)?;
-        channel.request(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_DUMP)
+        channel.request(Message::GetAddress(AddressMessage::default()), NLM_F_DUMP)
     };
     let messages = list().map_err(|error| Error::from_netlink(|| "list addresses".into(), error))?;
     Ok(messages.iter().filter_map(read).collect())
 }
 
-fn read(message: &RouteNetlinkMessage) -> Option<InterfaceAddress> {
-    let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+fn read(message: &Message) -> Option<InterfaceAddress> {
+    let Message::NewAddress(message) = message else { return None };
     // On a point-to-point link `Address` is the peer and `Local` is ours.
     let mut address = None;
     for attribute in &message.attributes {

@@ -1,6 +1,6 @@
 //! A kernel in memory that refuses what the real one refuses, and records what was done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Error, Kernel};
@@ -13,6 +13,10 @@ pub struct Fake {
     pub state: Actual,
     /// Every change that was asked for.
     pub changes: Vec<Change>,
+    /// The clients of each real server of each virtual server.
+    pub clients: BTreeMap<(SocketAddr, SocketAddr), Vec<SocketAddr>>,
+    /// The clients whose connections were cut.
+    pub cut: Vec<(SocketAddr, SocketAddr)>,
     /// What [`Kernel::source_towards`] answers.
     pub source: Option<IpAddr>,
 }
@@ -68,6 +72,16 @@ impl Kernel for Fake {
             }
         }
         Ok(())
+    }
+
+    fn clients_of(&mut self, at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error> {
+        let of = |server: &SocketAddr| self.clients.get(&(at, *server)).into_iter().flatten().copied();
+        Ok(servers.iter().flat_map(of).collect())
+    }
+
+    fn cut(&mut self, at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, Error> {
+        self.cut.extend(clients.iter().map(|client| (at, *client)));
+        Ok(clients.len())
     }
 
     fn source_towards(&mut self, _server: IpAddr) -> Result<Option<IpAddr>, Error> {

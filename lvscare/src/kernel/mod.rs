@@ -1,9 +1,10 @@
 //! The only modules that change the kernel.
 //!
 //! [`Kernel`] is all that the rest of the program sees: read what is there, apply one [`Change`]. [`Linux`] is
-//! the real one, made of [`ipvs`] (the table), [`route`] (the local route of the virtual address) and
-//! [`sysctl`]; [`address`] and [`watch`] only look. [`fake`] keeps the same promises in memory, for tests.
+//! the real one, made of [`ipvs`] (the table), [`route`] (the local route of the virtual address), [`sysctl`]
+//! and [`sockets`] (clients stuck to a dead server); [`address`] and [`watch`] only look. [`fake`] keeps the same promises in memory, for tests.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,6 +18,8 @@ pub mod address;
 pub mod fake;
 pub mod ipvs;
 pub mod route;
+mod rtnetlink;
+pub mod sockets;
 pub mod sysctl;
 pub mod watch;
 
@@ -35,6 +38,11 @@ pub enum Error {
     /// The source address of a route belongs to no interface of this node.
     #[error("{0} is not an address of this node")]
     ForeignSource(IpAddr),
+    /// Sockets cannot be destroyed from outside (`CONFIG_INET_DIAG_DESTROY`).
+    #[error(
+        "this kernel cannot destroy sockets; idle clients of a dead server learn of it when they next send"
+    )]
+    NoSocketDestroy,
     /// Somebody else changed the same object at the same time; read again and plan anew.
     #[error("{0}: somebody else changed it at the same time")]
     Raced(String),
@@ -73,6 +81,12 @@ pub trait Kernel {
 
     /// Makes one change.
     fn apply(&mut self, change: &Change) -> Result<(), Error>;
+
+    /// The clients of `at` that are connected to one of `servers`. To be asked before those are removed.
+    fn clients_of(&mut self, at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error>;
+
+    /// Cuts the connections of `clients` to `at`, as far as they are this namespace's. Returns how many.
+    fn cut(&mut self, at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, Error>;
 
     /// The source address this node would use towards `server`; `None` when there is no way to it.
     fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error>;
@@ -120,6 +134,14 @@ impl Kernel for Linux {
             Change::RemoveRoute { vip } => self.routes.remove(vip),
             _ => self.ipvs.apply(change),
         }
+    }
+
+    fn clients_of(&mut self, at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error> {
+        sockets::clients_of(at, servers)
+    }
+
+    fn cut(&mut self, at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, Error> {
+        sockets::destroy(at, clients)
     }
 
     fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error> {

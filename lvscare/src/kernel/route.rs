@@ -7,14 +7,15 @@
 use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
 
 use super::Error;
+use super::rtnetlink::Message;
 use crate::model::{RouteOwner, SeenRoute};
 use crate::netlink::Channel;
 
@@ -64,7 +65,7 @@ impl Routes {
         message.attributes.push(RouteAttribute::PrefSource(source.into()));
         message.attributes.push(RouteAttribute::Oif(LOOPBACK));
         let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-        match self.channel.request(RouteNetlinkMessage::NewRoute(message), flags) {
+        match self.channel.request(Message::NewRoute(message), flags) {
             Ok(_) => Ok(()),
             // The kernel's word for a preferred source that is not local (`fib_create_info()`).
             Err(error) if error.errno() == Some(Errno::INVAL) => Err(Error::ForeignSource(source)),
@@ -74,7 +75,7 @@ impl Routes {
 
     /// Removes our local route of `vip`.
     pub fn remove(&mut self, vip: IpAddr) -> Result<(), Error> {
-        match self.channel.request(RouteNetlinkMessage::DelRoute(describe(vip)), NLM_F_ACK) {
+        match self.channel.request(Message::DelRoute(describe(vip)), NLM_F_ACK) {
             Ok(_) => Ok(()),
             Err(error) if error.errno() == Some(Errno::SRCH) => {
                 Err(Error::Raced(format!("remove the local route of {vip}")))
@@ -95,9 +96,9 @@ impl Routes {
         message.header.destination_prefix_length = host_prefix(address);
         message.header.flags = flags;
         message.attributes.push(RouteAttribute::Destination(address.into()));
-        match self.channel.request(RouteNetlinkMessage::GetRoute(message), 0) {
+        match self.channel.request(Message::GetRoute(message), 0) {
             Ok(answers) => Ok(answers.into_iter().find_map(|answer| match answer {
-                RouteNetlinkMessage::NewRoute(route) => Some(route),
+                Message::NewRoute(route) => Some(route),
                 _ => None,
             })),
             Err(error) => match error.errno() {

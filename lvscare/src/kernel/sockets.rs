@@ -1,0 +1,146 @@
+//! Freeing clients that are stuck to a dead server.
+//!
+//! IPVS tells a client that its server is gone only when the client sends something. An idle one (a kubelet
+//! waiting for an event) would learn nothing for minutes. So the sockets of this network namespace that IPVS
+//! maps to the dead server are destroyed (`SOCK_DESTROY`, as `ss --kill` does), and their owners reconnect at
+//! once. Sockets in other namespaces (pods) are out of reach; their next packet is answered with a reset.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
+use netlink_packet_sock_diag::{AF_INET, AF_INET6, IPPROTO_TCP, SockDiagDestroy, SockDiagMessage};
+use netlink_sys::protocols::NETLINK_SOCK_DIAG;
+use rustix::io::Errno;
+
+use super::Error;
+use crate::netlink::{self, Channel};
+
+#[cfg(test)]
+mod tests;
+
+/// The connections of IPVS in this network namespace.
+const CONNECTIONS: &str = "/proc/net/ip_vs_conn";
+
+/// The clients of the virtual server `at` whose connections IPVS sends to one of `servers`.
+///
+/// To be asked before a server is deleted: the deletion takes its connections out of the list.
+pub fn clients_of(at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error> {
+    let failed = |source| Error::File { path: CONNECTIONS.into(), source };
+    let file = match File::open(CONNECTIONS) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        other => other.map_err(failed)?,
+    };
+    let mut clients = BTreeSet::new();
+    for line in BufReader::new(file).lines() {
+        if let Some(connection) = parse(&line.map_err(failed)?)
+            && connection.service == at
+            && servers.contains(&connection.server)
+        {
+            clients.insert(connection.client);
+        }
+    }
+    Ok(clients)
+}
+
+/// Destroys the connections of this namespace from one of `clients` to `at`. Returns how many there were.
+///
+/// Only sockets found in a listing are destroyed, each by its cookie: a request by address alone could hit a
+/// listener that happens to have a pod's port.
+pub fn destroy(at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, Error> {
+    if clients.is_empty() {
+        return Ok(0);
+    }
+    let mut channel = Channel::open(NETLINK_SOCK_DIAG).map_err(|error| failed(error.into()))?;
+    let mut destroyed = 0;
+    // A socket of the IPv6 family can hold an IPv4 connection.
+    let families: &[u8] = if at.is_ipv4() { &[AF_INET, AF_INET6] } else { &[AF_INET6] };
+    for &family in families {
+        for id in established(&mut channel, family, at.port())? {
+            let local = SocketAddr::new(id.source_address.to_canonical(), id.source_port);
+            let remote = SocketAddr::new(id.destination_address.to_canonical(), id.destination_port);
+            if remote != at || !clients.contains(&local) {
+                continue;
+            }
+            let request = SockDiagDestroy::new(request(family, id));
+            match channel.request(request, NLM_F_ACK) {
+                Ok(_) => destroyed += 1,
+                // It ended by itself meanwhile.
+                Err(error) if error.errno() == Some(Errno::NOENT) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+    Ok(destroyed)
+}
+
+/// The connections of one address family to any host's `port`.
+fn established(channel: &mut Channel, family: u8, port: u16) -> Result<Vec<SocketId>, Error> {
+    let any = if family == AF_INET {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::from(Ipv6Addr::UNSPECIFIED)
+    };
+    let filter = SocketId {
+        source_port: 0,
+        destination_port: port,
+        source_address: any,
+        destination_address: any,
+        interface_id: 0,
+        cookie: [0xff; 8],
+    };
+    let answers = channel.request(request(family, filter), NLM_F_DUMP).map_err(failed)?;
+    let ids = answers.into_iter().filter_map(|answer| match answer {
+        SockDiagMessage::InetResponse(response) => Some(response.header.socket_id),
+        _ => None,
+    });
+    Ok(ids.collect())
+}
+
+fn request(family: u8, socket_id: SocketId) -> SockDiagMessage {
+    SockDiagMessage::InetRequest(InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        // A connection that is just being opened finds a living server by itself, with its next SYN.
+        states: StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT | StateFlags::FIN_WAIT1,
+        socket_id,
+    })
+}
+
+/// Kernels without `CONFIG_INET_DIAG_DESTROY` say "not supported", those without `tcp_diag` "no such entry".
+fn failed(error: netlink::Error) -> Error {
+    match error.errno() {
+        Some(Errno::OPNOTSUPP | Errno::NOENT) => Error::NoSocketDestroy,
+        _ => Error::from_netlink(|| "destroy sockets of a dead server".into(), error),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Connection {
+    client: SocketAddr,
+    service: SocketAddr,
+    server: SocketAddr,
+}
+
+/// A line of the connection list: `TCP 0A00000A A3E2 0A676102 192B 0A000001 192B ESTABLISHED 893`, with IPv6
+/// addresses written out in brackets.
+fn parse(line: &str) -> Option<Connection> {
+    let mut words = line.split_ascii_whitespace();
+    if words.next()? != "TCP" {
+        return None;
+    }
+    let mut endpoint = || {
+        let address = words.next()?;
+        let port = u16::from_str_radix(words.next()?, 16).ok()?;
+        let address = match address.strip_prefix('[') {
+            Some(v6) => v6.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into(),
+            None => Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?).into(),
+        };
+        Some(SocketAddr::new(address, port))
+    };
+    Some(Connection { client: endpoint()?, service: endpoint()?, server: endpoint()? })
+}
