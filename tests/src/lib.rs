@@ -1,1 +1,26 @@
-//! The test laboratory.
+//! The test laboratory: everything that needs more than one module of the product, or a kernel to break.
+//!
+//! ```text
+//! pki, apiserver     what stands behind a virtual server: certificates and servers that fail on demand
+//! netns, process     what keeps a laboratory's parts apart, and gone when a test ends
+//! lab                a node, three masters and a pod inside one kernel
+//! care               the product in that laboratory
+//! client, load       what a kubelet would see; wait, which every test needs
+//! vm                 the kernel, if the host's own will not do
+//! ```
+//!
+//! Everything a test calls panics instead of returning errors: a panic points at the line of the test.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on ends by a panic")]
+#![allow(clippy::print_stdout, reason = "libtest shows it when a test fails")]
+
+pub mod apiserver;
+pub mod care;
+pub mod client;
+pub mod lab;
+pub mod load;
+pub mod netns;
+pub mod pki;
+pub mod process;
+pub mod vm;
+pub mod wait;

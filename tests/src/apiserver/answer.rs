@@ -1,0 +1,125 @@
+//! One request and its answer.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::LOCATION;
+use hyper::{Request, Response, StatusCode};
+use tokio::time::{Interval, interval, sleep};
+
+use super::Behaviour;
+use super::state::State;
+
+const GIGABYTE: u64 = 1 << 30;
+
+/// How often a watch has news.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Answers `request` when and how the behaviour of the moment says.
+pub(super) async fn answer(
+    state: Arc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<Content>, Infallible> {
+    let path = request.uri().path();
+    count(&state, path);
+    let behaviour = state.other_than(&[Behaviour::HangAccept, Behaviour::HangAnswer]).await;
+    if let Behaviour::Delay(time) = behaviour {
+        sleep(time).await;
+    }
+    Ok(match path {
+        "/healthz" => health(behaviour, matches!(behaviour, Behaviour::Healthz(_))),
+        "/readyz" => health(behaviour, matches!(behaviour, Behaviour::Readyz(_))),
+        "/watch" => Response::new(Content::Ticks(interval(TICK))),
+        _ => match path.strip_prefix("/bytes/").map(str::parse) {
+            Some(Ok(count)) => Response::new(Content::Zeros(count)),
+            _ => Response::new(text(state.name.clone())),
+        },
+    })
+}
+
+fn count(state: &State, path: &str) {
+    let mut seen = state.stats();
+    match path {
+        "/healthz" => seen.healthz += 1,
+        "/readyz" => seen.readyz += 1,
+        _ => seen.other += 1,
+    }
+}
+
+/// Answers a health request; `meant` says whether a status for one path means this one.
+fn health(behaviour: Behaviour, meant: bool) -> Response<Content> {
+    let mut response = Response::new(text("ok"));
+    match behaviour {
+        Behaviour::Healthz(status) | Behaviour::Readyz(status) if meant => refuse(&mut response, status),
+        Behaviour::Both(status) => refuse(&mut response, status),
+        Behaviour::HugeBody => *response.body_mut() = Content::Zeros(GIGABYTE),
+        Behaviour::Redirect => {
+            refuse(&mut response, 302);
+            response.headers_mut().insert(LOCATION, "/elsewhere".parse().expect("a path"));
+        }
+        _ => {}
+    }
+    response
+}
+
+fn refuse(response: &mut Response<Content>, status: u16) {
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.body_mut() = text("not ok");
+}
+
+fn text(text: impl Into<Bytes>) -> Content {
+    Content::Text(Some(text.into()))
+}
+
+/// The body of an answer, made while it is sent: what a test asks for need not fit into the guest.
+pub(super) enum Content {
+    /// All at once.
+    Text(Option<Bytes>),
+    /// So many bytes.
+    Zeros(u64),
+    /// A line per tick, without end.
+    Ticks(Interval),
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        static ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+        let chunk = match self.get_mut() {
+            Self::Text(text) => text.take(),
+            Self::Zeros(0) => None,
+            Self::Zeros(left) => {
+                let size = ZEROS.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= size as u64;
+                Some(Bytes::from_static(&ZEROS[..size]))
+            }
+            Self::Ticks(interval) => match interval.poll_tick(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(_) => Some(Bytes::from_static(b"tick\n")),
+            },
+        };
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Text(None) | Self::Zeros(0))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Self::Zeros(count) => SizeHint::with_exact(*count),
+            Self::Ticks(_) => SizeHint::default(),
+        }
+    }
+}

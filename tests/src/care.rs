@@ -1,0 +1,273 @@
+//! The product in the laboratory: `lvscare` on a node, what it says of itself, and what the kernel holds.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lvscare::client;
+use lvscare::health::Condition;
+use lvscare::health::pool::Mode;
+use lvscare::kernel::ipvs::Table;
+use lvscare::model::SeenService;
+use lvscare::status::{Health, RealServer, Status};
+use nix::sys::signal::Signal;
+
+use crate::lab::Lab;
+use crate::netns::Namespace;
+use crate::process::Process;
+use crate::wait::eventually;
+
+/// The program, which must be in reach: `vm` puts it there.
+const PROGRAM: &str = "lvscare";
+
+/// The virtual server of every test.
+pub const VIP: &str = "10.103.97.2:6443";
+/// The same in IPv6.
+pub const VIP6: &str = "[fd00:103::2]:6443";
+/// What answers there.
+pub const URL: &str = "https://10.103.97.2:6443/";
+/// The same in IPv6.
+pub const URL6: &str = "https://[fd00:103::2]:6443/";
+
+/// Where the daemon listens unless it is told otherwise.
+const LISTEN: &str = "127.0.0.1:10261";
+
+/// For anything that should be quick: the machine may be emulated, and shared.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// A running `lvscare care`. Dropping it kills it; its rules stay, as they should.
+pub struct Care {
+    process: Process,
+    node: Namespace,
+}
+
+impl Care {
+    /// Starts the daemon on the laboratory's node for all masters, with these further options.
+    #[track_caller]
+    pub fn start(lab: &Lab, options: &[&str]) -> Self {
+        let masters: Vec<SocketAddr> = lab.masters().iter().map(super::lab::Master::address).collect();
+        Self::start_for(lab, VIP, &masters, options)
+    }
+
+    /// Starts the daemon for a virtual server and real servers of one's choice.
+    #[track_caller]
+    pub fn start_for(lab: &Lab, vip: &str, servers: &[SocketAddr], options: &[&str]) -> Self {
+        let arguments = arguments(vip, servers, options);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Self { process: lab.node().spawn(&arguments), node: lab.node().clone() }
+    }
+
+    /// Starts the daemon and waits until every server has a verdict.
+    #[track_caller]
+    pub fn judged(lab: &Lab, options: &[&str]) -> Self {
+        let mut care = Self::start(lab, options);
+        care.wait_judged();
+        care
+    }
+
+    /// Waits until every server has a verdict.
+    #[track_caller]
+    pub fn wait_judged(&mut self) {
+        eventually(LIMIT, "a verdict on every server", || {
+            assert!(self.process.ended().is_none(), "lvscare ended:\n{}", self.log());
+            let status = self.status()?;
+            let servers = status.virtual_servers.iter().flat_map(|service| &service.real_servers);
+            let judged =
+                |server: &RealServer| server.health.as_ref().is_none_or(|known| known.condition.is_some());
+            servers.into_iter().all(judged).then_some(())
+        });
+    }
+
+    /// What the daemon says, if it answers.
+    pub fn status(&self) -> Option<Status> {
+        let listen = LISTEN.parse().ok();
+        let vip = VIP.parse().ok()?;
+        let status = self.node.enter(|| client::status(listen, vip)).ok()?;
+        status.daemon.is_some().then_some(status)
+    }
+
+    /// What the daemon takes a server for.
+    pub fn condition(&self, server: SocketAddr) -> Option<Condition> {
+        self.health(server)?.condition
+    }
+
+    /// What the latest probe of a server saw.
+    pub fn reason(&self, server: SocketAddr) -> Option<String> {
+        Some(self.health(server)?.last_probe?.result)
+    }
+
+    /// Who serves, and why.
+    pub fn mode(&self) -> Option<Mode> {
+        self.status()?.virtual_servers.first()?.mode
+    }
+
+    /// How many foreign changes it has undone.
+    pub fn repairs(&self) -> Option<u64> {
+        Some(self.status()?.daemon?.repairs)
+    }
+
+    fn health(&self, server: SocketAddr) -> Option<Health> {
+        let status = self.status()?;
+        let mut servers = status.virtual_servers.into_iter().flat_map(|service| service.real_servers);
+        servers.find(|known| known.address == server)?.health
+    }
+
+    /// Waits until the daemon takes a server for that.
+    #[track_caller]
+    pub fn wait_condition(&self, server: SocketAddr, wanted: Condition) {
+        let what = format!("{server} taken for {wanted}");
+        eventually(LIMIT, &what, || (self.condition(server) == Some(wanted)).then_some(()));
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The process itself.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Ends it as kubelet does, and waits.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.process.signal(Signal::SIGTERM);
+        self.process.wait(LIMIT)
+    }
+}
+
+/// The command line of `lvscare care`.
+pub fn arguments(vip: &str, servers: &[SocketAddr], options: &[&str]) -> Vec<String> {
+    let mut words: Vec<String> = [PROGRAM, "care", "--vs", vip].map(str::to_owned).to_vec();
+    words.extend(servers.iter().flat_map(|server| ["--rs".to_owned(), server.to_string()]));
+    words.extend(options.iter().map(|&option| option.to_owned()));
+    words
+}
+
+/// Runs `lvscare care --run-once` on the laboratory's node for all masters, with these further options. It must
+/// succeed; returns what it printed.
+#[track_caller]
+pub fn run_once(lab: &Lab, options: &[&str]) -> String {
+    let masters: Vec<SocketAddr> = lab.masters().iter().map(super::lab::Master::address).collect();
+    let arguments = arguments(VIP, &masters, &[&["--run-once"], options].concat());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    lab.node().check(&arguments)
+}
+
+/// Runs `lvscare` with these arguments to its end.
+#[track_caller]
+pub fn lvscare(place: &Namespace, words: &[&str]) -> Output {
+    place.run(&[&[PROGRAM], words].concat())
+}
+
+/// The real servers of a virtual server with their weights, as `ipvsadm` sees them; `None`: there is no such
+/// virtual server. An independent witness, and slow: see [`Eye`] for measurements.
+#[track_caller]
+pub fn table(place: &Namespace, vip: &str) -> Option<BTreeMap<SocketAddr, u32>> {
+    let rules = place.check(&["ipvsadm", "-Sn"]);
+    let service = format!("-A -t {vip} ");
+    rules.lines().find(|line| line.starts_with(&service))?;
+    let destination = format!("-a -t {vip} -r ");
+    let servers = rules.lines().filter_map(|line| {
+        let mut words = line.strip_prefix(&destination)?.split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        let weight = words.skip_while(|word| *word != "-w").nth(1)?.parse().ok()?;
+        Some((address, weight))
+    });
+    Some(servers.collect())
+}
+
+/// Waits until the table holds exactly these servers, all with this weight.
+#[track_caller]
+pub fn wait_table(place: &Namespace, vip: &str, servers: &[SocketAddr], weight: u32) {
+    let wanted: BTreeMap<SocketAddr, u32> = servers.iter().map(|&server| (server, weight)).collect();
+    let what = format!("{vip} with {servers:?}");
+    let eye = Eye::open(place);
+    let at = vip.parse().expect("an address");
+    eventually(LIMIT, &what, || {
+        let seen = place.enter(|| eye.service(at))?;
+        let weights = seen.destinations.iter().map(|(&server, seen)| (server, seen.destination.weight));
+        weights.eq(wanted.clone()).then_some(())
+    });
+    // The library is part of the product; the last word is somebody else's.
+    assert_eq!(table(place, vip), Some(wanted));
+}
+
+/// A look at the kernel's table that costs microseconds.
+pub struct Eye(std::sync::Mutex<Table>);
+
+impl Eye {
+    /// Opens it in a namespace, where it stays.
+    #[track_caller]
+    pub fn open(place: &Namespace) -> Self {
+        Self(std::sync::Mutex::new(place.enter(|| Table::open().expect("a kernel with IPVS"))))
+    }
+
+    /// The virtual server, if it exists.
+    pub fn service(&self, at: SocketAddr) -> Option<SeenService> {
+        self.0.lock().expect("nobody panics with it").read(at).ok().flatten()
+    }
+
+    /// The weight of a real server, if it is there.
+    pub fn weight(&self, at: SocketAddr, server: SocketAddr) -> Option<u32> {
+        Some(self.service(at)?.destinations.get(&server)?.destination.weight)
+    }
+
+    /// The real servers with their weights, if the virtual server exists.
+    pub fn weights(&self, at: SocketAddr) -> Option<BTreeMap<SocketAddr, u32>> {
+        let destinations = self.service(at)?.destinations;
+        Some(destinations.into_iter().map(|(server, seen)| (server, seen.destination.weight)).collect())
+    }
+
+    /// Looks without pause until `wanted` holds, and says how long that took.
+    #[track_caller]
+    pub fn time(&self, limit: Duration, what: &str, wanted: impl Fn(&Self) -> bool) -> Duration {
+        let began = Instant::now();
+        while !wanted(self) {
+            assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        began.elapsed()
+    }
+}
+
+/// What the table holds between two looks, and since when.
+pub type Frame = (Instant, Option<BTreeMap<SocketAddr, u32>>);
+
+/// A table that is looked at all the time, so that nothing which lasts longer than a millisecond is missed.
+pub struct Film {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Frame>>,
+}
+
+impl Film {
+    /// Starts to look at the virtual server `at`.
+    #[track_caller]
+    pub fn start(place: &Namespace, at: SocketAddr) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (eye, stopped) = (Eye::open(place), stop.clone());
+        let thread = std::thread::spawn(move || {
+            let mut frames = vec![(Instant::now(), eye.weights(at))];
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+                let seen = eye.weights(at);
+                if frames.last().is_none_or(|(_, before)| *before != seen) {
+                    frames.push((Instant::now(), seen));
+                }
+            }
+            frames
+        });
+        Self { stop, thread }
+    }
+
+    /// Every state that differed from the one before.
+    pub fn stop(self) -> Vec<Frame> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("looking does not panic")
+    }
+}
