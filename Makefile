@@ -1,0 +1,50 @@
+# Two commands matter: `make demo` shows the main job, `make test` runs everything. Both install what they need
+# on Debian as root.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+
+# One static binary: the C library is linked in.
+STATIC := --config 'target.$(HOST).rustflags=["-C","target-feature=+crt-static"]' --target $(HOST)
+TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+LVSCARE = $(TARGET_DIR)/$(HOST)/release/lvscare
+VM = $(CARGO) run --quiet --package tests --bin vm --
+
+.PHONY: help build demo test test-host test-guest lint install clean
+
+help:
+	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
+	@echo 'make test        everything: lints, host tests, guest tests'
+	@echo 'make build       the static release binary'
+	@echo 'make test-host   tests that need no kernel with IPVS'
+	@echo 'make test-guest  tests on a real kernel; T=NAME runs one file, ARGS="-- name" one test'
+	@echo 'make lint        format, clippy, documentation, licences'
+
+install:
+	@tests/install.sh
+
+build: install
+	$(CARGO) build --release --package lvscare $(STATIC)
+	@ls -l $(LVSCARE)
+
+demo: build
+	$(VM) run --bin $(LVSCARE) -- demo
+
+test: lint test-host test-guest
+
+test-host: install
+	$(CARGO) test --workspace
+
+test-guest: build
+	$(VM) test --bin $(LVSCARE) $(if $(T),--test $(T)) $(ARGS)
+
+lint: install
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --features tests/guest -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; \
+	else echo 'cargo-deny is not installed: bans, licences and sources were not checked'; fi
+
+clean:
+	$(CARGO) clean
