@@ -66,8 +66,8 @@ pub struct Applier<K> {
     config: Arc<Config>,
     pools: BTreeMap<SocketAddr, Pool>,
     sources: Sources,
-    /// What was wanted in the latest pass: a difference from the same again is somebody else's doing.
-    settled: Option<Desired>,
+    /// What the latest pass left in the kernel: a change that this would not need is somebody else's doing.
+    left: Option<Actual>,
     repairs: u64,
     repeats: Repeats,
 }
@@ -80,7 +80,7 @@ impl<K: Kernel> Applier<K> {
             config,
             pools: BTreeMap::new(),
             sources: Sources::new(),
-            settled: None,
+            left: None,
             repairs: 0,
             repeats: Repeats::default(),
         }
@@ -103,16 +103,19 @@ impl<K: Kernel> Applier<K> {
             let changes = plan(&desired, &actual);
             if changes.is_empty() || round > ROUNDS || !errors.is_empty() {
                 let problems = errors.iter().map(ToString::to_string).chain(self.missing_sources()).collect();
-                self.settled = Some(desired);
+                self.left = Some(actual.clone());
                 let applied = Applied { at: now, actual, modes, repairs: self.repairs, problems };
                 return Ok((applied, errors));
             }
 
-            let foreign = self.settled.as_ref() == Some(&desired);
+            let ours = self.left.as_ref().map(|left| plan(&desired, left));
             let stuck = self.find_stuck(&cut, now);
             for change in &changes {
                 match self.kernel.apply(change) {
-                    Ok(()) => self.report(change, foreign, now),
+                    Ok(()) => {
+                        let foreign = ours.as_ref().is_some_and(|ours| !ours.contains(change));
+                        self.report(change, foreign, now);
+                    }
                     Err(error @ Error::Raced(_)) => debug!(%error, "reading again"),
                     Err(error) => errors.push(error),
                 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::value::{self, Listen, RealServers, Scheduler};
@@ -330,6 +331,10 @@ impl IgnoredArgs {
 
 /// A parse error in one line: what is wrong, and what is probably meant.
 pub fn explain(error: &clap::Error) -> String {
+    // What clap prints then is the whole help.
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "no command given; `lvscare --help` lists them".to_owned();
+    }
     let text = error.to_string();
     let mut parts = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let mut line = parts.next().unwrap_or_default().trim_start_matches("error: ").to_owned();

@@ -14,6 +14,9 @@ use crate::health::Policy;
 
 pub mod value;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use value::{RealServer, Scheduler, show};
 
 /// A node waits this long at most for an apiserver that says nothing.
@@ -21,6 +24,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Less would be a busy loop, more would be no check.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(300)];
+
+/// What a path with a query may hold besides letters and digits (RFC 3986, section 3.3).
+const URL_PUNCTUATION: &[u8] = b"-._~!$&'()*+,;=:@/?%";
 
 /// Everything `lvscare care` needs to know.
 #[derive(Clone, Debug)]
@@ -194,7 +200,7 @@ fn limit(flag: &str, given: Duration, fall: u32) -> Result<Duration, Failure> {
 /// A missing leading slash is added, as older lvscare did.
 fn path(flag: &str, given: &str) -> Result<String, Failure> {
     let path = if given.starts_with('/') { given.to_owned() } else { format!("/{given}") };
-    if path.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if path.bytes().all(|byte| byte.is_ascii_alphanumeric() || URL_PUNCTUATION.contains(&byte)) {
         return Ok(path);
     }
     Err(Failure::usage(format!("{flag} {given:?} is not a URL path")))

@@ -40,19 +40,15 @@ pub fn check(config: &Config, addresses: &[InterfaceAddress]) -> Result<(), Fail
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::config::tests::config;
 
-    fn verdict(args: &str, addresses: &[(&str, u8)]) -> Result<(), String> {
-        let words = ["lvscare", "care"].into_iter().chain(args.split_whitespace());
-        let Command::Care(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not care") };
+    fn verdict(options: &str, addresses: &[(&str, u8)]) -> Result<(), String> {
         let addresses: Vec<_> = addresses
             .iter()
             .map(|(address, prefix)| InterfaceAddress { address: address.parse().unwrap(), prefix: *prefix })
             .collect();
-        check(&Config::from_args(&args).unwrap(), &addresses).map_err(|failure| failure.message)
+        check(&config(options).unwrap(), &addresses).map_err(|failure| failure.message)
     }
 
     const NODE: [(&str, u8); 2] = [("127.0.0.1", 8), ("10.0.0.10", 24)];

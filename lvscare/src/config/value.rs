@@ -112,6 +112,11 @@ pub fn virtual_server(text: &str) -> Result<SocketAddr, String> {
 /// `IP:PORT`, with a message that says which half is wrong.
 pub fn endpoint(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
+        if let IpAddr::V6(ip) = address.ip()
+            && let Some(ip) = ip.to_ipv4_mapped()
+        {
+            return Err(format!("an IPv4 address in IPv6 clothes; write {ip}:{}", address.port()));
+        }
         if address.port() == 0 {
             return Err("port 0 is no port; apiservers usually listen on 6443".into());
         }
@@ -158,11 +163,12 @@ impl FromStr for Listen {
 /// A duration as `200ms`, `2s`, `1m30s`; a bare number is seconds, as older lvscare took it.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "not a duration such as 200ms, 2s or 1m30s".to_owned();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Ok(Duration::from_secs(seconds.into()));
-    }
     let mut total = 0.0;
     let mut rest = text;
+    if let Ok(seconds) = text.parse::<u32>() {
+        total = f64::from(seconds);
+        rest = "";
+    }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
         let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
@@ -178,8 +184,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             };
         rest = &rest[letters..];
     }
-    if text.is_empty() || total > 86_400.0 {
+    if text.is_empty() {
         return Err(wrong());
+    }
+    if total > 86_400.0 {
+        return Err("longer than a day".to_owned());
     }
     Ok(Duration::from_secs_f64(total))
 }

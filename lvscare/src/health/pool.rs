@@ -69,6 +69,8 @@ pub struct Decision {
 pub struct Pool {
     mode: Mode,
     serving: BTreeSet<SocketAddr>,
+    /// When each server that served before was relieved; a sick one may have served for long.
+    left: BTreeMap<SocketAddr, Instant>,
 }
 
 impl Pool {
@@ -86,7 +88,9 @@ impl Pool {
         drain_timeout: Duration,
         now: Instant,
     ) -> Decision {
-        (self.mode, self.serving) = self.choose(members);
+        let (mode, serving) = self.choose(members);
+        self.left.extend(self.serving.difference(&serving).map(|&server| (server, now)));
+        (self.mode, self.serving) = (mode, serving);
 
         let mut destinations = BTreeMap::new();
         let mut cut = Vec::new();
@@ -97,7 +101,7 @@ impl Pool {
                 if !member.verdict.verified {
                     // Found at weight 0 at start: neither re-admitted nor removed before the first verdict.
                     destinations.insert(member.server, 0);
-                } else if lingers(member.verdict, seen, drain_timeout, now) {
+                } else if self.lingers(member, seen, drain_timeout, now) {
                     destinations.insert(member.server, 0);
                 } else {
                     cut.push(member.server);
@@ -127,13 +131,14 @@ impl Pool {
             .find(|(_, servers)| !servers.is_empty())
             .unwrap_or((Mode::Empty, BTreeSet::new()))
     }
-}
 
-/// Whether a server that no longer serves may keep its open connections for now. A dead one may not.
-fn lingers(verdict: &Verdict, seen: &SeenDestination, drain_timeout: Duration, now: Instant) -> bool {
-    if verdict.condition == Condition::Dead {
-        return false;
+    /// Whether a server that no longer serves may keep its open connections for now. A dead one may not.
+    fn lingers(&self, member: &Member<'_>, seen: &SeenDestination, limit: Duration, now: Instant) -> bool {
+        if member.verdict.condition == Condition::Dead {
+            return false;
+        }
+        let left = self.left.get(&member.server).copied().unwrap_or(member.verdict.since);
+        let age = now.saturating_duration_since(left);
+        age < limit && (seen.active > 0 || age < SETTLE)
     }
-    let age = now.saturating_duration_since(verdict.since);
-    age < drain_timeout && (seen.active > 0 || age < SETTLE)
 }

@@ -41,7 +41,11 @@ impl Kernel for Fake {
                 self.state.routes.insert(vip, SeenRoute { source: Some(source), owner: RouteOwner::Ours });
             }
             Change::RemoveRoute { vip } => {
-                self.state.routes.remove(&vip).ok_or_else(raced)?;
+                let ours = self.state.routes.get(&vip).is_some_and(|route| route.owner == RouteOwner::Ours);
+                if !ours {
+                    return Err(raced());
+                }
+                self.state.routes.remove(&vip);
             }
             Change::AddService { at, service } => {
                 if services.contains_key(&at) {

@@ -44,13 +44,12 @@ impl Routes {
 
     /// The local route of exactly `vip`, if there is one.
     pub fn read(&mut self, vip: IpAddr) -> Result<Option<SeenRoute>, Error> {
-        let Some(message) = self.lookup(vip, RouteFlags::FibMatch | RouteFlags::LookupTable)? else {
+        let Some(message) = self.lookup(vip, RouteFlags::FibMatch)? else {
             return Ok(None);
         };
         let header = &message.header;
-        let exact = header.kind == RouteType::Local
-            && header.table == RT_TABLE_LOCAL
-            && header.destination_prefix_length == host_prefix(vip);
+        // The table is no help: as long as nobody adds rules, IPv4 keeps local and main in one and says main.
+        let exact = header.kind == RouteType::Local && header.destination_prefix_length == host_prefix(vip);
         let owner = match header.protocol {
             RouteProtocol::Kernel => RouteOwner::Interface,
             RouteProtocol::Other(PROTOCOL) => RouteOwner::Ours,

@@ -1,1 +1,254 @@
-//! Tests.
+//! What a person sees, whole.
+
+use super::*;
+use crate::health::Condition;
+use crate::status::{Daemon, Health, Probe};
+
+fn server(address: &str, weight: Option<u32>, connections: (u32, u32), health: Option<Health>) -> RealServer {
+    let (active, inactive) = connections;
+    RealServer { address: address.parse().unwrap(), weight, active, inactive, health }
+}
+
+fn health(condition: Condition, since: f64, ago: f64, took: f64, result: &str) -> Health {
+    let probe = Probe { ago_seconds: ago, took_seconds: took, result: result.to_owned() };
+    Health { condition: Some(condition), since_seconds: since, last_probe: Some(probe) }
+}
+
+fn ready() -> Health {
+    health(Condition::Alive, 3725.4, 1.2, 0.0041, "ok")
+}
+
+/// A daemon that guards one virtual server with these real servers.
+fn guarded(mode: Mode, real_servers: Vec<RealServer>) -> Status {
+    Status {
+        daemon: Some(Daemon {
+            version: "1.2.3".into(),
+            uptime_seconds: 3725.9,
+            last_pass_seconds: 0.4,
+            repairs: 4,
+            problems: vec![],
+        }),
+        virtual_servers: vec![VirtualServer {
+            address: "10.103.97.2:6443".parse().unwrap(),
+            scheduler: Some("rr".into()),
+            route_source: Some("10.0.0.9".parse().unwrap()),
+            mode: Some(mode),
+            real_servers,
+        }],
+    }
+}
+
+fn healthy() -> Status {
+    guarded(
+        Mode::Normal,
+        vec![
+            server("10.0.0.1:6443", Some(1), (12, 3), Some(ready())),
+            server("10.0.0.2:6443", Some(1), (9, 0), Some(ready())),
+            server("10.0.0.30:6443", Some(10), (104, 17), Some(ready())),
+        ],
+    )
+}
+
+/// Without daemon, as the kernel alone tells it.
+fn unguarded(mut status: Status) -> Status {
+    status.daemon = None;
+    for service in &mut status.virtual_servers {
+        service.mode = None;
+        service.real_servers.iter_mut().for_each(|server| server.health = None);
+    }
+    status
+}
+
+#[test]
+fn everything_is_fine() {
+    assert_eq!(
+        render(&healthy()),
+        "\
+virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
+guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+
+REAL SERVER     STATE  WEIGHT  ACTIVE  INACTIVE  LAST PROBE     REASON
+10.0.0.1:6443   alive       1      12         3  1.2s ago, 4ms  ok (for 62m5s)
+10.0.0.2:6443   alive       1       9         0  1.2s ago, 4ms  ok (for 62m5s)
+10.0.0.30:6443  alive      10     104        17  1.2s ago, 4ms  ok (for 62m5s)
+"
+    );
+}
+
+#[test]
+fn one_is_dead_and_one_drains() {
+    let dead = health(Condition::Dead, 65.0, 0.1, 0.0, "connection refused");
+    let draining = health(Condition::Draining, 7.9, 0.15, 0.012, "not ready (HTTP 500)");
+    let unknown = Health { condition: None, since_seconds: 0.2, last_probe: None };
+    let status = guarded(
+        Mode::Normal,
+        vec![
+            server("10.0.0.1:6443", None, (0, 0), Some(dead)),
+            server("10.0.0.2:6443", Some(0), (5, 1), Some(draining)),
+            server("10.0.0.3:6443", Some(1), (20, 2), Some(ready())),
+            server("10.0.0.4:6443", Some(0), (0, 0), Some(unknown)),
+        ],
+    );
+    assert_eq!(
+        render(&status),
+        "\
+virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
+guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+
+REAL SERVER    STATE     WEIGHT  ACTIVE  INACTIVE  LAST PROBE       REASON
+10.0.0.1:6443  dead         out       0         0  100ms ago, 0s    connection refused (for 1m5s)
+10.0.0.2:6443  draining       0       5         1  150ms ago, 12ms  not ready (HTTP 500) (for 7s)
+10.0.0.3:6443  alive          1      20         2  1.2s ago, 4ms    ok (for 62m5s)
+10.0.0.4:6443  unknown        0       0         0  -                -
+"
+    );
+}
+
+#[test]
+fn nobody_is_ready() {
+    let draining = health(Condition::Draining, 3.0, 0.1, 0.002, "not ready (HTTP 500)");
+    assert_eq!(
+        render(&guarded(Mode::Unready, vec![server("10.0.0.1:6443", Some(1), (2, 0), Some(draining))])),
+        "\
+virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
+guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+NO REAL SERVER IS READY: those that are healthy go on serving
+
+REAL SERVER    STATE     WEIGHT  ACTIVE  INACTIVE  LAST PROBE      REASON
+10.0.0.1:6443  draining       1       2         0  100ms ago, 2ms  not ready (HTTP 500) (for 3s)
+"
+    );
+}
+
+#[test]
+fn nobody_is_healthy() {
+    let silent = health(Condition::Dead, 3.0, 0.1, 1.001, "no connection in time");
+    assert_eq!(
+        render(&guarded(Mode::LastResort, vec![server("10.0.0.1:6443", Some(1), (2, 0), Some(silent))])),
+        "\
+virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
+guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+NO REAL SERVER IS HEALTHY: the last good ones go on serving
+
+REAL SERVER    STATE  WEIGHT  ACTIVE  INACTIVE  LAST PROBE         REASON
+10.0.0.1:6443  dead        1       2         0  100ms ago, 1.001s  no connection in time (for 3s)
+"
+    );
+}
+
+#[test]
+fn everybody_is_down() {
+    let refused = health(Condition::Dead, 3.0, 0.1, 0.001, "connection refused");
+    let mut status = guarded(Mode::Empty, vec![server("10.0.0.1:6443", None, (0, 0), Some(refused))]);
+    status.virtual_servers[0].scheduler = None;
+    assert_eq!(
+        render(&status),
+        "\
+virtual server 10.103.97.2:6443: not in the kernel's table, local route with source 10.0.0.9
+guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+EVERY REAL SERVER IS DOWN: clients are refused at once
+
+REAL SERVER    STATE  WEIGHT  ACTIVE  INACTIVE  LAST PROBE      REASON
+10.0.0.1:6443  dead      out       0         0  100ms ago, 1ms  connection refused (for 3s)
+"
+    );
+}
+
+#[test]
+fn problems_come_last() {
+    let mut status = guarded(Mode::Normal, vec![]);
+    status.virtual_servers[0].route_source = None;
+    let problems = ["no route for 10.103.97.2", "10.0.0.9 is not an address of this node"];
+    status.daemon.as_mut().unwrap().problems = problems.map(str::to_owned).to_vec();
+    assert_eq!(
+        render(&status),
+        "\
+virtual server 10.103.97.2:6443 (rr), no local route
+guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+problem: no route for 10.103.97.2
+problem: 10.0.0.9 is not an address of this node
+"
+    );
+}
+
+#[test]
+fn no_daemon_answers() {
+    assert_eq!(
+        render(&unguarded(healthy())),
+        "\
+virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
+no lvscare answers; this is what the kernel has
+
+REAL SERVER     STATE  WEIGHT  ACTIVE  INACTIVE  LAST PROBE  REASON
+10.0.0.1:6443   -           1      12         3  -           -
+10.0.0.2:6443   -           1       9         0  -           -
+10.0.0.30:6443  -          10     104        17  -           -
+"
+    );
+}
+
+#[test]
+fn nothing_there_at_all() {
+    let at = "10.103.97.2:6443".parse().unwrap();
+    assert_eq!(
+        render(&Status::of_kernel(&crate::model::Actual::default(), [&at])),
+        "\
+virtual server 10.103.97.2:6443: not in the kernel's table, no local route
+no lvscare answers; this is what the kernel has
+"
+    );
+}
+
+/// What the daemon serves is what the command reads.
+#[test]
+fn json_is_read_back_as_written() {
+    for status in [healthy(), unguarded(healthy()), guarded(Mode::LastResort, vec![])] {
+        let json = serde_json::to_string(&status).unwrap();
+        assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status, "{json}");
+    }
+}
+
+/// Programs rely on these names.
+#[test]
+fn json_names() {
+    let status = guarded(Mode::LastResort, vec![server("10.0.0.1:6443", None, (0, 0), Some(ready()))]);
+    assert_eq!(
+        serde_json::to_value(&status).unwrap(),
+        serde_json::json!({
+            "daemon": {
+                "version": "1.2.3",
+                "uptime_seconds": 3725.9,
+                "last_pass_seconds": 0.4,
+                "repairs": 4,
+                "problems": [],
+            },
+            "virtual_servers": [{
+                "address": "10.103.97.2:6443",
+                "scheduler": "rr",
+                "route_source": "10.0.0.9",
+                "mode": "last-resort",
+                "real_servers": [{
+                    "address": "10.0.0.1:6443",
+                    "weight": null,
+                    "active": 0,
+                    "inactive": 0,
+                    "health": {
+                        "condition": "alive",
+                        "since_seconds": 3725.4,
+                        "last_probe": { "ago_seconds": 1.2, "took_seconds": 0.0041, "result": "ok" },
+                    },
+                }],
+            }],
+        })
+    );
+}
+
+/// A clock that jumps or a daemon that lies is no reason to fail.
+#[test]
+fn odd_numbers_are_shown_as_zero() {
+    for odd in [-1.0, f64::NAN, f64::INFINITY] {
+        let odd = health(Condition::Alive, odd, odd, odd, "ok");
+        let text = render(&guarded(Mode::Normal, vec![server("10.0.0.1:6443", Some(1), (0, 0), Some(odd))]));
+        assert!(text.contains("0s ago, 0s  ok (for 0s)"), "{text}");
+    }
+}
