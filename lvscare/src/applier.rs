@@ -31,6 +31,9 @@ mod tests;
 /// objects all the time, and then the next pass is early enough.
 const ROUNDS: usize = 3;
 
+/// What `status` says when the rounds were not enough.
+const CONTESTED: &str = "somebody else keeps changing the same rules";
+
 /// Several routes or addresses often change together; one look at all of them is enough.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -49,15 +52,19 @@ pub struct Applied {
     pub problems: Vec<String>,
 }
 
-/// Real servers per virtual server.
-type Servers = BTreeMap<SocketAddr, Vec<SocketAddr>>;
-
 /// What a pass wants.
 struct Decided {
     desired: Desired,
     modes: BTreeMap<SocketAddr, Mode>,
-    /// Servers that leave the table with their connections cut.
-    cut: Servers,
+    /// Virtual and real server of every one that leaves the table with its connections cut.
+    cut: Vec<(SocketAddr, SocketAddr)>,
+}
+
+/// Clients that are connected to a server that is about to be removed.
+struct Stuck {
+    at: SocketAddr,
+    server: SocketAddr,
+    clients: BTreeSet<SocketAddr>,
 }
 
 /// Keeps the kernel as it should be.
@@ -93,34 +100,39 @@ impl<K: Kernel> Applier<K> {
 
     /// One pass. The errors are those of single changes; the others were applied all the same.
     pub fn pass(&mut self, board: &Board, now: Instant) -> Result<(Applied, Vec<Error>), Error> {
-        let mut errors = Vec::new();
+        let mut refused = Vec::new();
         let mut round = 0;
         loop {
             round += 1;
             let actual = self.read()?;
-            self.learn_sources(&actual)?;
+            let mut errors = self.learn_sources(&actual);
             let Decided { desired, modes, cut } = self.decide(board, &actual, now);
             let changes = plan(&desired, &actual);
-            if changes.is_empty() || round > ROUNDS || !errors.is_empty() {
-                let problems = errors.iter().map(ToString::to_string).chain(self.missing_sources()).collect();
+            if changes.is_empty() || round > ROUNDS || !refused.is_empty() {
+                errors.append(&mut refused);
+                let contested = (round > ROUNDS).then(|| CONTESTED.to_owned());
+                let problems = errors.iter().map(ToString::to_string).chain(self.missing_sources());
+                let problems = problems.chain(contested).collect();
                 self.left = Some(actual.clone());
                 let applied = Applied { at: now, actual, modes, repairs: self.repairs, problems };
                 return Ok((applied, errors));
             }
 
             let ours = self.left.as_ref().map(|left| plan(&desired, left));
-            let stuck = self.find_stuck(&cut, now);
-            for change in &changes {
-                match self.kernel.apply(change) {
+            let stuck = self.find_stuck(cut, now);
+            let mut done = Vec::new();
+            for change in changes {
+                match self.kernel.apply(&change) {
                     Ok(()) => {
-                        let foreign = ours.as_ref().is_some_and(|ours| !ours.contains(change));
-                        self.report(change, foreign, now);
+                        let foreign = ours.as_ref().is_some_and(|ours| !ours.contains(&change));
+                        self.report(&change, foreign, now);
+                        done.push(change);
                     }
                     Err(error @ Error::Raced(_)) => debug!(%error, "reading again"),
-                    Err(error) => errors.push(error),
+                    Err(error) => refused.push(error),
                 }
             }
-            self.free(&stuck, now);
+            self.free(stuck, &done, now);
         }
     }
 
@@ -168,14 +180,21 @@ impl<K: Kernel> Applier<K> {
 
     fn decide(&mut self, board: &Board, actual: &Actual, now: Instant) -> Decided {
         let mut modes = BTreeMap::new();
-        let mut cut = BTreeMap::new();
+        let mut cut = Vec::new();
         let nothing = BTreeMap::new();
+        let verdicts: BTreeMap<_, _> =
+            board.iter().map(|entry| ((entry.service, entry.server), &entry.verdict)).collect();
         let desired = desired::judged(&self.config, &self.sources, |service| {
-            let entries = board.iter().filter(|entry| entry.service == service.at);
-            let members: Vec<Member<'_>> = entries
-                .filter_map(|entry| {
-                    let server = service.servers.iter().find(|server| server.address == entry.server)?;
-                    Some(Member { server: server.address, weight: server.weight, verdict: &entry.verdict })
+            let members: Vec<Member<'_>> = service
+                .servers
+                .iter()
+                .filter_map(|server| {
+                    Some(Member {
+                        server: server.address,
+                        weight: server.weight,
+                        preferred: self.config.preferred.contains(&server.address.ip()),
+                        verdict: verdicts.get(&(service.at, server.address))?,
+                    })
                 })
                 .collect();
             let present = actual.services.get(&service.at).map_or(&nothing, |seen| &seen.destinations);
@@ -184,34 +203,34 @@ impl<K: Kernel> Applier<K> {
             let decision = pool.decide(&members, present, self.config.drain_timeout, now);
             announce(service.at, before, decision.mode);
             modes.insert(service.at, decision.mode);
-            if !decision.cut.is_empty() {
-                cut.insert(service.at, decision.cut);
-            }
+            cut.extend(decision.cut.into_iter().map(|server| (service.at, server)));
             decision.destinations
         });
         Decided { desired, modes, cut }
     }
 
-    /// The clients of servers that are about to be removed, per virtual server.
-    fn find_stuck(&mut self, cut: &Servers, now: Instant) -> Vec<(SocketAddr, BTreeSet<SocketAddr>)> {
+    /// The clients of servers that are about to be removed.
+    fn find_stuck(&mut self, cut: Vec<(SocketAddr, SocketAddr)>, now: Instant) -> Vec<Stuck> {
         let mut stuck = Vec::new();
-        for (&at, servers) in cut {
-            match self.kernel.clients_of(at, servers) {
-                Ok(clients) => stuck.push((at, clients)),
+        for (at, server) in cut {
+            match self.kernel.clients_of(at, server) {
+                Ok(clients) => stuck.push(Stuck { at, server, clients }),
                 Err(error) => self.note(&error, now),
             }
         }
         stuck
     }
 
-    /// Cuts their connections, so that they need not find out by themselves.
-    fn free(&mut self, stuck: &[(SocketAddr, BTreeSet<SocketAddr>)], now: Instant) {
-        for (at, clients) in stuck {
-            match self.kernel.cut(*at, clients) {
+    /// Cuts the connections of those whose server was removed, so that they need not find out by themselves.
+    fn free(&mut self, stuck: Vec<Stuck>, done: &[Change], now: Instant) {
+        for Stuck { at, server, clients } in stuck {
+            let removed = [Change::RemoveServer { at, server }, Change::RemoveService { at }];
+            if !removed.iter().any(|removal| done.contains(removal)) {
+                continue;
+            }
+            match self.kernel.cut(at, &clients) {
                 Ok(0) => {}
-                Ok(count) => {
-                    info!(virtual_server = %at, "cut {count} connections of this node to removed real servers");
-                }
+                Ok(count) => info!(%server, "cut {count} connections of this node"),
                 Err(error) => self.note(&error, now),
             }
         }
@@ -219,22 +238,24 @@ impl<K: Kernel> Applier<K> {
 
     /// Finds the source address of each virtual address's route: as configured, else the one towards the
     /// first server that there is a way to, else what it was.
-    fn learn_sources(&mut self, actual: &Actual) -> Result<(), Error> {
+    fn learn_sources(&mut self, actual: &Actual) -> Vec<Error> {
+        let mut errors = Vec::new();
         for service in &self.config.services {
             let vip = service.at.ip();
-            let mut source = self.config.node_ip;
-            for server in &service.servers {
-                if source.is_some() {
-                    break;
-                }
-                source = self.kernel.source_towards(server.address.ip())?;
-            }
+            let found = match self.config.node_ip {
+                Some(node_ip) => Ok(Some(node_ip)),
+                None => self.kernel.source_towards_any(&service.servers),
+            };
+            let source = found.unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            });
             let known = || actual.routes.get(&vip).and_then(|route| route.source);
             if let Some(source) = source.or_else(|| self.sources.get(&vip).copied()).or_else(known) {
                 self.sources.insert(vip, source);
             }
         }
-        Ok(())
+        errors
     }
 
     fn missing_sources(&self) -> impl Iterator<Item = String> + '_ {

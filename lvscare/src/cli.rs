@@ -116,8 +116,11 @@ pub struct CareArgs {
     #[arg(long, value_name = "NAME", env = "LVSCARE_SCHEDULER", default_value = "rr")]
     pub scheduler: Scheduler,
     /// This node's address towards the apiservers [default: the one the kernel would use]
-    #[arg(long, value_name = "IP", env = "LVSCARE_NODE_IP")]
+    #[arg(long, value_name = "IP", env = "LVSCARE_NODE_IP", value_parser = value::address)]
     pub node_ip: Option<IpAddr>,
+    /// On a control-plane node: use its own apiserver alone while that one is alive
+    #[arg(long, env = "LVSCARE_PREFER_LOCAL")]
+    pub prefer_local: bool,
     /// Make route and rules once, without health checks, and exit (before `kubeadm join`)
     #[arg(long, conflicts_with = "clean")]
     pub run_once: bool,

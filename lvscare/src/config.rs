@@ -35,6 +35,8 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// The source address of the virtual addresses' routes; `None`: the one used towards the servers.
     pub node_ip: Option<IpAddr>,
+    /// Addresses whose servers serve alone while they are alive: this node's own, with `--prefer-local`.
+    pub preferred: BTreeSet<IpAddr>,
     /// When a server's condition changes.
     pub policy: Policy,
     /// How a server is asked.
@@ -116,6 +118,7 @@ impl Config {
         Ok(Self {
             services: vec![service],
             node_ip,
+            preferred: BTreeSet::new(),
             policy: Policy { interval, fast_interval, fall: health.fall, rise: health.rise },
             probe: ProbeConfig {
                 scheme: health.scheme,

@@ -84,8 +84,9 @@ async fn guard(config: Arc<Config>, settings: Arc<Settings>, kernel: Linux) -> R
     Ok(())
 }
 
-/// What the table says about every server before any probe has: who is in it takes traffic and is presumed
-/// alive. A table without any of our servers says nothing; then all are, so that a join need not wait.
+/// What the table says about every server before any probe has: one that takes traffic is presumed alive, one
+/// at weight 0 sick, one that is not there dead. A table without any of our servers says nothing; then all are
+/// presumed alive, so that a join need not wait.
 fn presume(config: &Config, actual: &Actual, now: Instant) -> Board {
     let mut board = Board::new();
     for service in &config.services {
@@ -95,12 +96,15 @@ fn presume(config: &Config, actual: &Actual, now: Instant) -> Board {
         };
         let fresh = service.servers.iter().all(|server| weight(server.address).is_none());
         for server in &service.servers {
-            let admitted = fresh || weight(server.address).is_some_and(|weight| weight > 0);
-            let condition = if admitted { Condition::Alive } else { Condition::Dead };
+            let condition = match weight(server.address) {
+                None if !fresh => Condition::Dead,
+                Some(0) => Condition::Sick,
+                _ => Condition::Alive,
+            };
             board.push(Entry {
                 service: service.at,
                 server: server.address,
-                verdict: Verdict { condition, verified: false, certain: false, since: now },
+                verdict: Verdict::presumed(condition, now),
                 last_probe: None,
             });
         }

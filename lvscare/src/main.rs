@@ -50,7 +50,7 @@ fn run(command: Command) -> Result<(), Failure> {
 
 fn care(args: &CareArgs) -> Result<(), Failure> {
     log_to_stderr(args.log);
-    let config = Config::from_args(args)?;
+    let mut config = Config::from_args(args)?;
     for flag in args.ignored.given() {
         tracing::warn!(
             "{flag} has no meaning any more and is ignored; route and source address need no help"
@@ -61,7 +61,11 @@ fn care(args: &CareArgs) -> Result<(), Failure> {
         tracing::warn!("scheduler {} does not heed weights; use --scheduler wrr", service.scheduler);
     }
     let settings = Settings::new(&config.probe)?;
-    preflight::check(&config, &address::list()?)?;
+    let addresses = address::list()?;
+    preflight::check(&config, &addresses)?;
+    if args.prefer_local {
+        config.preferred = addresses.iter().map(|own| own.address).collect();
+    }
     let mut kernel = Linux::open()?;
     if args.run_once {
         let changes = once::build(&mut kernel, &config)?;

@@ -1,5 +1,7 @@
 //! The commands that change the kernel once and end: `care --run-once` and `clean`.
 
+use std::net::SocketAddr;
+
 use crate::applier::no_source;
 use crate::config::Config;
 use crate::desired::{self, Sources};
@@ -7,7 +9,6 @@ use crate::exit::{Exit, Failure};
 use crate::kernel::{Error, Kernel};
 use crate::model::{Change, Desired};
 use crate::reconcile::plan;
-use std::net::SocketAddr;
 
 /// Attempts when somebody else changes the same objects at the same time.
 const ATTEMPTS: usize = 5;
@@ -17,12 +18,10 @@ pub fn build(kernel: &mut impl Kernel, config: &Config) -> Result<Vec<Change>, F
     let mut sources = Sources::new();
     for service in &config.services {
         let vip = service.at.ip();
-        let mut source = config.node_ip;
-        for server in &service.servers {
-            if source.is_none() {
-                source = kernel.source_towards(server.address.ip())?;
-            }
-        }
+        let source = match config.node_ip {
+            Some(node_ip) => Some(node_ip),
+            None => kernel.source_towards_any(&service.servers)?,
+        };
         sources.insert(vip, source.ok_or_else(|| Failure::new(Exit::Failed, no_source(vip)))?);
     }
     converge(kernel, &config.addresses(), &desired::everything(config, &sources))

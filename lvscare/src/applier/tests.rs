@@ -33,6 +33,7 @@ fn config() -> Config {
             servers: servers.to_vec(),
         }],
         node_ip: None,
+        preferred: BTreeSet::new(),
         policy: Policy { interval: second, fast_interval: second, fall: 2, rise: 2 },
         probe: ProbeConfig {
             scheme: crate::cli::Scheme::Https,
@@ -69,7 +70,7 @@ impl Node {
         fake.state.sysctls.insert(Sysctl::ExpireNodestConn, 0);
         fake.state.services.insert(addr(FOREIGN), foreign_service());
         fake.state.routes.insert(ip("10.96.0.1"), SeenRoute { source: None, owner: RouteOwner::Foreign });
-        let verdict = Verdict { condition: Condition::Alive, verified: false, certain: false, since: now };
+        let verdict = Verdict::presumed(Condition::Alive, now);
         let board = SERVERS.map(|server| Entry {
             service: addr(AT),
             server: addr(server),

@@ -72,8 +72,14 @@ impl FromStr for RealServers {
                 server.weight = weight(value)?;
             } else {
                 let address = endpoint(part)?;
-                if address.ip().is_unspecified() || address.ip().is_multicast() {
-                    return Err(format!("{} is not the address of a host", address.ip()));
+                let ip = address.ip();
+                if ip.is_unspecified() || ip.is_multicast() {
+                    return Err(format!("{ip} is not the address of a host"));
+                }
+                if ip.is_loopback() {
+                    return Err(format!(
+                        "{ip} is a loopback address; give the host's address in the cluster"
+                    ));
                 }
                 servers.push(RealServer { address, weight: 1 });
             }
@@ -145,6 +151,11 @@ pub fn endpoint(text: &str) -> Result<SocketAddr, String> {
     Err(format!("`{host}` is not an IP address"))
 }
 
+/// An address without a port.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "not an IP address such as 10.0.0.10".to_owned())
+}
+
 /// Where the daemon serves its status: an address, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
@@ -207,5 +218,19 @@ pub fn show(duration: Duration) -> String {
         (0, rest) => format!("{}s", rest / 1000),
         (minutes, 0) => format!("{minutes}m"),
         (minutes, rest) => format!("{minutes}m{}s", rest / 1000),
+    }
+}
+
+/// A measured time, as exact as anybody cares: `0.4ms`, `87ms`, `1.2s`, `3m04s`, `2h05m`, `4d07h`.
+pub fn brief(duration: Duration) -> String {
+    let millis = duration.as_secs_f64() * 1000.0;
+    let seconds = duration.as_secs();
+    match seconds {
+        0 if millis < 9.95 => format!("{millis:.1}ms"),
+        0 if millis < 999.5 => format!("{millis:.0}ms"),
+        0..60 => format!("{:.1}s", millis / 1000.0),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
     }
 }

@@ -9,8 +9,8 @@ use tracing::{debug, info, warn};
 
 use super::machine::{Machine, Transition};
 use super::probe::{Prober, Report, Settings};
-use super::{Condition, Entry, LastProbe, Policy};
-use crate::config::value::show;
+use super::{Entry, LastProbe, Policy};
+use crate::config::value::brief;
 
 /// What every checker has found out, one entry per real server of each virtual server.
 pub type Board = Vec<Entry>;
@@ -33,8 +33,7 @@ impl Checker {
     /// A checker for the entry `index` of the board, whose verdict it starts from.
     pub fn new(index: usize, policy: Policy, settings: Arc<Settings>, board: watch::Sender<Board>) -> Self {
         let entry = board.borrow()[index].clone();
-        let admitted = entry.verdict.condition == Condition::Alive;
-        let machine = Machine::new(policy, admitted, entry.verdict.since);
+        let machine = Machine::new(policy, entry.verdict);
         Self { index, policy, machine, prober: Prober::new(settings, entry.server), board }
     }
 
@@ -46,7 +45,7 @@ impl Checker {
             let report = self.prober.probe().await;
             if report.late && discounted < MOST_DISCOUNTED {
                 discounted += 1;
-                debug!(server = %self.server(), took = %show(report.took), "this node was late; probing again");
+                debug!(server = %self.server(), took = %brief(report.took), "this node was late; probing again");
                 continue;
             }
             discounted = 0;
@@ -93,8 +92,8 @@ impl Checker {
 
 fn announce(server: SocketAddr, transition: &Transition, report: &Report) {
     let Transition { from, to, after } = transition;
-    let after = show(*after);
-    let probe = show(report.took);
+    let after = brief(*after);
+    let probe = brief(report.took);
     let reason = &report.outcome;
     if to > from {
         info!(%server, %from, %to, %after, %probe, %reason, "real server is better");

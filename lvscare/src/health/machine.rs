@@ -45,10 +45,8 @@ pub struct Transition {
 }
 
 impl Machine {
-    /// A server about which only the table speaks: in it (`admitted`) it is presumed alive, else dead.
-    pub fn new(policy: Policy, admitted: bool, now: Instant) -> Self {
-        let condition = if admitted { Condition::Alive } else { Condition::Dead };
-        let verdict = Verdict { condition, verified: false, certain: false, since: now };
+    /// A server about which so much is known, or presumed.
+    pub fn new(policy: Policy, verdict: Verdict) -> Self {
         Self { policy, verdict, streak: None }
     }
 

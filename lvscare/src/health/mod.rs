@@ -155,6 +155,13 @@ pub struct Verdict {
     pub since: Instant,
 }
 
+impl Verdict {
+    /// What is taken for granted until a probe has spoken.
+    pub fn presumed(condition: Condition, since: Instant) -> Self {
+        Self { condition, verified: false, certain: false, since }
+    }
+}
+
 /// The latest probe of a server, for people to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastProbe {

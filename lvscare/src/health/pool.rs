@@ -7,8 +7,11 @@
 //! |---|---|---|
 //! | [`Normal`](Mode::Normal) | somebody is alive | the alive ones |
 //! | [`Unready`](Mode::Unready) | nobody is alive, somebody is draining | the draining ones |
-//! | [`LastResort`](Mode::LastResort) | neither, but not all are certainly dead | those of the last good set that are not certainly dead; if none is left, all that are not |
+//! | [`LastResort`](Mode::LastResort) | neither, but not all are certainly dead | those of the last good set that are not certainly dead; if none is left, the sick ones; if there is none, all that are not certainly dead |
 //! | [`Empty`](Mode::Empty) | all are certainly dead | nobody: the virtual server is deleted, so that clients are refused at once |
+//!
+//! Where a preferred server is alive (the node's own apiserver, with `--prefer-local`) it serves alone, and the
+//! other alive ones stand by at weight 0: they take over within one pass, and a return cuts nobody off.
 //!
 //! An emptied pool fills again only with a server that is alive or draining: silence alone would trade an
 //! instant refusal for a hanging connection.
@@ -49,6 +52,8 @@ pub struct Member<'a> {
     pub server: SocketAddr,
     /// Its configured weight.
     pub weight: u32,
+    /// Whether it serves alone while it is alive.
+    pub preferred: bool,
     /// The latest word of its checker.
     pub verdict: &'a Verdict,
 }
@@ -97,6 +102,9 @@ impl Pool {
         for member in members {
             if self.serving.contains(&member.server) {
                 destinations.insert(member.server, member.weight);
+            } else if member.verdict.condition == Condition::Alive {
+                // It stands by for a preferred one.
+                destinations.insert(member.server, 0);
             } else if let Some(seen) = present.get(&member.server) {
                 if !member.verdict.verified {
                     // Found at weight 0 at start: neither re-admitted nor removed before the first verdict.
@@ -120,9 +128,11 @@ impl Pool {
         let hopeful = |member: &Member<'_>| !member.verdict.certain;
 
         let candidates = [
+            (Mode::Normal, such(&|member| member.preferred && member.verdict.condition == Condition::Alive)),
             (Mode::Normal, condition(Condition::Alive)),
             (Mode::Unready, condition(Condition::Draining)),
             (Mode::LastResort, such(&|member| hopeful(member) && self.serving.contains(&member.server))),
+            (Mode::LastResort, condition(Condition::Sick)),
             (Mode::LastResort, such(&|member| hopeful(member))),
         ];
         candidates

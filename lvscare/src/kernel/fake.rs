@@ -78,9 +78,8 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    fn clients_of(&mut self, at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error> {
-        let of = |server: &SocketAddr| self.clients.get(&(at, *server)).into_iter().flatten().copied();
-        Ok(servers.iter().flat_map(of).collect())
+    fn clients_of(&mut self, at: SocketAddr, server: SocketAddr) -> Result<BTreeSet<SocketAddr>, Error> {
+        Ok(self.clients.get(&(at, server)).into_iter().flatten().copied().collect())
     }
 
     fn cut(&mut self, at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, Error> {

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
 
+use crate::config::value::RealServer;
 use crate::model::{Actual, Change, Sysctl};
 use crate::netlink;
 
@@ -82,14 +83,24 @@ pub trait Kernel {
     /// Makes one change.
     fn apply(&mut self, change: &Change) -> Result<(), Error>;
 
-    /// The clients of `at` that are connected to one of `servers`. To be asked before those are removed.
-    fn clients_of(&mut self, at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error>;
+    /// The clients of `at` that are connected to `server`. To be asked before it is removed.
+    fn clients_of(&mut self, at: SocketAddr, server: SocketAddr) -> Result<BTreeSet<SocketAddr>, Error>;
 
     /// Cuts the connections of `clients` to `at`, as far as they are this namespace's. Returns how many.
     fn cut(&mut self, at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, Error>;
 
     /// The source address this node would use towards `server`; `None` when there is no way to it.
     fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error>;
+
+    /// The source address towards the first of `servers` that there is a way to.
+    fn source_towards_any(&mut self, servers: &[RealServer]) -> Result<Option<IpAddr>, Error> {
+        for server in servers {
+            if let Some(source) = self.source_towards(server.address.ip())? {
+                return Ok(Some(source));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The kernel of this machine, in the network namespace of the thread that opened it.
@@ -136,8 +147,8 @@ impl Kernel for Linux {
         }
     }
 
-    fn clients_of(&mut self, at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error> {
-        sockets::clients_of(at, servers)
+    fn clients_of(&mut self, at: SocketAddr, server: SocketAddr) -> Result<BTreeSet<SocketAddr>, Error> {
+        sockets::clients_of(at, server)
     }
 
     fn cut(&mut self, at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, Error> {

@@ -25,10 +25,10 @@ mod tests;
 /// The connections of IPVS in this network namespace.
 const CONNECTIONS: &str = "/proc/net/ip_vs_conn";
 
-/// The clients of the virtual server `at` whose connections IPVS sends to one of `servers`.
+/// The clients of the virtual server `at` whose connections IPVS sends to `server`.
 ///
-/// To be asked before a server is deleted: the deletion takes its connections out of the list.
-pub fn clients_of(at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error> {
+/// To be asked before the server is deleted: the deletion takes its connections out of the list.
+pub fn clients_of(at: SocketAddr, server: SocketAddr) -> Result<BTreeSet<SocketAddr>, Error> {
     let failed = |source| Error::File { path: CONNECTIONS.into(), source };
     let file = match File::open(CONNECTIONS) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
@@ -38,7 +38,7 @@ pub fn clients_of(at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<Soc
     for line in BufReader::new(file).lines() {
         if let Some(connection) = parse(&line.map_err(failed)?)
             && connection.service == at
-            && servers.contains(&connection.server)
+            && connection.server == server
         {
             clients.insert(connection.client);
         }

@@ -4,16 +4,19 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{RealServer, Status, VirtualServer};
-use crate::config::value::show;
+use crate::config::value::brief;
 use crate::health::pool::Mode;
 
 #[cfg(test)]
 mod tests;
 
-const HEADER: [&str; 7] = ["REAL SERVER", "STATE", "WEIGHT", "ACTIVE", "INACTIVE", "LAST PROBE", "REASON"];
+const COLUMNS: usize = 8;
+
+const HEADER: [&str; COLUMNS] =
+    ["REAL SERVER", "STATE", "FOR", "WEIGHT", "ACTIVE", "INACTIVE", "LAST PROBE", "RESULT"];
 
 /// Which columns are numbers, aligned to the right.
-const NUMBERS: [bool; 7] = [false, false, true, true, true, false, false];
+const NUMBERS: [bool; COLUMNS] = [false, false, true, true, true, true, false, false];
 
 /// The status for a person.
 pub fn render(status: &Status) -> String {
@@ -45,12 +48,13 @@ fn headline(text: &mut String, status: &Status, service: &VirtualServer) {
     }
     match &status.daemon {
         Some(daemon) => {
-            let uptime = show(Duration::from_secs(seconds(daemon.uptime_seconds).as_secs()));
-            let _ = write!(
-                text,
-                "\nguarded by lvscare {} for {uptime}, {} repairs",
-                daemon.version, daemon.repairs
-            );
+            let uptime = brief(seconds(daemon.uptime_seconds));
+            let repairs = match daemon.repairs {
+                0 => "no repairs".to_owned(),
+                1 => "1 repair".to_owned(),
+                many => format!("{many} repairs"),
+            };
+            let _ = write!(text, "\nguarded by lvscare {} for {uptime}, {repairs}", daemon.version);
         }
         None => text.push_str("\nno lvscare answers; this is what the kernel has"),
     }
@@ -63,9 +67,9 @@ fn headline(text: &mut String, status: &Status, service: &VirtualServer) {
 }
 
 fn columns(text: &mut String, servers: &[RealServer]) {
-    let rows: Vec<[String; 7]> =
+    let rows: Vec<[String; COLUMNS]> =
         std::iter::once(HEADER.map(str::to_owned)).chain(servers.iter().map(row)).collect();
-    let mut widths = [0; 7];
+    let mut widths = [0; COLUMNS];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.len());
@@ -81,34 +85,30 @@ fn columns(text: &mut String, servers: &[RealServer]) {
     }
 }
 
-fn row(server: &RealServer) -> [String; 7] {
-    let [mut state, mut probe, mut reason] = ["-", "-", "-"].map(str::to_owned);
+fn row(server: &RealServer) -> [String; COLUMNS] {
+    let [mut state, mut lasting, mut probe, mut result] = ["-"; 4].map(str::to_owned);
     if let Some(health) = &server.health {
         state = health.condition.map_or_else(|| "unknown".into(), |condition| condition.to_string());
+        lasting = brief(seconds(health.since_seconds));
         if let Some(last) = &health.last_probe {
-            probe = format!("{} ago, {}", show(seconds(last.ago_seconds)), show(seconds(last.took_seconds)));
-            reason.clone_from(&last.result);
-            let _ = write!(
-                reason,
-                " (for {})",
-                show(Duration::from_secs(seconds(health.since_seconds).as_secs()))
-            );
+            probe =
+                format!("{} ago, {}", brief(seconds(last.ago_seconds)), brief(seconds(last.took_seconds)));
+            result.clone_from(&last.result);
         }
     }
     [
         server.address.to_string(),
         state,
+        lasting,
         server.weight.map_or_else(|| "out".into(), |weight| weight.to_string()),
         server.active.to_string(),
         server.inactive.to_string(),
         probe,
-        reason,
+        result,
     ]
 }
 
-/// To the millisecond; a daemon's clock never runs backwards, but JSON may say anything.
+/// A daemon's clock never runs backwards, but JSON may say anything.
 fn seconds(value: f64) -> Duration {
-    Duration::from_millis(
-        Duration::try_from_secs_f64(value).unwrap_or_default().as_millis().try_into().unwrap_or(0),
-    )
+    Duration::try_from_secs_f64(value).unwrap_or_default()
 }

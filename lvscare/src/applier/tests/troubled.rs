@@ -43,8 +43,8 @@ impl Kernel for Troubled {
         self.fake.apply(change)
     }
 
-    fn clients_of(&mut self, at: SocketAddr, servers: &[SocketAddr]) -> Result<BTreeSet<SocketAddr>, Error> {
-        self.fake.clients_of(at, servers)
+    fn clients_of(&mut self, at: SocketAddr, server: SocketAddr) -> Result<BTreeSet<SocketAddr>, Error> {
+        self.fake.clients_of(at, server)
     }
 
     fn cut(&mut self, at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, Error> {

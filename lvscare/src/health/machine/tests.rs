@@ -148,12 +148,15 @@ fn follow(machine: &Machine, history: &[Condition], depth: usize) {
     }
 }
 
+/// Found in the table at weight 0, it may be draining: one bad probe must not cut its connections.
 #[test]
-fn starts_with_what_the_table_says() {
+fn a_presumed_condition_changes_as_a_verified_one() {
     let now = Instant::now();
-    for (admitted, condition) in [(true, Condition::Alive), (false, Condition::Dead)] {
-        let verdict = Machine::new(policy(2, 2), admitted, now).verdict().clone();
-        assert_eq!(verdict, Verdict { condition, verified: false, certain: false, since: now });
+    for condition in [Condition::Alive, Condition::Sick] {
+        let mut machine = Machine::new(policy(2, 2), Verdict::presumed(condition, now));
+        assert_eq!(machine.observe(&REFUSED, now), None);
+        assert_eq!(*machine.verdict(), Verdict::presumed(condition, now));
+        assert_eq!(machine.observe(&REFUSED, now).unwrap().to, Condition::Dead);
     }
 }
 

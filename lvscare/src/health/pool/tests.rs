@@ -19,6 +19,7 @@ struct World {
     verdicts: Vec<(char, Verdict)>,
     present: BTreeMap<SocketAddr, SeenDestination>,
     active: u32,
+    preferred: Option<SocketAddr>,
     now: Instant,
 }
 
@@ -55,6 +56,7 @@ impl World {
             verdicts: Vec::new(),
             present: present.collect(),
             active: 1,
+            preferred: None,
             now: Instant::now(),
         }
     }
@@ -89,6 +91,7 @@ impl World {
         let members: Vec<_> = (0..)
             .zip(&self.verdicts)
             .map(|(index, (_, verdict))| Member {
+                preferred: self.preferred == Some(server(index)),
                 server: server(index),
                 weight: configured_weight(index),
                 verdict,
@@ -169,7 +172,28 @@ fn last_resort_keeps_out_who_was_out() {
             ("saa", Normal, "0WW"),
             ("sat", Normal, "0Wc"),
             ("stt", LastResort, "0W-"),
-            ("sxt", LastResort, "WcW"),
+            // An answer, even a bad one, is better than silence.
+            ("sxt", LastResort, "Wc-"),
+            ("txt", LastResort, "W--"),
+        ],
+    );
+}
+
+/// The first server is this node's own apiserver.
+#[test]
+fn a_preferred_server_serves_alone_while_it_is_alive() {
+    let mut world = World::serving(3);
+    world.preferred = Some(server(0));
+    story(
+        world,
+        &[
+            ("aaa", Normal, "W00"),
+            ("aas", Normal, "W00"),
+            ("saa", Normal, "0WW"),
+            ("xaa", Normal, "cWW"),
+            ("xda", Normal, "-0W"),
+            ("aaa", Normal, "W00"),
+            ("ddd", Unready, "WWW"),
         ],
     );
 }

@@ -65,12 +65,12 @@ fn everything_is_fine() {
         render(&healthy()),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
-guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 
-REAL SERVER     STATE  WEIGHT  ACTIVE  INACTIVE  LAST PROBE     REASON
-10.0.0.1:6443   alive       1      12         3  1.2s ago, 4ms  ok (for 62m5s)
-10.0.0.2:6443   alive       1       9         0  1.2s ago, 4ms  ok (for 62m5s)
-10.0.0.30:6443  alive      10     104        17  1.2s ago, 4ms  ok (for 62m5s)
+REAL SERVER     STATE    FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE       RESULT
+10.0.0.1:6443   alive  1h02m       1      12         3  1.2s ago, 4.1ms  ok
+10.0.0.2:6443   alive  1h02m       1       9         0  1.2s ago, 4.1ms  ok
+10.0.0.30:6443  alive  1h02m      10     104        17  1.2s ago, 4.1ms  ok
 "
     );
 }
@@ -93,13 +93,13 @@ fn one_is_dead_and_one_drains() {
         render(&status),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
-guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 
-REAL SERVER    STATE     WEIGHT  ACTIVE  INACTIVE  LAST PROBE       REASON
-10.0.0.1:6443  dead         out       0         0  100ms ago, 0s    connection refused (for 1m5s)
-10.0.0.2:6443  draining       0       5         1  150ms ago, 12ms  not ready (HTTP 500) (for 7s)
-10.0.0.3:6443  alive          1      20         2  1.2s ago, 4ms    ok (for 62m5s)
-10.0.0.4:6443  unknown        0       0         0  -                -
+REAL SERVER    STATE       FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE        RESULT
+10.0.0.1:6443  dead      1m05s     out       0         0  100ms ago, 0.0ms  connection refused
+10.0.0.2:6443  draining   7.9s       0       5         1  150ms ago, 12ms   not ready (HTTP 500)
+10.0.0.3:6443  alive     1h02m       1      20         2  1.2s ago, 4.1ms   ok
+10.0.0.4:6443  unknown   200ms       0       0         0  -                 -
 "
     );
 }
@@ -111,11 +111,11 @@ fn nobody_is_ready() {
         render(&guarded(Mode::Unready, vec![server("10.0.0.1:6443", Some(1), (2, 0), Some(draining))])),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
-guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 NO REAL SERVER IS READY: those that are healthy go on serving
 
-REAL SERVER    STATE     WEIGHT  ACTIVE  INACTIVE  LAST PROBE      REASON
-10.0.0.1:6443  draining       1       2         0  100ms ago, 2ms  not ready (HTTP 500) (for 3s)
+REAL SERVER    STATE      FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE        RESULT
+10.0.0.1:6443  draining  3.0s       1       2         0  100ms ago, 2.0ms  not ready (HTTP 500)
 "
     );
 }
@@ -127,11 +127,11 @@ fn nobody_is_healthy() {
         render(&guarded(Mode::LastResort, vec![server("10.0.0.1:6443", Some(1), (2, 0), Some(silent))])),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
-guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 NO REAL SERVER IS HEALTHY: the last good ones go on serving
 
-REAL SERVER    STATE  WEIGHT  ACTIVE  INACTIVE  LAST PROBE         REASON
-10.0.0.1:6443  dead        1       2         0  100ms ago, 1.001s  no connection in time (for 3s)
+REAL SERVER    STATE   FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE       RESULT
+10.0.0.1:6443  dead   3.0s       1       2         0  100ms ago, 1.0s  no connection in time
 "
     );
 }
@@ -145,11 +145,11 @@ fn everybody_is_down() {
         render(&status),
         "\
 virtual server 10.103.97.2:6443: not in the kernel's table, local route with source 10.0.0.9
-guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 EVERY REAL SERVER IS DOWN: clients are refused at once
 
-REAL SERVER    STATE  WEIGHT  ACTIVE  INACTIVE  LAST PROBE      REASON
-10.0.0.1:6443  dead      out       0         0  100ms ago, 1ms  connection refused (for 3s)
+REAL SERVER    STATE   FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE        RESULT
+10.0.0.1:6443  dead   3.0s     out       0         0  100ms ago, 1.0ms  connection refused
 "
     );
 }
@@ -164,7 +164,7 @@ fn problems_come_last() {
         render(&status),
         "\
 virtual server 10.103.97.2:6443 (rr), no local route
-guarded by lvscare 1.2.3 for 62m5s, 4 repairs
+guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 problem: no route for 10.103.97.2
 problem: 10.0.0.9 is not an address of this node
 "
@@ -179,10 +179,10 @@ fn no_daemon_answers() {
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
 no lvscare answers; this is what the kernel has
 
-REAL SERVER     STATE  WEIGHT  ACTIVE  INACTIVE  LAST PROBE  REASON
-10.0.0.1:6443   -           1      12         3  -           -
-10.0.0.2:6443   -           1       9         0  -           -
-10.0.0.30:6443  -          10     104        17  -           -
+REAL SERVER     STATE  FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE  RESULT
+10.0.0.1:6443   -        -       1      12         3  -           -
+10.0.0.2:6443   -        -       1       9         0  -           -
+10.0.0.30:6443  -        -      10     104        17  -           -
 "
     );
 }
@@ -249,6 +249,6 @@ fn odd_numbers_are_shown_as_zero() {
     for odd in [-1.0, f64::NAN, f64::INFINITY] {
         let odd = health(Condition::Alive, odd, odd, odd, "ok");
         let text = render(&guarded(Mode::Normal, vec![server("10.0.0.1:6443", Some(1), (0, 0), Some(odd))]));
-        assert!(text.contains("0s ago, 0s  ok (for 0s)"), "{text}");
+        assert!(text.contains("0.0ms ago, 0.0ms  ok"), "{text}");
     }
 }

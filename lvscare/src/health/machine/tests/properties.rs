@@ -10,6 +10,10 @@ fn any_policy() -> impl Strategy<Value = Policy> {
     (1_u32..=5, 1_u32..=5).prop_map(|(fall, rise)| policy(fall, rise))
 }
 
+fn any_condition() -> impl Strategy<Value = Condition> {
+    prop::sample::select(vec![Condition::Dead, Condition::Sick, Condition::Draining, Condition::Alive])
+}
+
 fn any_outcome() -> impl Strategy<Value = Outcome> {
     select(outcomes()).prop_map(|(outcome, _, _)| outcome)
 }
@@ -18,9 +22,9 @@ proptest! {
     /// The condition changes exactly when the rule says so, to what it says; nothing earlier than the last
     /// change matters.
     #[test]
-    fn follows_the_rule(policy in any_policy(), admitted: bool, outcomes in vec(any_outcome(), 0..200)) {
+    fn follows_the_rule(policy in any_policy(), presumed in any_condition(), outcomes in vec(any_outcome(), 0..200)) {
         let start = Instant::now();
-        let mut machine = Machine::new(policy, admitted, start);
+        let mut machine = Machine::new(policy, Verdict::presumed(presumed, start));
         let mut history = Vec::new();
         for (outcome, second) in outcomes.iter().zip(1..) {
             let before = machine.verdict().clone();
@@ -39,8 +43,8 @@ proptest! {
 
     /// All that is ever said is backed by what was just seen.
     #[test]
-    fn verdict_is_backed(policy in any_policy(), admitted: bool, outcomes in vec(any_outcome(), 0..200)) {
-        let mut machine = Machine::new(policy, admitted, Instant::now());
+    fn verdict_is_backed(policy in any_policy(), presumed in any_condition(), outcomes in vec(any_outcome(), 0..200)) {
+        let mut machine = Machine::new(policy, Verdict::presumed(presumed, Instant::now()));
         for outcome in &outcomes {
             let before = machine.verdict().clone();
             let transition = machine.observe(outcome, before.since);
@@ -86,10 +90,10 @@ proptest! {
     #[test]
     fn delay_is_bounded(
         policy in any_policy(),
-        admitted: bool,
+        presumed in any_condition(),
         outcomes in vec((any_outcome(), 0.0..=1.0), 1..100),
     ) {
-        let mut machine = Machine::new(policy, admitted, Instant::now());
+        let mut machine = Machine::new(policy, Verdict::presumed(presumed, Instant::now()));
         let mut hurried = false;
         for (outcome, spread) in outcomes {
             let present = machine.verdict().condition;

@@ -61,7 +61,7 @@ impl Server {
     /// A day of probes by a machine, as the checker makes them.
     fn watch(&self, policy: Policy, random: &mut Rng) -> (Diary, usize) {
         let start = Instant::now();
-        let mut machine = Machine::new(policy, true, start);
+        let mut machine = Machine::new(policy, Verdict::presumed(Condition::Alive, start));
         let mut diary = Diary::new();
         let mut probes = 0;
         let mut time = Duration::ZERO;

@@ -26,7 +26,7 @@ proptest! {
             let members: Vec<_> = (0..)
                 .zip(&verdicts)
                 .map(|(index, verdict)| {
-                    Member { server: server(index), weight: configured_weight(index), verdict }
+                    Member { server: server(index), weight: configured_weight(index), preferred: false, verdict }
                 })
                 .collect();
             let before = pool.mode();
