@@ -1,8 +1,13 @@
 #!/bin/sh
-# Installs what the guest machine is made of (Debian 12 or later, as root). Quick when nothing is missing.
+# Installs what building and the guest machine take (Debian 12 or later, as root). Quick when nothing is missing.
 set -eu
 
-packages='busybox-static iproute2 ipvsadm kmod nftables qemu-system-x86'
+if ! command -v cargo >/dev/null; then
+    echo 'install.sh: cargo is missing; install Rust 1.88 or later with rustup' >&2
+    exit 1
+fi
+
+packages='gcc libc6-dev busybox-static iproute2 ipvsadm kmod nftables qemu-system-x86'
 
 missing=
 for package in $packages; do
