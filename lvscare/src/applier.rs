@@ -244,7 +244,7 @@ impl<K: Kernel> Applier<K> {
             let vip = service.at.ip();
             let found = match self.config.node_ip {
                 Some(node_ip) => Ok(Some(node_ip)),
-                None => self.kernel.source_towards_any(&service.servers),
+                None => self.kernel.source_towards_any(service.hosts()),
             };
             let source = found.unwrap_or_else(|error| {
                 errors.push(error);

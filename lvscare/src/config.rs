@@ -1,23 +1,23 @@
 //! The configuration, valid by construction: whoever holds a [`Config`] need not check it again.
 //!
-//! What a person typed is a [`CareArgs`](crate::cli::CareArgs); [`Config::from_args`] makes sense of it or
-//! says in one line what is wrong. Facts about the node come later, in [`preflight`](crate::preflight).
+//! What a person typed is a [`CareArgs`]; [`Config::from_args`] makes sense of it or says in one line what is
+//! wrong. Facts about the node come later, in [`preflight`](crate::preflight).
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{CareArgs, Scheme};
 use crate::exit::Failure;
-use crate::health::Policy;
 
+pub mod raw;
 pub mod value;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-use value::{RealServer, Scheduler, show};
+use raw::CareArgs;
+use value::{RealServer, Scheduler, Scheme, show};
 
 /// A node waits this long at most for an apiserver that says nothing.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,6 +60,19 @@ pub struct ServiceConfig {
     pub servers: Vec<RealServer>,
 }
 
+/// When a server's condition changes and how often it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Time between probes of a server that is fine.
+    pub interval: Duration,
+    /// Time between probes of a server that is suspected or out.
+    pub fast_interval: Duration,
+    /// Bad probes in a row that make a server worse.
+    pub fall: u32,
+    /// Good probes in a row that make it better.
+    pub rise: u32,
+}
+
 /// How a server is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeConfig {
@@ -79,6 +92,13 @@ pub struct ProbeConfig {
     pub ca_file: Option<PathBuf>,
     /// The name that must stand in the server's certificate.
     pub server_name: String,
+}
+
+impl ServiceConfig {
+    /// The hosts of the real servers.
+    pub fn hosts(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.servers.iter().map(|server| server.address.ip())
+    }
 }
 
 impl Config {

@@ -11,8 +11,6 @@
 
 use std::process::ExitCode;
 
-use crate::kernel;
-
 /// How a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -54,27 +52,5 @@ impl Failure {
     /// A bad value.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
-    }
-}
-
-impl From<kernel::Error> for Failure {
-    fn from(error: kernel::Error) -> Self {
-        match error {
-            kernel::Error::NotPermitted => Self::new(
-                Exit::NotPermitted,
-                format!("{error}; run as root, or give the container the capability NET_ADMIN"),
-            ),
-            kernel::Error::NoIpvs => {
-                Self::new(Exit::KernelLacksPart, format!("{error}; try `modprobe ip_vs` on the host"))
-            }
-            kernel::Error::NoScheduler(ref name) => {
-                let hint = format!("{error}; try `modprobe ip_vs_{name}` on the host, or `--scheduler rr`");
-                Self::new(Exit::KernelLacksPart, hint)
-            }
-            kernel::Error::ForeignSource(address) => {
-                Self::usage(format!("{error}; give one of this node's addresses instead of {address}"))
-            }
-            _ => Self::new(Exit::Failed, error.to_string()),
-        }
     }
 }

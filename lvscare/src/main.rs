@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use lvscare::cli::{CareArgs, Cli, Command, LogLevel, Output, StatusArgs, explain};
+use lvscare::cli::{Cli, Command, Output, StatusArgs, explain};
 use lvscare::config::Config;
+use lvscare::config::raw::{CareArgs, LogLevel};
 use lvscare::exit::{Exit, Failure};
 use lvscare::health::probe::Settings;
 use lvscare::kernel::{Linux, address};

@@ -20,7 +20,7 @@ pub fn build(kernel: &mut impl Kernel, config: &Config) -> Result<Vec<Change>, F
         let vip = service.at.ip();
         let source = match config.node_ip {
             Some(node_ip) => Some(node_ip),
-            None => kernel.source_towards_any(&service.servers)?,
+            None => kernel.source_towards_any(service.hosts())?,
         };
         sources.insert(vip, source.ok_or_else(|| Failure::new(Exit::Failed, no_source(vip)))?);
     }

@@ -3,8 +3,8 @@
 mod troubled;
 
 use super::*;
-use crate::config::{Config, ProbeConfig, ServiceConfig, value::RealServer};
-use crate::health::{Condition, Entry, Policy, Verdict};
+use crate::config::{Config, Policy, ProbeConfig, ServiceConfig, value::RealServer};
+use crate::health::{Condition, Entry, Verdict};
 use crate::kernel::fake::Fake;
 use crate::model::{Destination, Forwarding, RouteOwner, SeenDestination, SeenRoute, SeenService};
 use crate::model::{Service, Sysctl};
@@ -36,7 +36,7 @@ fn config() -> Config {
         preferred: BTreeSet::new(),
         policy: Policy { interval: second, fast_interval: second, fall: 2, rise: 2 },
         probe: ProbeConfig {
-            scheme: crate::cli::Scheme::Https,
+            scheme: crate::config::value::Scheme::Https,
             health_path: "/healthz".into(),
             ready_path: None,
             accepted: BTreeSet::new(),

@@ -7,7 +7,8 @@ use clap::{CommandFactory, FromArgMatches};
 use proptest::prelude::*;
 
 use super::*;
-use crate::cli::{Cli, Command, LogLevel, explain};
+use crate::cli::{Cli, Command, explain};
+use crate::config::raw::LogLevel;
 
 /// The command line, whatever the environment of the tests says.
 fn typed(line: &str) -> Result<Command, Failure> {

@@ -5,12 +5,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 #[cfg(test)]
 mod tests;
 
 /// Every scheduler that the kernel's `net/netfilter/ipvs` has had, by its netlink name.
 pub const SCHEDULERS: [&str; 14] =
     ["rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos"];
+
+/// The protocol of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scheme {
+    /// HTTP over TLS
+    Https,
+    /// HTTP in the clear
+    Http,
+}
 
 /// The name of a scheduler that some kernel has.
 #[derive(Clone, Debug, PartialEq, Eq)]

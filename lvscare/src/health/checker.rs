@@ -9,7 +9,8 @@ use tracing::{debug, info, warn};
 
 use super::machine::{Machine, Transition};
 use super::probe::{Prober, Report, Settings};
-use super::{Entry, LastProbe, Policy};
+use super::{Entry, LastProbe};
+use crate::config::Policy;
 use crate::config::value::brief;
 
 /// What every checker has found out, one entry per real server of each virtual server.
@@ -49,7 +50,12 @@ impl Checker {
                 continue;
             }
             discounted = 0;
+            let before = self.machine.verdict().since;
             let delay = self.take_in(report);
+            if self.machine.verdict().since != before {
+                // Then the last trip was no false alarm, or the server has come back since.
+                last_trip = None;
+            }
 
             // Cancel-safety: `ended` keeps what it saw; the sleep is made anew each round.
             tokio::select! {

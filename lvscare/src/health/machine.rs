@@ -13,7 +13,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Condition, Outcome, Policy, Verdict};
+use super::{Condition, Outcome, Verdict};
+use crate::config::Policy;
 
 #[cfg(test)]
 mod tests;

@@ -17,19 +17,6 @@ pub mod pool;
 pub mod probe;
 pub mod tls;
 
-/// When a server's condition changes and how often it is asked. Valid by construction (see `config`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Time between probes of a server that is fine.
-    pub interval: Duration,
-    /// Time between probes of a server that is suspected or out.
-    pub fast_interval: Duration,
-    /// Bad probes in a row that make a server worse.
-    pub fall: u32,
-    /// Good probes in a row that make it better.
-    pub rise: u32,
-}
-
 /// What a server is taken for, from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -23,8 +23,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::{Failure, Outcome, Phase, tls};
-use crate::cli::Scheme;
 use crate::config::ProbeConfig;
+use crate::config::value::Scheme;
 use crate::exit;
 
 mod dial;

@@ -2,7 +2,7 @@
 //!
 //! [`Kernel`] is all that the rest of the program sees: read what is there, apply one [`Change`]. [`Linux`] is
 //! the real one, made of [`ipvs`] (the table), [`route`] (the local route of the virtual address), [`sysctl`]
-//! and [`sockets`] (clients stuck to a dead server); [`address`] and [`watch`] only look. [`fake`] keeps the same promises in memory, for tests.
+//! and [`sockets`] (clients stuck to a dead server); [`address`] and [`watch`] only look. `fake` keeps the same promises in memory, for tests.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
 
-use crate::config::value::RealServer;
+use crate::exit::{Exit, Failure};
 use crate::model::{Actual, Change, Sysctl};
 use crate::netlink;
 
@@ -75,6 +75,28 @@ impl Error {
     }
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotPermitted => Self::new(
+                Exit::NotPermitted,
+                format!("{error}; run as root, or give the container the capability NET_ADMIN"),
+            ),
+            Error::NoIpvs => {
+                Self::new(Exit::KernelLacksPart, format!("{error}; try `modprobe ip_vs` on the host"))
+            }
+            Error::NoScheduler(ref name) => {
+                let hint = format!("{error}; try `modprobe ip_vs_{name}` on the host, or `--scheduler rr`");
+                Self::new(Exit::KernelLacksPart, hint)
+            }
+            Error::ForeignSource(address) => {
+                Self::usage(format!("{error}; give one of this node's addresses instead of {address}"))
+            }
+            _ => Self::new(Exit::Failed, error.to_string()),
+        }
+    }
+}
+
 /// The part of the kernel that lvscare guards.
 pub trait Kernel {
     /// Reads the virtual servers at `services`, the local routes of their addresses, and the sysctls.
@@ -93,9 +115,9 @@ pub trait Kernel {
     fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error>;
 
     /// The source address towards the first of `servers` that there is a way to.
-    fn source_towards_any(&mut self, servers: &[RealServer]) -> Result<Option<IpAddr>, Error> {
+    fn source_towards_any(&mut self, servers: impl Iterator<Item = IpAddr>) -> Result<Option<IpAddr>, Error> {
         for server in servers {
-            if let Some(source) = self.source_towards(server.address.ip())? {
+            if let Some(source) = self.source_towards(server)? {
                 return Ok(Some(source));
             }
         }

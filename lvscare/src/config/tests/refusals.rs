@@ -169,7 +169,6 @@ fn words() {
 #[test]
 fn commands() {
     for (line, message) in [
-        ("", "no command given; `lvscare --help` lists them"),
         ("car", "unrecognized subcommand 'car'; a similar subcommand exists: 'care'"),
         ("status -o yaml", "invalid value 'yaml' for '--output <OUTPUT>'; [possible values: table, json]"),
         (
