@@ -94,12 +94,13 @@ impl Outcome {
         }
     }
 
-    /// Positive evidence that nothing serves there: refused, reset, unreachable.
+    /// Positive evidence that nothing serves there: the host itself refused or reset the connection.
     ///
     /// Silence proves nothing: a probe that runs into its limit may say more about the network, the load or
-    /// this very node. Only positive evidence may take out the last servers.
+    /// this very node. So does "unreachable", which a node that is itself cut off says of every neighbour as
+    /// soon as ARP gives up. Only positive evidence may take out the last servers.
     pub fn is_certain(&self) -> bool {
-        matches!(self, Self::Failed(Failure::Refused | Failure::Reset | Failure::Unreachable))
+        matches!(self, Self::Failed(Failure::Refused | Failure::Reset))
     }
 }
 

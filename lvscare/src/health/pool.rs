@@ -30,6 +30,14 @@ mod tests;
 /// counts it as active only once it is established.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// Servers that fall to one blow (their common etcd, their common switch) are judged one after another. Who
+/// stopped serving within this time of the last one belongs to the last good set as well.
+const SAME_BLOW: Duration = Duration::from_secs(10);
+
+/// What ends a last resort ends it for all, but is seen of one server first. The others keep their open
+/// connections this long, to be heard from.
+const RELIEF: Duration = Duration::from_secs(3);
+
 /// Who serves, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -75,7 +83,15 @@ pub struct Pool {
     mode: Mode,
     serving: BTreeSet<SocketAddr>,
     /// When each server that served before was relieved; a sick one may have served for long.
-    left: BTreeMap<SocketAddr, Instant>,
+    left: BTreeMap<SocketAddr, Left>,
+}
+
+/// The end of a server's service.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    at: Instant,
+    /// The mode of the pool it served in.
+    mode: Mode,
 }
 
 impl Pool {
@@ -93,8 +109,9 @@ impl Pool {
         drain_timeout: Duration,
         now: Instant,
     ) -> Decision {
-        let (mode, serving) = self.choose(members);
-        self.left.extend(self.serving.difference(&serving).map(|&server| (server, now)));
+        let (mode, serving) = self.choose(members, now);
+        let left = Left { at: now, mode: self.mode };
+        self.left.extend(self.serving.difference(&serving).map(|&server| (server, left)));
         (self.mode, self.serving) = (mode, serving);
 
         let mut destinations = BTreeMap::new();
@@ -120,18 +137,23 @@ impl Pool {
         Decision { mode: self.mode, destinations, cut }
     }
 
-    fn choose(&self, members: &[Member<'_>]) -> (Mode, BTreeSet<SocketAddr>) {
+    fn choose(&self, members: &[Member<'_>], now: Instant) -> (Mode, BTreeSet<SocketAddr>) {
         let such = |wanted: &dyn Fn(&Member<'_>) -> bool| -> BTreeSet<SocketAddr> {
             members.iter().filter(|member| wanted(member)).map(|member| member.server).collect()
         };
         let condition = |wanted| such(&|member| member.verdict.condition == wanted);
         let hopeful = |member: &Member<'_>| !member.verdict.certain;
+        let just_left = |server: &SocketAddr| {
+            let age = self.left.get(server).map(|left| now.saturating_duration_since(left.at));
+            self.mode != Mode::LastResort && age.is_some_and(|age| age < SAME_BLOW)
+        };
+        let good = |server: &SocketAddr| self.serving.contains(server) || just_left(server);
 
         let candidates = [
             (Mode::Normal, such(&|member| member.preferred && member.verdict.condition == Condition::Alive)),
             (Mode::Normal, condition(Condition::Alive)),
             (Mode::Unready, condition(Condition::Draining)),
-            (Mode::LastResort, such(&|member| hopeful(member) && self.serving.contains(&member.server))),
+            (Mode::LastResort, such(&|member| hopeful(member) && good(&member.server))),
             (Mode::LastResort, condition(Condition::Sick)),
             (Mode::LastResort, such(&|member| hopeful(member))),
         ];
@@ -142,13 +164,15 @@ impl Pool {
             .unwrap_or((Mode::Empty, BTreeSet::new()))
     }
 
-    /// Whether a server that no longer serves may keep its open connections for now. A dead one may not.
+    /// Whether a server that no longer serves may keep its open connections for now. A dead one may not, unless it
+    /// served as a last resort and may be back in a moment.
     fn lingers(&self, member: &Member<'_>, seen: &SeenDestination, limit: Duration, now: Instant) -> bool {
+        let left = self.left.get(&member.server);
+        let age = now.saturating_duration_since(left.map_or(member.verdict.since, |left| left.at));
         if member.verdict.condition == Condition::Dead {
-            return false;
+            let spared = left.is_some_and(|left| left.mode == Mode::LastResort) && !member.verdict.certain;
+            return spared && age < RELIEF;
         }
-        let left = self.left.get(&member.server).copied().unwrap_or(member.verdict.since);
-        let age = now.saturating_duration_since(left);
         age < limit && (seen.active > 0 || age < SETTLE)
     }
 }

@@ -30,7 +30,7 @@ use crate::exit;
 mod dial;
 
 /// A held connection is renewed this often, so that a dead listener behind a living connection is noticed.
-const RENEWAL: Duration = Duration::from_secs(60);
+const RENEWAL: Duration = Duration::from_secs(30);
 
 /// What an apiserver says about its health fits here many times over.
 const LONGEST_BODY: usize = 64 * 1024;

@@ -17,7 +17,7 @@ fn outcomes() -> Vec<(Outcome, Condition, bool)> {
         (Outcome::Unhealthy(500), Condition::Sick, false),
         failed(Failure::Refused, true),
         failed(Failure::Reset, true),
-        failed(Failure::Unreachable, true),
+        failed(Failure::Unreachable, false),
         failed(Failure::TimedOut(Phase::Connect), false),
         failed(Failure::TimedOut(Phase::Handshake), false),
         failed(Failure::TimedOut(Phase::Answer), false),

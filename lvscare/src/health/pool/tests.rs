@@ -163,20 +163,36 @@ fn last_good_ones_serve_when_nobody_is_healthy() {
     story(World::serving(3), &[("tsx", LastResort, "WWc"), ("xst", LastResort, "cW-")]);
 }
 
-/// The last good set is who served before, not everybody.
+/// Servers that fall to one blow are judged one after another; together they are the last good set.
 #[test]
-fn last_resort_keeps_out_who_was_out() {
+fn one_blow_leaves_all_it_hit() {
     story(
         World::serving(3),
         &[
-            ("saa", Normal, "0WW"),
-            ("sat", Normal, "0Wc"),
-            ("stt", LastResort, "0W-"),
-            // An answer, even a bad one, is better than silence.
-            ("sxt", LastResort, "Wc-"),
-            ("txt", LastResort, "W--"),
+            ("taa", Normal, "cWW"),
+            ("tsa", Normal, "-0W"),
+            ("tst", LastResort, "WWW"),
+            ("xst", LastResort, "cWW"),
+            ("tst", LastResort, "-WW"),
         ],
     );
+}
+
+/// The last good set is who served lately, not everybody.
+#[test]
+fn last_resort_keeps_out_who_was_out() {
+    let mut world = World::serving(3);
+    for (known, mode, fates) in [
+        ("saa", Normal, "0WW"),
+        ("sat", Normal, "0Wc"),
+        ("stt", LastResort, "0W-"),
+        // An answer, even a bad one, is better than silence.
+        ("sxt", LastResort, "Wc-"),
+        ("txt", LastResort, "W--"),
+    ] {
+        assert_eq!(world.becomes(known), (mode, fates.to_owned()), "{known}");
+        world.after(SAME_BLOW);
+    }
 }
 
 /// The first server is this node's own apiserver.
@@ -219,10 +235,10 @@ fn the_way_back() {
             ("ts", Empty, "--"),
             ("td", Unready, "-W"),
             ("ad", Normal, "W0"),
-            ("ss", LastResort, "W0"),
+            ("ss", LastResort, "WW"),
         ],
     );
-    story(World::serving(2), &[("tt", LastResort, "WW"), ("ta", Normal, "cW"), ("aa", Normal, "WW")]);
+    story(World::serving(2), &[("tt", LastResort, "WW"), ("ta", Normal, "0W"), ("aa", Normal, "WW")]);
 }
 
 #[test]

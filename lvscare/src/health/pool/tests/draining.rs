@@ -67,6 +67,17 @@ fn relief_is_gentle() {
     }
 }
 
+/// Whoever served as a last resort is probably back in a moment, as the first one is.
+#[test]
+fn the_end_of_a_last_resort_is_gentle() {
+    let mut world = World::serving(3);
+    world.becomes("ttt");
+    world.after(DRAIN_TIMEOUT * 10);
+    assert_eq!(world.becomes("att"), fates("W00"));
+    assert_eq!(world.becomes("atx"), fates("W0c"));
+    assert_eq!(world.after(RELIEF), fates("Wc-"));
+}
+
 #[test]
 fn dead_ones_never_linger() {
     let mut world = World::serving(2);
