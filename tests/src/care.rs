@@ -1,6 +1,7 @@
 //! The product in the laboratory: `lvscare` on a node, what it says of itself, and what the kernel holds.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Output};
 use std::sync::Arc;
@@ -35,6 +36,9 @@ pub const URL6: &str = "https://[fd00:103::2]:6443/";
 
 /// Where the daemon listens unless it is told otherwise.
 const LISTEN: &str = "127.0.0.1:10261";
+
+/// The kernel's unit of processor time, `USER_HZ`, per second.
+const TICKS: u64 = 100;
 
 /// For anything that should be quick: the machine may be emulated, and shared.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -126,6 +130,32 @@ impl Care {
     /// Everything it has logged.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// The processor time it has used.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = self.proc("stat");
+        // The second word is the program's name in parentheses; user and system time are words 14 and 15.
+        let words = stat.rsplit(')').next().expect("its name").split_whitespace();
+        let ticks: u64 = words.skip(11).take(2).map(|word| word.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(ticks * 1000 / TICKS)
+    }
+
+    /// A number of `/proc/PID/status` or `smaps_rollup` by its name, such as `VmRSS`, in KiB, or `Threads`.
+    pub fn memory(&self, name: &str) -> u64 {
+        let text = self.proc("status") + &self.proc("smaps_rollup");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let word = line.and_then(|line| line.split_whitespace().next());
+        word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+    }
+
+    /// How many files it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it runs").count()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).expect("it runs")
     }
 
     /// The process itself.

@@ -1,0 +1,292 @@
+//! What the daemon does when somebody else damages its rules, and that it never touches other people's: section 4
+//! of the design on a real kernel.
+//!
+//! `-- --nocapture` shows the measured times.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
+#![allow(clippy::print_stdout, reason = "measured times are worth a look")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use lvscare::health::Condition;
+use lvscare::kernel::{Kernel, Linux};
+use lvscare::model::{Destination, SeenRoute, Service, Sysctl};
+use tests::care::{Care, Film, Frame, LIMIT, URL, VIP, wait_table};
+use tests::lab::Lab;
+use tests::netns::Namespace;
+use tests::wait::eventually;
+
+/// Other people's rules: every kind of virtual server, and those that look most like ours.
+const FOREIGN: [&str; 12] = [
+    "-A -t 10.200.0.1:80 -s wrr -p 60",
+    "-a -t 10.200.0.1:80 -r 10.0.0.1:8080 -m -w 7",
+    "-A -u 10.200.0.1:53 -s rr",
+    "-a -u 10.200.0.1:53 -r 10.0.0.2:53 -m -w 3",
+    "-A -f 42 -s lc",
+    "-a -f 42 -r 10.0.0.3 -g -w 1",
+    "-A -t 10.103.97.3:6443 -s rr",
+    "-a -t 10.103.97.3:6443 -r 10.0.0.1:6443 -g -w 0",
+    "-A -t 10.103.97.2:443 -s sh",
+    "-a -t 10.103.97.2:443 -r 10.0.0.1:6443 -m -w 2",
+    "-A -u 10.103.97.2:6443 -s rr",
+    "-a -u 10.103.97.2:6443 -r 10.0.0.1:6443 -m -w 1",
+];
+
+/// How the log says that it had to repair something.
+const REPAIRED: &str = "repaired what somebody else had changed";
+
+fn vip() -> SocketAddr {
+    VIP.parse().unwrap()
+}
+
+fn run(place: &Namespace, command: &str) -> String {
+    place.check(&command.split_whitespace().collect::<Vec<_>>())
+}
+
+fn add_foreign(place: &Namespace) {
+    for rule in FOREIGN {
+        run(place, &format!("ipvsadm {rule}"));
+    }
+}
+
+/// The lines of `ipvsadm -Sn`: ours, and everybody else's.
+fn rules(place: &Namespace) -> (Vec<String>, Vec<String>) {
+    let ours = format!(" -t {VIP} ");
+    let listing = run(place, "ipvsadm -Sn");
+    let mut lines: Vec<String> = listing.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines.into_iter().partition(|line| line.contains(&ours))
+}
+
+fn route(place: &Namespace) -> String {
+    run(place, "ip route show table local 10.103.97.2")
+}
+
+/// Everything that is guarded, without what changes by itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Guarded {
+    service: Option<(Service, BTreeMap<SocketAddr, Destination>)>,
+    route: Option<SeenRoute>,
+    sysctls: BTreeMap<Sysctl, u32>,
+}
+
+/// To be called in the node's namespace.
+fn look(kernel: &mut Linux) -> Option<Guarded> {
+    let mut actual = kernel.read(&[vip()]).ok()?;
+    let service = actual.services.remove(&vip()).map(|seen| {
+        let servers = seen.destinations.iter().map(|(&server, seen)| (server, seen.destination));
+        (seen.service, servers.collect())
+    });
+    Some(Guarded { service, route: actual.routes.remove(&vip().ip()), sysctls: actual.sysctls })
+}
+
+/// Damages something and measures how long it stays damaged.
+#[track_caller]
+fn time_to_repair(node: &Namespace, damage: &str) -> Duration {
+    node.enter(|| {
+        let mut kernel = Linux::open().unwrap();
+        let right = look(&mut kernel).unwrap();
+        let mut wait = |wanted: bool| {
+            let began = Instant::now();
+            // Somebody's change may fall between two looks of one reading.
+            while look(&mut kernel).is_some_and(|seen| seen == right) != wanted {
+                assert!(
+                    began.elapsed() < LIMIT,
+                    "not in time: {}: {damage}",
+                    if wanted { "repaired" } else { "damaged" }
+                );
+                sleep(Duration::from_millis(1));
+            }
+            Instant::now()
+        };
+        // The damage is there, and may be gone again, before the program has ended.
+        thread::scope(|scope| {
+            scope.spawn(|| run(node, damage));
+            let damaged = wait(false);
+            wait(true) - damaged
+        })
+    })
+}
+
+#[track_caller]
+fn wait_repairs(care: &Care, more_than: u64) -> u64 {
+    eventually(LIMIT, "repairs in the status", || care.repairs().filter(|&repairs| repairs > more_than))
+}
+
+/// How long there was a virtual server that lacked some of its servers.
+fn longest_partial(frames: &[Frame], whole: usize) -> Duration {
+    let partial = |(_, table): &Frame| table.as_ref().is_some_and(|servers| servers.len() < whole);
+    let mut longest = Duration::ZERO;
+    let mut since = None;
+    for frame in frames {
+        if partial(frame) {
+            since.get_or_insert(frame.0);
+        } else if let Some(since) = since.take() {
+            longest = longest.max(frame.0 - since);
+        }
+    }
+    longest
+}
+
+/// What somebody does, and how.
+const DAMAGES: [(&str, &str); 15] = [
+    ("table flushed", "ipvsadm -C"),
+    ("service deleted", "ipvsadm -D -t 10.103.97.2:6443"),
+    ("server deleted", "ipvsadm -d -t 10.103.97.2:6443 -r 10.0.0.1:6443"),
+    ("weight changed to 5", "ipvsadm -e -t 10.103.97.2:6443 -r 10.0.0.1:6443 -m -w 5"),
+    ("weight changed to 0", "ipvsadm -e -t 10.103.97.2:6443 -r 10.0.0.1:6443 -m -w 0"),
+    ("forwarding changed", "ipvsadm -e -t 10.103.97.2:6443 -r 10.0.0.1:6443 -g -w 1"),
+    ("threshold set", "ipvsadm -e -t 10.103.97.2:6443 -r 10.0.0.1:6443 -m -w 1 -x 1"),
+    ("scheduler changed", "ipvsadm -E -t 10.103.97.2:6443 -s wlc"),
+    ("persistence switched on", "ipvsadm -E -t 10.103.97.2:6443 -s rr -p 600"),
+    ("foreign server added", "ipvsadm -a -t 10.103.97.2:6443 -r 10.0.0.99:6443 -m"),
+    ("dead server added", "ipvsadm -a -t 10.103.97.2:6443 -r 10.0.0.3:6443 -m"),
+    ("route deleted", "ip route del local 10.103.97.2 dev lo table local"),
+    ("route replaced", "ip route replace local 10.103.97.2 dev lo table local src 10.244.0.1"),
+    ("route to nowhere", "ip route replace blackhole 10.103.97.2 table local"),
+    ("setting changed", "sysctl -q -w net.ipv4.vs.expire_nodest_conn=0"),
+];
+
+#[test]
+fn whatever_is_damaged_is_repaired() {
+    let lab = Lab::new();
+    let node = lab.node();
+    add_foreign(node);
+    let care = Care::judged(&lab, &[]);
+    // The repairs must not bring back a dead server.
+    let dead = lab.master(3);
+    dead.kill();
+    care.wait_condition(dead.address(), Condition::Dead);
+    wait_table(node, VIP, &[lab.master(1).address(), lab.master(2).address()], 1);
+
+    let (right, foreign) = rules(node);
+    let right_route = route(node);
+    let mut repairs = care.repairs().unwrap();
+    for (name, damage) in DAMAGES {
+        let film = Film::start(node, vip());
+        let took = time_to_repair(node, damage);
+        let frames = film.stop();
+        let partial = match name {
+            "table flushed" | "service deleted" => {
+                let partial = longest_partial(&frames, 2);
+                assert!(partial < Duration::from_millis(100), "{name}: {partial:?}: {frames:?}");
+                format!(", never incomplete for longer than {} ms", partial.as_millis())
+            }
+            _ => String::new(),
+        };
+        println!("{name:<24} repaired after {:>5} ms{partial}", took.as_millis());
+        if name != "dead server added" {
+            let dead_in =
+                frames.iter().any(|(_, t)| t.as_ref().is_some_and(|t| t.contains_key(&dead.address())));
+            assert!(!dead_in, "{name}: {frames:?}");
+        }
+
+        // Another witness, and other people's rules.
+        if name == "table flushed" {
+            add_foreign(node);
+        }
+        assert_eq!(rules(node), (right.clone(), foreign.clone()), "{name}");
+        assert_eq!(route(node), right_route, "{name}");
+        assert_eq!(run(node, "sysctl -n net.ipv4.vs.expire_nodest_conn").trim(), "1", "{name}");
+        repairs = wait_repairs(&care, repairs);
+        lab.get(node, URL, LIMIT).unwrap();
+    }
+    let log = care.log();
+    let mut said: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once(REPAIRED)).map(|(_, what)| what).collect();
+    let all = said.len();
+    said.sort_unstable();
+    said.dedup();
+    assert_eq!(said.len(), all, "nothing is said twice:\n{log}");
+
+    dead.start();
+    wait_table(node, VIP, &lab.masters().iter().map(tests::lab::Master::address).collect::<Vec<_>>(), 1);
+}
+
+/// With a comparison every 30 s only, so that nothing but an event can be the reason.
+#[test]
+fn routes_are_repaired_when_they_change() {
+    let lab = Lab::new();
+    let node = lab.node();
+    let care = Care::judged(&lab, &["--resync", "30s"]);
+    let quick = Duration::from_secs(2);
+    let reaches = || lab.get(node, URL, LIMIT).unwrap();
+
+    for (name, damage) in DAMAGES.iter().filter(|(name, _)| name.starts_with("route ")) {
+        let took = time_to_repair(node, damage);
+        println!("{name:<24} repaired after {:>5} ms by an event", took.as_millis());
+        assert!(took < quick, "{name}: {took:?}");
+        reaches();
+    }
+
+    let before = route(node);
+    let began = Instant::now();
+    node.ip("link set eth0 down\nlink set eth0 up");
+    reaches();
+    println!("uplink flapped           a client is served {} ms after", began.elapsed().as_millis());
+    assert_eq!(route(node), before);
+
+    // The kernel takes the route away with the address that it names.
+    let film = Film::start(node, vip());
+    let began = Instant::now();
+    node.ip("addr del 10.0.0.10/24 dev eth0\naddr add 10.0.0.20/24 dev eth0");
+    let (in_place, new) = (Instant::now(), before.replace("10.0.0.10", "10.0.0.20"));
+    eventually(LIMIT, "the new source", || (route(node) == new).then_some(()));
+    let took = in_place.elapsed();
+    reaches();
+    println!("node address changed     new source after {:>5} ms", took.as_millis());
+    assert!(took < quick, "{took:?}");
+    let status = care.status().unwrap();
+    assert_eq!(status.virtual_servers[0].route_source, Some([10, 0, 0, 20].into()));
+    // Probes have to notice that their connections are void, and nobody is to suffer for it.
+    sleep(Duration::from_secs(7).saturating_sub(began.elapsed()));
+    let frames = film.stop();
+    assert_eq!(frames.len(), 1, "{frames:?}\n{}", care.log());
+}
+
+/// A fight of ten seconds: what it costs, and what it leaves.
+fn fight(name: &str, lab: &Lab, care: &Care, attack: impl Fn()) {
+    const ROUNDS: u32 = 10;
+    let (cpu, repairs, log) = (care.cpu_time(), care.repairs().unwrap(), care.log().lines().count());
+    let began = Instant::now();
+    for round in 1..=ROUNDS {
+        attack();
+        sleep((Duration::from_secs(1) * round).saturating_sub(began.elapsed()));
+    }
+    let addresses: Vec<SocketAddr> = lab.masters().iter().map(tests::lab::Master::address).collect();
+    wait_table(lab.node(), VIP, &addresses, 1);
+    let time = began.elapsed();
+    let cpu = care.cpu_time().saturating_sub(cpu);
+    let repairs = care.repairs().unwrap() - repairs;
+    let log = care.log().lines().count() - log;
+    println!(
+        "{name} every second for {time:.0?}: {repairs} repairs, {log} lines of log, {} ms of processor",
+        cpu.as_millis()
+    );
+    assert!(repairs >= 10, "{repairs}");
+    assert!(log <= 5, "{}", care.log());
+    // A fifth of one processor, in a machine that may be twenty times slower than a real one.
+    assert!(cpu < time / 5, "{cpu:?} of {time:?}");
+    lab.get(lab.node(), URL, LIMIT).unwrap();
+}
+
+#[test]
+fn a_fight_is_patient_and_quiet() {
+    let lab = Lab::new();
+    let node = lab.node();
+    let care = Care::judged(&lab, &[]);
+    fight("flushed", &lab, &care, || drop(run(node, "ipvsadm -C")));
+    assert_eq!(rules(node).1, Vec::<String>::new(), "other people's rules are not ours to bring back");
+
+    add_foreign(node);
+    let foreign = rules(node).1;
+    fight("weights set to 0", &lab, &care, || {
+        for master in lab.masters() {
+            run(node, &format!("ipvsadm -e -t {VIP} -r {} -m -w 0", master.address()));
+        }
+    });
+    assert_eq!(rules(node).1, foreign);
+}

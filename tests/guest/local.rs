@@ -1,0 +1,58 @@
+//! A control-plane node that prefers its own apiserver.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use tests::apiserver::Behaviour;
+use tests::care::{Care, Eye, LIMIT, URL, VIP, table};
+use tests::lab::Lab;
+
+/// Who answers so many requests; none may fail.
+fn count(lab: &Lab, requests: usize) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for _ in 0..requests {
+        *counts.entry(lab.get(lab.node(), URL, LIMIT).unwrap().body).or_default() += 1;
+    }
+    counts
+}
+
+fn weights(lab: &Lab) -> Vec<Option<u32>> {
+    let table = table(lab.node(), VIP).unwrap();
+    lab.masters().iter().map(|master| table.get(&master.address()).copied()).collect()
+}
+
+#[test]
+fn a_master_keeps_to_itself_while_it_can() {
+    let lab = Lab::with_node_as_master();
+    let care = Care::judged(&lab, &["--prefer-local"]);
+    let eye = Eye::open(lab.node());
+    let at: SocketAddr = VIP.parse().unwrap();
+    let own = lab.master(4);
+    let other = lab.master(1).address();
+    let only = |name: &str, requests| BTreeMap::from([(name.to_owned(), requests)]);
+
+    assert_eq!(weights(&lab), [Some(0), Some(0), Some(0), Some(1)]);
+    assert_eq!(count(&lab, 6), only("m4", 6));
+
+    own.kill();
+    let took = eye.time(LIMIT, "the others serve", |eye| eye.weight(at, other) == Some(1));
+    println!("the others serve {} ms after the kill", took.as_millis());
+    assert_eq!(weights(&lab), [Some(1), Some(1), Some(1), None]);
+    assert_eq!(count(&lab, 6).len(), 3);
+
+    // Whoever is connected elsewhere stays connected when the own one returns.
+    let mut held = lab.connect(lab.node(), at, LIMIT).unwrap();
+    let server = held.get("/", LIMIT).unwrap().body;
+    own.start();
+    eye.time(LIMIT, "the own one serves again", |eye| {
+        eye.weight(at, own.address()) == Some(1) && eye.weight(at, other) == Some(0)
+    });
+    assert_eq!(count(&lab, 6), only("m4", 6));
+    assert_eq!(held.get("/", LIMIT).unwrap().body, server);
+
+    own.control().set(Behaviour::Readyz(500));
+    eye.time(LIMIT, "the others serve", |eye| eye.weight(at, other) == Some(1));
+    assert_eq!(count(&lab, 6).len(), 3, "{}", care.log());
+}
