@@ -81,7 +81,7 @@ impl Checker {
         if let Some(transition) = &transition {
             announce(self.server(), transition, &report);
         }
-        let delay = self.machine.delay(&report.outcome, fastrand::f64());
+        let delay = self.machine.delay(&report.outcome, fastrand::f64(), now);
         let verdict = self.machine.verdict();
         self.board.send_if_modified(|board| {
             let entry = &mut board[self.index];

@@ -19,6 +19,9 @@ use crate::config::Policy;
 #[cfg(test)]
 mod tests;
 
+/// A server that is out is asked again after this part of the time it has been out.
+const PATIENCE: u32 = 60;
+
 /// The condition of one server and the evidence gathered against it.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -99,14 +102,22 @@ impl Machine {
     /// How long to wait before the next probe, `latest` being what the last one saw.
     ///
     /// `spread` (0 to 1, random) lengthens or shortens the wait by up to a fifth, so that thousands of nodes
-    /// never step together. A refusal needs one confirmation, not a wait.
-    pub fn delay(&self, latest: &Outcome, spread: f64) -> Duration {
+    /// never step together. A refusal needs one confirmation, not a wait. A server that is out is asked fast at
+    /// first, then less and less often, down to the normal interval: whoever returns after a long time must not
+    /// be greeted by all nodes within a moment.
+    pub fn delay(&self, latest: &Outcome, spread: f64, now: Instant) -> Duration {
         let first_of_streak = self.streak.is_some_and(|streak| streak.length == 1);
         if first_of_streak && latest.is_certain() {
             return Duration::ZERO;
         }
-        let fine = self.verdict.condition == Condition::Alive && self.streak.is_none();
-        let base = if fine { self.policy.interval } else { self.policy.fast_interval };
+        let Policy { interval, fast_interval, .. } = self.policy;
+        let base = match self.verdict.condition {
+            _ if self.streak.is_some() => fast_interval,
+            Condition::Alive => interval,
+            _ => (now.saturating_duration_since(self.verdict.since) / PATIENCE)
+                .min(interval)
+                .max(fast_interval),
+        };
         base.mul_f64(0.8 + 0.4 * spread)
     }
 }

@@ -196,14 +196,19 @@ fn interval_when_fine_fast_interval_otherwise() {
     for (condition, outcomes, expected) in cases {
         let mut machine = judged(condition);
         observe(&mut machine, outcomes);
-        assert_eq!(machine.delay(outcomes.last().unwrap(), 0.5), expected, "{condition}: {outcomes:?}");
+        assert_eq!(
+            machine.delay(outcomes.last().unwrap(), 0.5, machine.verdict().since),
+            expected,
+            "{condition}: {outcomes:?}"
+        );
     }
 }
 
 #[test]
 fn delay_varies_by_a_fifth() {
     let fine = judged(Condition::Alive);
-    let delays = [0.0, 0.25, 0.5, 0.75, 1.0].map(|spread| fine.delay(&Outcome::Ready, spread).as_millis());
+    let delays = [0.0, 0.25, 0.5, 0.75, 1.0]
+        .map(|spread| fine.delay(&Outcome::Ready, spread, Instant::now()).as_millis());
     assert_eq!(delays, [1600, 1800, 2000, 2200, 2400]);
 }
 
@@ -223,6 +228,22 @@ fn first_refusal_is_confirmed_at_once() {
     for (condition, outcomes, expected) in cases {
         let mut machine = machine(policy(3, 3), condition, true);
         observe(&mut machine, outcomes);
-        assert_eq!(machine.delay(outcomes.last().unwrap(), 0.5), expected, "{condition}: {outcomes:?}");
+        assert_eq!(
+            machine.delay(outcomes.last().unwrap(), 0.5, machine.verdict().since),
+            expected,
+            "{condition}: {outcomes:?}"
+        );
+    }
+}
+
+/// Fast for the twelve seconds in which most restarts end, at the normal interval after two minutes.
+#[test]
+fn a_server_that_is_out_for_long_is_asked_less_often() {
+    for condition in [Condition::Dead, Condition::Sick, Condition::Draining] {
+        let machine = judged(condition);
+        let since = machine.verdict().since;
+        let delays = [0, 12, 30, 60, 120, 86_400]
+            .map(|age| machine.delay(&SILENCE, 0.5, since + Duration::from_secs(age)).as_millis());
+        assert_eq!(delays, [200, 200, 500, 1000, 2000, 2000], "{condition}");
     }
 }

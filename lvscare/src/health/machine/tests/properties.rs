@@ -98,7 +98,7 @@ proptest! {
         for (outcome, spread) in outcomes {
             let present = machine.verdict().condition;
             machine.observe(&outcome, machine.verdict().since);
-            let delay = machine.delay(&outcome, spread);
+            let delay = machine.delay(&outcome, spread, machine.verdict().since);
 
             let fine = machine.verdict().condition == Condition::Alive && outcome == Outcome::Ready;
             let base = if fine { policy.interval } else { policy.fast_interval };

@@ -75,7 +75,7 @@ impl Server {
             if let Some(transition) = machine.observe(&outcome, start + time) {
                 diary.push((time, transition.to));
             }
-            time += machine.delay(&outcome, random.f64());
+            time += machine.delay(&outcome, random.f64(), start + time);
         }
         (diary, probes)
     }
@@ -97,8 +97,9 @@ fn assert_follows(server: &Server, policy: Policy, diary: &Diary) {
         };
         let fall = first + each * (policy.fall - 1);
         assert!((window.start..=window.start + fall).contains(&died), "{window:?} noticed at {died:?}");
-        // At worst a probe has just begun to wait for the silent server, and one that is lost comes between.
-        let rise = TIMEOUT + (TIMEOUT + step + PROBE + step) * policy.rise;
+        // At worst a probe has just begun to wait for the silent server, the next one comes late because it was
+        // out for long, and one that is lost comes between.
+        let rise = TIMEOUT + policy.interval.mul_f64(1.2) + (TIMEOUT + step + PROBE + step) * policy.rise;
         assert!((window.end..=window.end + rise).contains(&returned), "{window:?} over at {returned:?}");
     }
 }
@@ -137,7 +138,8 @@ fn nodes_spread_out() {
     let second = Duration::from_secs(1).as_nanos();
     let mut per_tenth = [0_usize; 10];
     for _ in 0..1000 {
-        let time: Duration = (0..60).map(|_| machine.delay(&Outcome::Ready, random.f64())).sum();
+        let time: Duration =
+            (0..60).map(|_| machine.delay(&Outcome::Ready, random.f64(), Instant::now())).sum();
         let tenth = time.as_nanos() % second * 10 / second;
         per_tenth[usize::try_from(tenth).unwrap()] += 1;
     }
