@@ -229,7 +229,7 @@ impl Prober {
             // An error here is the peer's way of ending the connection.
             let _ = connection.await;
         });
-        let renew_at = Instant::now() + RENEWAL.mul_f64(0.75 + 0.5 * fastrand::f64());
+        let renew_at = Instant::now() + RENEWAL.mul_f64(0.5 + fastrand::f64());
         Ok(Held { sender, driver, renew_at })
     }
 }
