@@ -129,6 +129,13 @@ impl<K: Kernel> Applier<K> {
                         done.push(change);
                     }
                     Err(error @ Error::Raced(_)) => debug!(%error, "reading again"),
+                    Err(
+                        error @ (Error::NotPermitted | Error::NoScheduler(_) | Error::HangingScheduler(_)),
+                    ) => {
+                        // Nothing that follows makes sense without it.
+                        refused.push(error);
+                        break;
+                    }
                     Err(error) => refused.push(error),
                 }
             }

@@ -18,7 +18,7 @@ use crate::health::checker::{Board, Checker};
 use crate::health::probe::Settings;
 use crate::health::{Condition, Entry, Verdict};
 use crate::kernel::watch::Watch;
-use crate::kernel::{Error, Linux};
+use crate::kernel::{Error, Linux, sockets};
 use crate::model::Actual;
 use crate::server::{self, View};
 
@@ -50,11 +50,19 @@ async fn guard(config: Arc<Config>, settings: Arc<Settings>, kernel: Linux) -> R
     let (first, errors) = guard.pass(&board, Instant::now())?;
     for error in errors {
         match error {
-            Error::NotPermitted | Error::NoScheduler(_) | Error::ForeignSource(_) => return Err(error.into()),
+            Error::NotPermitted
+            | Error::NoScheduler(_)
+            | Error::HangingScheduler(_)
+            | Error::ForeignSource(_) => return Err(error.into()),
             other => warn!("{other}"),
         }
     }
     info!(took = ?start.elapsed(), "the virtual server is ready");
+
+    // The first listing loads kernel modules; better now than when a client waits for it.
+    if let Err(error) = sockets::warm_up() {
+        warn!("{error}");
+    }
 
     let board = watch::Sender::new(board);
     let applied = watch::Sender::new(first);

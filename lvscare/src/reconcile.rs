@@ -11,13 +11,19 @@ use crate::model::{Actual, Change, Desired, Destination, RouteOwner, SeenDestina
 #[cfg(test)]
 mod tests;
 
-/// The changes that turn `actual` into `desired`, in an order that keeps traffic flowing: settings and
-/// routes before virtual servers, new real servers before the removal of old ones, removals last.
+/// The changes that turn `actual` into `desired`, in an order that keeps traffic flowing: new real servers
+/// before the removal of old ones, the route that leads to a virtual server after the virtual server, and what
+/// is to vanish altogether last.
 ///
 /// The list is empty exactly when there is nothing to do. A route that belongs to an interface address is
 /// never touched: replacing it would take the address's own traffic away.
 pub fn plan(desired: &Desired, actual: &Actual) -> Vec<Change> {
     let mut changes = Vec::new();
+    for (&at, wanted) in &desired.services {
+        if let Some(wanted) = wanted {
+            plan_service(at, wanted, actual, &mut changes);
+        }
+    }
     for (&sysctl, &value) in &desired.sysctls {
         // A setting that does not exist (an older kernel) cannot be written either.
         if actual.sysctls.get(&sysctl).is_some_and(|&seen| seen != value) {
@@ -36,10 +42,8 @@ pub fn plan(desired: &Desired, actual: &Actual) -> Vec<Change> {
         }
     }
     for (&at, wanted) in &desired.services {
-        match wanted {
-            Some(wanted) => plan_service(at, wanted, actual, &mut changes),
-            None if actual.services.contains_key(&at) => changes.push(Change::RemoveService { at }),
-            None => {}
+        if wanted.is_none() && actual.services.contains_key(&at) {
+            changes.push(Change::RemoveService { at });
         }
     }
     for (&vip, wanted) in &desired.routes {

@@ -154,12 +154,26 @@ fn a_missing_scheduler_is_named_with_the_way_out() {
         assert_eq!(node.state(), before);
     }
 
-    // Where nothing was there, no virtual server is left behind, and nothing that `clean` could not remove.
+    // Where nothing was there, nothing is left behind.
     assert_eq!(node.lvscare(&["clean"]).code, Some(0));
     let before = node.state();
-    assert_eq!(node.lvscare(&["care", RS, "--scheduler", "nq", "--run-once"]).code, Some(15));
-    assert_eq!(node.namespace.check(&["ipvsadm", "-Sn"]), "");
-    assert_eq!(node.lvscare(&["clean"]).code, Some(0));
+    for words in [&["care", RS, "--scheduler", "nq"][..], &["care", RS, "--scheduler", "nq", "--run-once"]] {
+        assert_eq!(node.lvscare(words).code, Some(15));
+        assert_eq!(node.state(), before);
+    }
+}
+
+/// `lblc` and `lblcr` register with every network namespace: loaded on demand while one is being deleted, they
+/// hang the kernel for good.
+#[test]
+fn a_scheduler_that_may_hang_the_kernel_is_not_loaded_on_demand() {
+    let Some(node) = Node::with_the_kernel_for_itself() else { return };
+    eventually(LIMIT, "no module ip_vs_lblc", || unload("ip_vs_lblc"));
+    let before = node.state();
+    let said = node.lvscare(&["care", RS, "--scheduler", "lblc", "--run-once"]);
+    assert_eq!(said.code, Some(15), "{said:?}");
+    assert!(said.line().contains("run `modprobe ip_vs_lblc` on the host first"), "{said:?}");
+    assert!(!loaded("ip_vs_lblc"));
     assert_eq!(node.state(), before);
 }
 

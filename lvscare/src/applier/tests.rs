@@ -146,12 +146,12 @@ fn first_pass_builds_everything() {
     assert_eq!(
         node.take_changes(),
         [
-            "set net.ipv4.vs.expire_nodest_conn = 1",
-            "set route local 10.103.97.2 dev lo src 10.0.0.9",
             "add virtual server 10.103.97.2:6443 scheduler rr",
             "add real server 10.0.0.1:6443 weight 1 to 10.103.97.2:6443",
             "add real server 10.0.0.2:6443 weight 1 to 10.103.97.2:6443",
             "add real server 10.0.0.3:6443 weight 1 to 10.103.97.2:6443",
+            "set net.ipv4.vs.expire_nodest_conn = 1",
+            "set route local 10.103.97.2 dev lo src 10.0.0.9",
         ]
     );
     assert_eq!(applied.modes, BTreeMap::from([(addr(AT), Mode::Normal)]));

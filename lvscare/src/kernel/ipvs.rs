@@ -1,6 +1,9 @@
 //! The IPVS table over generic netlink: one request per fact or change.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_generic::GenlMessage;
@@ -17,11 +20,22 @@ use crate::ipvs::{
 use crate::model::{Change, Destination, Forwarding, SeenDestination, SeenService, Service};
 use crate::netlink::{self, Channel};
 
+/// Schedulers with data per network namespace. Loading one within `NEW_SERVICE` waits, with the IPVS lock
+/// held, for namespaces that are being deleted, and those wait for the lock: seen on 6.1, for good.
+const NOT_ON_DEMAND: [&str; 2] = ["lblc", "lblcr"];
+
+/// While somebody else's modprobe is at work, ours returns before the module is ready. So what seems to be
+/// missing is asked for again, so often and after such a pause.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The IPVS table of this network namespace.
 #[derive(Debug)]
 pub struct Table {
     channel: Channel,
     family: u16,
+    /// How often a scheduler may still be waited for, in this object's life.
+    attempts: u32,
 }
 
 impl Table {
@@ -29,18 +43,15 @@ impl Table {
     pub fn open() -> Result<Self, Error> {
         let failed = |error| Error::from_netlink(|| "open generic netlink".into(), error);
         let mut channel = Channel::open(NETLINK_GENERIC).map_err(|error| failed(error.into()))?;
-        let question =
-            GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: vec![GenlCtrlAttrs::FamilyName("IPVS".into())] };
-        let mut question = GenlMessage::from_payload(question);
-        question.finalize();
-        let answers = channel.request(question, 0).map_err(|error| match error.errno() {
-            Some(Errno::NOENT) => Error::NoIpvs,
-            _ => failed(error),
-        })?;
-        let family = answers.iter().flat_map(|answer| &answer.payload.nlas).find_map(|attribute| {
-            if let GenlCtrlAttrs::FamilyId(family) = attribute { Some(*family) } else { None }
-        });
-        Ok(Self { channel, family: family.ok_or(Error::NoIpvs)? })
+        for attempt in 1.. {
+            match find_family(&mut channel) {
+                Ok(Some(family)) => return Ok(Self { channel, family, attempts: ATTEMPTS }),
+                Ok(None) if attempt < ATTEMPTS => sleep(PAUSE),
+                Ok(None) => break,
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(Error::NoIpvs)
     }
 
     /// The virtual server at `at` with its real servers, if it exists.
@@ -99,9 +110,22 @@ impl Table {
             Change::RemoveServer { server, .. } => attributes.push(WireDestination::from(*server).into()),
             _ => {}
         }
-        match self.request(Message::new(command, attributes), NLM_F_ACK) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(refused(change, error)),
+        if let Change::AddService { service, .. } | Change::UpdateService { service, .. } = change
+            && NOT_ON_DEMAND.contains(&service.scheduler.as_str())
+            && !Path::new(&format!("/sys/module/ip_vs_{}", service.scheduler)).exists()
+        {
+            return Err(Error::HangingScheduler(service.scheduler.clone()));
+        }
+        loop {
+            let error = match self.request(Message::new(command, attributes.clone()), NLM_F_ACK) {
+                Ok(_) => return Ok(()),
+                Err(error) => refused(change, error),
+            };
+            if !matches!(error, Error::NoScheduler(_)) || self.attempts == 0 {
+                return Err(error);
+            }
+            self.attempts -= 1;
+            sleep(PAUSE);
         }
     }
 
@@ -111,6 +135,21 @@ impl Table {
         message.finalize();
         let answers = self.channel.request(message, flags)?;
         Ok(answers.into_iter().map(|answer| answer.payload).collect())
+    }
+}
+
+/// The number of the family `IPVS`; `None` when it is not there.
+fn find_family(channel: &mut Channel) -> Result<Option<u16>, netlink::Error> {
+    let question =
+        GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: vec![GenlCtrlAttrs::FamilyName("IPVS".into())] };
+    let mut question = GenlMessage::from_payload(question);
+    question.finalize();
+    match channel.request(question, 0) {
+        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+        Ok(answers) => Ok(answers.iter().flat_map(|answer| &answer.payload.nlas).find_map(|attribute| {
+            if let GenlCtrlAttrs::FamilyId(family) = attribute { Some(*family) } else { None }
+        })),
     }
 }
 

@@ -36,6 +36,9 @@ pub enum Error {
     /// The module of the scheduler does not exist and could not be loaded.
     #[error("this kernel has no IPVS scheduler `{0}` and could not load it")]
     NoScheduler(String),
+    /// The scheduler's module is not loaded, and loading it on demand can hang the kernel.
+    #[error("the IPVS scheduler `{0}` is not loaded, and this kernel may hang when it loads it on demand")]
+    HangingScheduler(String),
     /// The source address of a route belongs to no interface of this node.
     #[error("{0} is not an address of this node")]
     ForeignSource(IpAddr),
@@ -85,6 +88,10 @@ impl From<Error> for Failure {
             Error::NoIpvs => {
                 Self::new(Exit::KernelLacksPart, format!("{error}; try `modprobe ip_vs` on the host"))
             }
+            Error::HangingScheduler(ref name) => Self::new(
+                Exit::KernelLacksPart,
+                format!("{error}; run `modprobe ip_vs_{name}` on the host first"),
+            ),
             Error::NoScheduler(ref name) => {
                 let hint = format!("{error}; try `modprobe ip_vs_{name}` on the host, or `--scheduler rr`");
                 Self::new(Exit::KernelLacksPart, hint)

@@ -22,6 +22,9 @@ use crate::netlink::{self, Channel};
 #[cfg(test)]
 mod tests;
 
+/// A port to which hardly anybody is connected.
+const DISCARD: u16 = 9;
+
 /// The connections of IPVS in this network namespace.
 const CONNECTIONS: &str = "/proc/net/ip_vs_conn";
 
@@ -75,6 +78,12 @@ pub fn destroy(at: SocketAddr, clients: &BTreeSet<SocketAddr>) -> Result<usize, 
         }
     }
     Ok(destroyed)
+}
+
+/// Makes the kernel load what [`destroy`] needs, and tells whether it can.
+pub fn warm_up() -> Result<(), Error> {
+    let mut channel = Channel::open(NETLINK_SOCK_DIAG).map_err(|error| failed(error.into()))?;
+    established(&mut channel, AF_INET, DISCARD).map(drop)
 }
 
 /// The connections of one address family to any host's `port`.

@@ -76,11 +76,11 @@ fn everything_to_do() {
     assert_eq!(
         steps(&wanted(&BOTH), &actual),
         [
-            "set net.ipv4.vs.expire_nodest_conn = 1",
-            "set route local 10.103.97.2 dev lo src 10.0.0.9",
             "add virtual server 10.103.97.2:6443 scheduler rr",
             "add real server 10.0.0.1:6443 weight 1 to 10.103.97.2:6443",
             "add real server 10.0.0.2:6443 weight 1 to 10.103.97.2:6443",
+            "set net.ipv4.vs.expire_nodest_conn = 1",
+            "set route local 10.103.97.2 dev lo src 10.0.0.9",
         ]
     );
 }
@@ -213,9 +213,9 @@ fn order_across_virtual_servers() {
     assert_eq!(
         steps(&desired, &actual),
         [
-            "set route local 10.103.97.2 dev lo src 10.0.0.9",
             "add virtual server 10.103.97.2:6443 scheduler rr",
             "add real server 10.0.0.1:6443 weight 1 to 10.103.97.2:6443",
+            "set route local 10.103.97.2 dev lo src 10.0.0.9",
             "remove virtual server [fd00::6443]:6443",
             "remove route local fd00::6443",
         ]

@@ -90,6 +90,8 @@ impl Network {
             scope.spawn(|| {
                 self.node.namespace.ip(&[join(&self.node), gateway()].join("\n"));
                 self.node.namespace.sysctl("net.ipv4.ip_forward", "1");
+                // A socket left towards an unplugged master would keep the namespace, and IPVS in it, alive.
+                self.node.namespace.sysctl("net.ipv4.tcp_orphan_retries", "1");
                 self.node.namespace.sysctl("net.ipv6.conf.all.forwarding", "1");
             });
             for master in &self.masters {
