@@ -37,7 +37,7 @@ test-host: install
 	$(CARGO) test --workspace
 
 test-guest: build
-	$(VM) test --bin $(LVSCARE) $(if $(T),--test $(T)) $(ARGS)
+	$(VM) test --limit 1500 --bin $(LVSCARE) $(if $(T),--test $(T)) $(ARGS)
 
 lint: install
 	$(CARGO) fmt --all --check
