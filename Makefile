@@ -11,11 +11,16 @@ TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"
 LVSCARE = $(TARGET_DIR)/$(HOST)/release/lvscare
 VM = $(CARGO) run --quiet --package tests --bin vm --
 
-.PHONY: help build demo test test-host test-guest lint install clean
+# The peers of the benchmark, as Debian packages them.
+PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
+
+.PHONY: help bench build demo test test-host test-guest lint install clean
 
 help:
 	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
 	@echo 'make test        everything: lints, host tests, guest tests'
+	@echo 'make bench       lvscare and its peers at the same work, and what 5,000 nodes ask of an apiserver;'
+	@echo '                 BENCH=quick for less, DOCS=1 to keep the report in docs/benchmarks.md'
 	@echo 'make build       the static release binary'
 	@echo 'make test-host   tests that need no kernel with IPVS'
 	@echo 'make test-guest  tests on a real kernel; T=NAME runs one file, ARGS="-- name" one test'
@@ -30,6 +35,16 @@ build: install
 
 demo: build
 	$(VM) run --bin $(LVSCARE) -- demo
+
+# The report begins with its title and ends before the guest says how everything went.
+REPORT = sed -n '/^\# Benchmarks/,/^init:/{/^init:/!p}' $(TARGET_DIR)/bench.txt
+
+bench: build
+	$(CARGO) run --quiet --package tests --bin herd
+	$(CARGO) build --release --package tests --bin floor $(STATIC)
+	set -o pipefail; $(VM) run --guest --limit 2400 --bin $(LVSCARE) --bin $(dir $(LVSCARE))floor \
+	    $(addprefix --debian ,$(PEERS)) -- bench $(if $(filter quick,$(BENCH)),--quick) $(ARGS) | tee $(TARGET_DIR)/bench.txt
+	@test -z '$(DOCS)' || { mkdir -p docs && $(REPORT) >docs/benchmarks.md; }
 
 test: lint test-host test-guest
 

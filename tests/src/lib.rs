@@ -15,6 +15,7 @@
 #![allow(clippy::print_stdout, reason = "libtest shows it when a test fails")]
 
 pub mod apiserver;
+pub mod bench;
 pub mod care;
 pub mod client;
 pub mod lab;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use nix::unistd::Uid;
-use tests::vm::{self, Built, Kernel, Machine, Plan, Program, Request, Verdict};
+use tests::vm::{self, Built, Kernel, Machine, Plan, Program, Request, Tree, Verdict};
 
 /// A guest with tests is killed after so long.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -60,6 +60,9 @@ struct Setup {
     /// Also pack this executable (repeatable)
     #[arg(long, value_name = "PATH")]
     bin: Vec<PathBuf>,
+    /// Also unpack this Debian package in the guest, with all that it depends on (repeatable)
+    #[arg(long, value_name = "NAME")]
+    debian: Vec<String>,
     /// Seconds until the guest is killed [default: 600, and none for a shell]
     #[arg(long)]
     limit: Option<u64>,
@@ -120,9 +123,14 @@ impl Setup {
         start: impl FnOnce(&Machine) -> Result<Verdict>,
     ) -> Result<Verdict> {
         let began = Instant::now();
-        let kernel = Kernel::fetch(&vm::target_directory()?.join("guest"))?;
+        let cache = vm::target_directory()?.join("guest");
+        let kernel = Kernel::fetch(&cache)?;
+        let packages = match self.debian.as_slice() {
+            [] => None,
+            names => Some(Tree::fetch(&cache, names)?),
+        };
         let image = tempfile::tempfile()?;
-        vm::pack(image.try_clone()?, &kernel, built, &self.extra()?, plan)?;
+        vm::pack(image.try_clone()?, &kernel, built, &self.extra()?, packages.as_ref(), plan)?;
         eprintln!("vm: packed {} MiB in {:.1?}", image.metadata()?.len() >> 20, began.elapsed());
         let began = Instant::now();
         let limit = self.limit.map_or(limit, Duration::from_secs);

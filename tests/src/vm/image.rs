@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::cpio::Archive;
-use super::{Built, Kernel, PLAN, Plan, Program, find, output};
+use super::{Built, Kernel, PLAN, Plan, Program, Tree, find, output};
 
 /// Programs of the host that tests call by name. Each brings the libraries it is linked with.
 ///
@@ -35,7 +35,14 @@ const DIRECTORIES: &[&str] = &["/dev", "/proc", "/root", "/run", "/sys", "/tmp"]
 type Writer = Archive<BufWriter<File>>;
 
 /// Writes the archive to `out`.
-pub fn pack(out: File, kernel: &Kernel, built: &Built, extra: &[Program], plan: &Plan) -> Result<()> {
+pub fn pack(
+    out: File,
+    kernel: &Kernel,
+    built: &Built,
+    extra: &[Program],
+    packages: Option<&Tree>,
+    plan: &Plan,
+) -> Result<()> {
     let mut archive = Archive::new(BufWriter::new(out));
     for directory in DIRECTORIES {
         archive.directory(directory)?;
@@ -54,6 +61,8 @@ pub fn pack(out: File, kernel: &Kernel, built: &Built, extra: &[Program], plan: 
     commands.extend(TOOLS.iter().chain(&["busybox", "modprobe"]));
     busybox(&mut archive, &commands)?;
     modules(&mut archive, kernel)?;
+    // Last, so that in doubt these win: they are complete among themselves.
+    packages.map_or(Ok(()), |packages| tree(&mut archive, &packages.root))?;
     archive.finish()?;
     Ok(())
 }
@@ -86,15 +95,25 @@ fn busybox(archive: &mut Writer, taken: &BTreeSet<&str>) -> Result<()> {
 fn modules(archive: &mut Writer, kernel: &Kernel) -> Result<()> {
     let staged = tempfile::tempdir()?;
     kernel.stage_modules(staged.path())?;
-    let mut left = vec![staged.path().join(kernel.module_directory())];
-    while let Some(path) = left.pop() {
-        if path.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                left.push(entry?.path());
+    tree(archive, staged.path())
+}
+
+/// Everything below `root`, which becomes `/`.
+fn tree(archive: &mut Writer, root: &Path) -> Result<()> {
+    let mut left = vec![root.to_owned()];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+            let inside = path.strip_prefix(root)?.to_str().context("a file with an odd name")?;
+            if kind.is_dir() {
+                archive.directory(inside)?;
+                left.push(path);
+            } else if kind.is_symlink() {
+                archive
+                    .symlink(inside, fs::read_link(&path)?.to_str().context("a link with an odd name")?)?;
+            } else {
+                copy(archive, inside, &path)?;
             }
-        } else {
-            let inside = path.strip_prefix(staged.path())?.to_str().context("a module with an odd name")?;
-            copy(archive, inside, &path)?;
         }
     }
     Ok(())

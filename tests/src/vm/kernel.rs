@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{find, output};
+use super::{debian, find, output};
 
 /// The package that always depends on the newest kernel for virtual machines.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
@@ -73,25 +73,8 @@ impl Kernel {
         let package =
             package.with_context(|| format!("apt knows no {META_PACKAGE}: run tests/install.sh"))?;
         let new = kernel(cache.join(package)).context("a kernel package with an odd name")?;
-        new.unpack(package, cache)?;
+        debian::unpack(&new.root, &[package.to_owned()], |tree| depmod(tree, &new.release))?;
         Ok(new)
-    }
-
-    /// Downloads and unpacks `package`; half a job leaves nothing where it would be found.
-    fn unpack(&self, package: &str, cache: &Path) -> Result<()> {
-        let work = tempfile::tempdir_in(cache)?;
-        // Root's downloads are handed to the user `_apt`, who may not write here; so root stays root.
-        let unboxed = ["-o", "APT::Sandbox::User=root", "download", package];
-        output(Command::new("apt-get").args(unboxed).current_dir(&work))?;
-        let archive = fs::read_dir(&work)?.next().context("apt downloaded nothing")??.path();
-        let tree = work.path().join("tree");
-        output(Command::new("dpkg").arg("-x").args([&archive, &tree]))?;
-        depmod(&tree, &self.release)?;
-        match fs::rename(&tree, &self.root) {
-            // Somebody else was quicker.
-            Err(_) if self.image.exists() => Ok(()),
-            result => result.with_context(|| format!("{}", self.root.display())),
-        }
     }
 
     /// The directory of the modules inside a file system.

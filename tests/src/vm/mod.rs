@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! cargo.rs    builds tests and programs as static executables
-//! kernel.rs   Debian's kernel package and the modules we need
-//! image.rs    packs both, and the host's own tools, into an archive (cpio.rs)
+//! debian.rs   Debian's packages, unpacked
+//! kernel.rs   its kernel and the modules we need
+//! image.rs    packs all of them, and the host's own tools, into an archive (cpio.rs)
 //! qemu.rs     boots it and reads the verdict that bin/init.rs prints
 //! ```
 
@@ -15,11 +16,13 @@ use serde::{Deserialize, Serialize};
 
 mod cargo;
 mod cpio;
+mod debian;
 mod image;
 mod kernel;
 mod qemu;
 
 pub use cargo::{Built, Request, build, target_directory};
+pub use debian::Tree;
 pub use image::pack;
 pub use kernel::Kernel;
 pub use qemu::{Machine, Verdict};

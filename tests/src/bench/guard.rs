@@ -1,0 +1,21 @@
+//! Somebody flushes the kernel's table.
+
+use std::time::{Duration, Instant};
+
+use super::contender::Way;
+use super::measure::{Measure, Results};
+use super::stage::{Stage, wait};
+
+/// Whoever repairs does so within a few probes.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Flushes it and measures when all is there again.
+pub(super) fn measure(stage: &Stage<'_>, results: &Results) {
+    let who = stage.contender.name;
+    if stage.contender.way != Way::Ipvs || results.is_hopeless(who, Measure::Flush) {
+        return;
+    }
+    stage.lab.node().check(&["ipvsadm", "-C"]);
+    let at = Instant::now();
+    results.add_time(who, Measure::Flush, wait(LIMIT.min(stage.patience), at, || stage.is_usable()));
+}
