@@ -22,6 +22,9 @@ const BUFFER: usize = 32 * 1024;
 /// The kernel answers at once; only a defect on either side could exceed this.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A listing during which the table changed is made again, so often in all.
+const ATTEMPTS: u32 = 10;
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -34,7 +37,7 @@ pub enum Error {
     /// The kernel's answer could not be read.
     #[error("netlink answer: {0}")]
     Decode(#[from] netlink_packet_core::DecodeError),
-    /// The table changed while it was being read; the request is to be made again.
+    /// The table changed while it was being read, again and again.
     #[error("the table changed while it was being read")]
     Interrupted,
 }
@@ -77,12 +80,27 @@ impl Channel {
     where
         M: NetlinkSerializable + NetlinkDeserializable,
     {
-        self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
-        header.sequence_number = self.sequence;
         let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
         request.finalize();
+        let mut attempts = ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match self.exchange(&mut request) {
+                Err(Error::Interrupted) if attempts > 0 => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Sends a request under a number of its own and reads its answer.
+    fn exchange<M>(&mut self, request: &mut NetlinkMessage<M>) -> Result<Vec<M>, Error>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
+        self.sequence = self.sequence.wrapping_add(1);
+        request.header.sequence_number = self.sequence;
         let mut bytes = vec![0; request.buffer_len()];
         request.serialize(&mut bytes);
         self.socket.send(&bytes, 0)?;
