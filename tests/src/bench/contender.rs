@@ -29,8 +29,17 @@ pub(super) enum Turn {
     Always,
     /// In every round, unless the benchmark is to be quick.
     InFull,
-    /// Once, unless the benchmark is to be quick: its settings let it react in minutes.
+    /// Once, unless the benchmark is to be quick: by its settings it reacts in many seconds.
     Once,
+    /// The same with every fault in a laboratory of its own: it reacts in minutes.
+    Apart,
+}
+
+impl Turn {
+    /// It does not take part in the rounds.
+    pub(super) fn is_slow(self) -> bool {
+        matches!(self, Self::Once | Self::Apart)
+    }
 }
 
 /// Whose program it is.
@@ -128,7 +137,7 @@ pub(super) const ALL: &[Contender] = &[
         settings: "SSL_GET /healthz; its defaults: delay_loop 60, retry 1, delay_before_retry 3, connect_timeout 5",
         kind: Kind::Peer,
         way: Way::Ipvs,
-        turn: Turn::Once,
+        turn: Turn::Apart,
         command: |lab| config::keepalived(lab, ""),
     },
     Contender {
@@ -173,7 +182,7 @@ pub(super) const ALL: &[Contender] = &[
     },
     Contender {
         name: "ldirectord",
-        settings: "the same with its defaults: checkinterval 10, negotiatetimeout 30, quiescent yes",
+        settings: "the same with its defaults: checkinterval 10, checktimeout 5, negotiatetimeout 30, failurecount 1",
         kind: Kind::Peer,
         way: Way::Ipvs,
         turn: Turn::Once,

@@ -14,13 +14,13 @@ use crate::process::Process;
 use crate::wait::eventually;
 
 /// After its start a contender is busier than later.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// How long processor time is measured.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// How long system calls are counted.
-const TRACED: Duration = Duration::from_secs(12);
+const TRACED: Duration = Duration::from_secs(10);
 
 /// What may take long because all contenders do it at once.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -4,7 +4,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::caller::Caller;
-use super::contender::Turn;
 use super::held::Held;
 use super::measure::{Measure, Results};
 use super::stage::Stage;
@@ -14,8 +13,11 @@ use crate::lab::Master;
 /// The server that fails.
 const VICTIM: usize = 2;
 
-/// Calls that hang are over after so long.
-const AFTERMATH: Duration = Duration::from_millis(1100);
+/// A call that was refused is over, and the next one as well.
+const SHORTLY: Duration = Duration::from_millis(300);
+
+/// A call that hangs is over.
+const LATER: Duration = Duration::from_millis(1100);
 
 /// Longer than that nobody waits for a held connection.
 const HELD: Duration = Duration::from_secs(20);
@@ -43,13 +45,14 @@ impl Fault {
         }
     }
 
-    /// Where the client's failures and its longest time without success are written, if there can be any.
-    fn outage(self) -> Option<(Measure, Measure)> {
+    /// Where the client's failures and its longest time without success are written, if there can be any, and how
+    /// long after the removal all of them are known.
+    fn outage(self) -> Option<(Measure, Measure, Duration)> {
         match self {
-            Self::Kill => Some((Measure::KillFailed, Measure::KillGap)),
+            Self::Kill => Some((Measure::KillFailed, Measure::KillGap, SHORTLY)),
             // It answers clients as before.
             Self::Sick => None,
-            Self::BlackHole => Some((Measure::HoleFailed, Measure::HoleGap)),
+            Self::BlackHole => Some((Measure::HoleFailed, Measure::HoleGap, LATER)),
         }
     }
 
@@ -88,16 +91,16 @@ pub(super) fn measure(stage: &Stage<'_>, fault: Fault, round: usize, results: &R
     let victim = stage.lab.master(VICTIM);
     let held = (fault == Fault::BlackHole).then(|| Held::open(stage.lab, victim.name())).flatten();
     // The slow ones are tested side by side, with many callers at a time.
-    let pace = if stage.contender.turn == Turn::Once { 200 } else { 20 };
+    let pace = if stage.contender.turn.is_slow() { 200 } else { 20 };
     let caller = Caller::start(stage.lab, Duration::from_millis(pace));
-    sleep(moment(round, fault));
+    sleep(moment(round, fault as usize));
 
     let held = held.map(|held| held.watch(stage.patience.min(HELD)));
     let at = fault.strike(victim);
     let gone = stage.wait_out(victim, &caller, at);
     results.add_time(who, out, gone);
-    if let Some((failed, gap)) = fault.outage() {
-        sleep(AFTERMATH);
+    if let Some((failed, gap, known)) = fault.outage() {
+        sleep(known);
         let outage = caller.outage(at);
         results.add(who, failed, outage.failed as f64);
         results.add_time(who, gap, Some(outage.gap));
@@ -123,9 +126,9 @@ pub(super) fn measure(stage: &Stage<'_>, fault: Fault, round: usize, results: &R
     }
 }
 
-/// How long to wait before the fault, so that over the rounds it hits every part of the contenders' periods alike.
-fn moment(round: usize, fault: Fault) -> Duration {
+/// How long to wait before the fault `number`, so that over the rounds it hits every part of the contenders' periods.
+pub(super) fn moment(round: usize, number: usize) -> Duration {
     const GOLDEN: f64 = 0.618_034;
-    let step = round * Fault::ALL.len() + fault as usize;
+    let step = round * (Fault::ALL.len() + 1) + number;
     Duration::from_millis(500) + Duration::from_secs(1).mul_f64((step as f64 * GOLDEN).fract())
 }

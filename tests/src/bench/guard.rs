@@ -1,20 +1,23 @@
 //! Somebody flushes the kernel's table.
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::contender::Way;
+use super::failover::{Fault, moment};
 use super::measure::{Measure, Results};
 use super::stage::{Stage, wait};
 
 /// Whoever repairs does so within a few probes.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Flushes it and measures when all is there again.
-pub(super) fn measure(stage: &Stage<'_>, results: &Results) {
+pub(super) fn measure(stage: &Stage<'_>, round: usize, results: &Results) {
     let who = stage.contender.name;
     if stage.contender.way != Way::Ipvs || results.is_hopeless(who, Measure::Flush) {
         return;
     }
+    sleep(moment(round, Fault::ALL.len()));
     stage.lab.node().check(&["ipvsadm", "-C"]);
     let at = Instant::now();
     results.add_time(who, Measure::Flush, wait(LIMIT.min(stage.patience), at, || stage.is_usable()));

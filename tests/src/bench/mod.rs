@@ -83,7 +83,7 @@ pub fn run(plan: &Plan) -> Results {
         }
     });
 
-    let (slow, fast): (Vec<_>, Vec<_>) = contenders.iter().copied().partition(|one| one.turn == Turn::Once);
+    let (slow, fast): (Vec<_>, Vec<_>) = contenders.iter().copied().partition(|one| one.turn.is_slow());
     for round in 0..plan.rounds {
         for &contender in &fast {
             say(&format!("round {} of {}: {}", round + 1, plan.rounds, contender.name));
@@ -92,12 +92,13 @@ pub fn run(plan: &Plan) -> Results {
     }
 
     if !slow.is_empty() {
-        say("the slow ones, and all their faults, side by side");
+        say("the slow ones, side by side");
         thread::scope(|scope| {
             for &contender in &slow {
-                for fault in Fault::ALL {
+                let together = if contender.turn == Turn::Apart { 1 } else { Fault::ALL.len() };
+                for faults in Fault::ALL.chunks(together) {
                     let results = &results;
-                    scope.spawn(move || turn(contender, &[fault], 0, SLOW, results));
+                    scope.spawn(move || turn(contender, faults, 0, SLOW, results));
                 }
             }
         });
@@ -121,7 +122,7 @@ fn turn(
         for &fault in faults {
             failover::measure(&stage, fault, round, results);
         }
-        guard::measure(&stage, results);
+        guard::measure(&stage, round, results);
         stage.stop();
     } else {
         let log = stage.process.log();

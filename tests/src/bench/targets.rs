@@ -1,6 +1,6 @@
 //! The figures to reach.
 
-use super::contender::{ALL, Contender, FLOOR, FLOOR_SLOWER, Kind, OURS, OURS_TIGHT, Turn};
+use super::contender::{ALL, Contender, FLOOR, FLOOR_SLOWER, Kind, OURS, OURS_TIGHT};
 use super::measure::{Measure, Results};
 use super::traffic::BY_HAND;
 
@@ -67,7 +67,7 @@ fn relative(results: &Results) -> Vec<Target> {
     ];
     for measure in [Measure::SickOut, Measure::HoleOut] {
         for (who, defaults) in [(OURS, true), (OURS_TIGHT, false)] {
-            let rival = best(results, measure, |peer| (peer.turn == Turn::Once) == defaults);
+            let rival = best(results, measure, |peer| peer.turn.is_slow() == defaults);
             targets.push(rival.and_then(|(rival, _)| compare(who, measure, 1.0, rival)));
         }
     }

@@ -25,7 +25,7 @@ pub(super) const BY_HAND: &str = "IPVS by hand";
 const WHILE: Duration = Duration::from_millis(300);
 
 /// How often in each round.
-const TURNS: usize = 5;
+const TURNS: usize = 4;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -15,14 +15,18 @@ struct Cli {
     /// Fewer repetitions, and no peers at their slow defaults
     #[arg(long)]
     quick: bool,
+    /// Rounds of failures; 0 measures only the data path and the cost of doing nothing [default: 5, quick: 2]
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Only contenders whose names begin so (repeatable)
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 }
 
 fn main() {
-    let Cli { quick, only } = Cli::parse();
-    let (rounds, patience) = if quick { (2, 6) } else { (5, 20) };
+    let Cli { quick, rounds, only } = Cli::parse();
+    let (usual, patience) = if quick { (2, 6) } else { (5, 20) };
+    let rounds = rounds.unwrap_or(usual);
     let results = run(&Plan { rounds, patience: Duration::from_secs(patience), quick, only });
     println!("\n{}", report(&results, &heading(quick)));
 }
