@@ -37,6 +37,10 @@ const CONTESTED: &str = "somebody else keeps changing the same rules";
 /// Several routes or addresses often change together; one look at all of them is enough.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// Source addresses are looked up again when a route or an address changes. The kernel does not tell of every
+/// change (routes that vanish with a link for example), so they are looked up this often anyway.
+const SOURCES_AGE: Duration = Duration::from_secs(10);
+
 /// What the latest pass left behind.
 #[derive(Clone, Debug)]
 pub struct Applied {
@@ -73,6 +77,8 @@ pub struct Applier<K> {
     config: Arc<Config>,
     pools: BTreeMap<SocketAddr, Pool>,
     sources: Sources,
+    /// When the sources were looked up; `None` when that must be done again.
+    sources_at: Option<Instant>,
     /// What the latest pass left in the kernel: a change that this would not need is somebody else's doing.
     left: Option<Actual>,
     repairs: u64,
@@ -87,6 +93,7 @@ impl<K: Kernel> Applier<K> {
             config,
             pools: BTreeMap::new(),
             sources: Sources::new(),
+            sources_at: None,
             left: None,
             repairs: 0,
             repeats: Repeats::default(),
@@ -105,7 +112,7 @@ impl<K: Kernel> Applier<K> {
         loop {
             round += 1;
             let actual = self.read()?;
-            let mut errors = self.learn_sources(&actual);
+            let mut errors = self.learn_sources(&actual, now);
             let Decided { desired, modes, cut } = self.decide(board, &actual, now);
             let changes = plan(&desired, &actual);
             if changes.is_empty() || round > ROUNDS || !refused.is_empty() {
@@ -176,6 +183,7 @@ impl<K: Kernel> Applier<K> {
                         warn!(%error, "route events are lost; looking every {:?} only", self.config.resync);
                         watch = None;
                     }
+                    self.sources_at = None;
                     tokio::time::sleep(GATHER).await;
                     if let Some(watch) = &mut watch {
                         watch.drain();
@@ -245,8 +253,13 @@ impl<K: Kernel> Applier<K> {
 
     /// Finds the source address of each virtual address's route: as configured, else the one towards the
     /// first server that there is a way to, else what it was.
-    fn learn_sources(&mut self, actual: &Actual) -> Vec<Error> {
+    fn learn_sources(&mut self, actual: &Actual, now: Instant) -> Vec<Error> {
         let mut errors = Vec::new();
+        let fresh = |at| now.saturating_duration_since(at) < SOURCES_AGE;
+        if self.sources_at.is_some_and(fresh) && self.missing_sources().next().is_none() {
+            return errors;
+        }
+        self.sources_at = Some(now);
         for service in &self.config.services {
             let vip = service.at.ip();
             let found = match self.config.node_ip {

@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::machine::{Machine, Transition};
 use super::probe::{Prober, Report, Settings};
-use super::{Entry, LastProbe};
+use super::{Condition, Entry, LastProbe};
 use crate::config::Policy;
 use crate::config::value::brief;
 
@@ -43,7 +43,7 @@ impl Checker {
         let mut discounted = 0;
         let mut last_trip: Option<Instant> = None;
         loop {
-            let report = self.prober.probe().await;
+            let report = self.prober.probe(self.redial()).await;
             if report.late && discounted < MOST_DISCOUNTED {
                 discounted += 1;
                 debug!(server = %self.server(), took = %brief(report.took), "this node was late; probing again");
@@ -68,6 +68,13 @@ impl Checker {
                 }
             }
         }
+    }
+
+    /// A server that is out may be back any moment, and a packet sent before that is lost: it is dialled anew
+    /// while the last dialling has not ended.
+    fn redial(&self) -> Option<Duration> {
+        let out = self.machine.verdict().condition != Condition::Alive;
+        out.then(|| self.machine.pace(Instant::now()))
     }
 
     fn server(&self) -> SocketAddr {

@@ -102,22 +102,29 @@ impl Machine {
     /// How long to wait before the next probe, `latest` being what the last one saw.
     ///
     /// `spread` (0 to 1, random) lengthens or shortens the wait by up to a fifth, so that thousands of nodes
-    /// never step together. A refusal needs one confirmation, not a wait. A server that is out is asked fast at
-    /// first, then less and less often, down to the normal interval: whoever returns after a long time must not
-    /// be greeted by all nodes within a moment.
+    /// never step together. A refusal needs one confirmation, not a wait; a return is confirmed twice as fast as a
+    /// failure.
     pub fn delay(&self, latest: &Outcome, spread: f64, now: Instant) -> Duration {
-        let first_of_streak = self.streak.is_some_and(|streak| streak.length == 1);
-        if first_of_streak && latest.is_certain() {
-            return Duration::ZERO;
-        }
-        let Policy { interval, fast_interval, .. } = self.policy;
-        let base = match self.verdict.condition {
-            _ if self.streak.is_some() => fast_interval,
-            Condition::Alive => interval,
-            _ => (now.saturating_duration_since(self.verdict.since) / PATIENCE)
-                .min(interval)
-                .max(fast_interval),
+        let fast_interval = self.policy.fast_interval;
+        let base = match self.streak {
+            Some(Streak { length: 1, .. }) if latest.is_certain() => return Duration::ZERO,
+            Some(streak) if streak.nearest > self.verdict.condition => fast_interval / 2,
+            Some(_) => fast_interval,
+            None => self.pace(now),
         };
         base.mul_f64(0.8 + 0.4 * spread)
+    }
+
+    /// The time between probes while nothing changes.
+    ///
+    /// A server that is out is asked fast at first, then less and less often, down to the normal interval: whoever
+    /// returns after a long time must not be greeted by all nodes within a moment.
+    pub fn pace(&self, now: Instant) -> Duration {
+        let Policy { interval, fast_interval, .. } = self.policy;
+        if self.verdict.condition == Condition::Alive {
+            return interval;
+        }
+        let age = now.saturating_duration_since(self.verdict.since);
+        (age / PATIENCE).min(interval).max(fast_interval)
     }
 }

@@ -9,16 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -28,12 +20,12 @@ use crate::config::value::Scheme;
 use crate::exit;
 
 mod dial;
+mod http;
+
+use http::Connection;
 
 /// A held connection is renewed this often, so that a dead listener behind a living connection is noticed.
 const RENEWAL: Duration = Duration::from_secs(30);
-
-/// What an apiserver says about its health fits here many times over.
-const LONGEST_BODY: usize = 64 * 1024;
 
 /// A limit that was noticed this late was not the server's doing: this node was stalled or asleep.
 const LATENESS: Duration = Duration::from_millis(250);
@@ -85,16 +77,8 @@ pub struct Prober {
 
 /// A connection that is kept between probes.
 struct Held {
-    sender: SendRequest<Empty<Bytes>>,
-    /// Drives the connection; ends when the peer closes it.
-    driver: JoinHandle<()>,
+    connection: Connection,
     renew_at: Instant,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl Prober {
@@ -103,11 +87,11 @@ impl Prober {
         Self { settings, server, held: None }
     }
 
-    /// Asks once.
-    pub async fn probe(&mut self) -> Report {
+    /// Asks once. Where no connection comes about, another is tried every `redial`; the first one counts.
+    pub async fn probe(&mut self, redial: Option<Duration>) -> Report {
         let start = Instant::now();
         let deadline = start + self.settings.config.timeout;
-        let result = self.ask(deadline).await;
+        let result = self.ask(deadline, redial).await;
         let now = Instant::now();
         let late = now > deadline + LATENESS && matches!(result, Err(Failure::TimedOut(_)));
         let outcome = result.unwrap_or_else(|failure| {
@@ -123,16 +107,15 @@ impl Prober {
     pub async fn ended(&mut self) {
         match &mut self.held {
             Some(held) => {
-                // How the driver ended makes no difference; the next probe will see for itself.
-                let _ = (&mut held.driver).await;
+                held.connection.ended().await;
                 self.held = None;
             }
             None => std::future::pending().await,
         }
     }
 
-    async fn ask(&mut self, deadline: Instant) -> Result<Outcome, Failure> {
-        let reusable = |held: &mut Held| !held.sender.is_closed() && Instant::now() < held.renew_at;
+    async fn ask(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failure> {
+        let reusable = |held: &mut Held| held.connection.is_usable() && Instant::now() < held.renew_at;
         if let Some(mut held) = self.held.take_if(reusable) {
             match self.ask_over(&mut held, deadline).await {
                 Ok(outcome) => {
@@ -145,93 +128,71 @@ impl Prober {
             }
         }
         // Make before break: the old connection lives until the new one has answered.
-        let mut fresh = self.connect(deadline).await?;
+        let mut fresh = self.connect(deadline, redial).await?;
         let outcome = self.ask_over(&mut fresh, deadline).await?;
         self.keep(fresh);
         Ok(outcome)
     }
 
     fn keep(&mut self, held: Held) {
-        self.held = (!held.sender.is_closed()).then_some(held);
+        self.held = held.connection.is_usable().then_some(held);
     }
 
     async fn ask_over(&self, held: &mut Held, deadline: Instant) -> Result<Outcome, Failure> {
         let config = &self.settings.config;
         let health = self.get(held, &config.health_path, deadline).await?;
-        if !health.is_success() {
-            let alive = matches!(health, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-                || config.accepted.contains(&health.as_u16());
-            return Ok(if alive { Outcome::Ready } else { Outcome::Unhealthy(health.as_u16()) });
+        if !is_success(health) {
+            let alive = matches!(health, 401 | 403) || config.accepted.contains(&health);
+            return Ok(if alive { Outcome::Ready } else { Outcome::Unhealthy(health) });
         }
         let Some(path) = &config.ready_path else { return Ok(Outcome::Ready) };
+        if !held.connection.is_usable() {
+            // A server that ends the connection after each answer gets another for the next question.
+            *held = self.connect(deadline, None).await?;
+        }
         let ready = self.get(held, path, deadline).await?;
         // These three say that the server does not tell us.
-        let untold =
-            matches!(ready, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
-        Ok(if ready.is_success() || untold { Outcome::Ready } else { Outcome::NotReady(ready.as_u16()) })
+        let untold = matches!(ready, 401 | 403 | 404);
+        Ok(if is_success(ready) || untold { Outcome::Ready } else { Outcome::NotReady(ready) })
     }
 
-    async fn get(&self, held: &mut Held, path: &str, deadline: Instant) -> Result<StatusCode, Failure> {
-        let exchange = async {
-            held.sender.ready().await?;
-            let request = Request::get(path)
-                .header(HOST, self.server.to_string())
-                .header(USER_AGENT, concat!("lvscare/", env!("CARGO_PKG_VERSION")))
-                .body(Empty::new());
-            let Ok(request) = request else { return Ok(Err(Failure::Garbled(format!("bad path {path}")))) };
-            let response = held.sender.send_request(request).await?;
-            let status = response.status();
-            let mut body = response.into_body();
-            let mut length = 0;
-            while let Some(frame) = body.frame().await {
-                length += frame?.data_ref().map_or(0, Bytes::len);
-                if length > LONGEST_BODY {
-                    return Ok(Err(Failure::Garbled(format!(
-                        "more than {LONGEST_BODY} bytes in the answer"
-                    ))));
-                }
-            }
-            Ok(Ok(status))
-        };
-        match timeout_at(deadline, exchange).await {
-            Err(_) => Err(Failure::TimedOut(Phase::Answer)),
-            Ok(Err(error)) => Err(classify_http(&error)),
-            Ok(Ok(result)) => result,
-        }
+    async fn get(&self, held: &mut Held, path: &str, deadline: Instant) -> Result<u16, Failure> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lvscare/{}\r\n\r\n",
+            self.server,
+            env!("CARGO_PKG_VERSION")
+        );
+        let answer = timeout_at(deadline, held.connection.ask(request.as_bytes()));
+        answer.await.unwrap_or(Err(Failure::TimedOut(Phase::Answer)))
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Held, Failure> {
+    async fn connect(&self, deadline: Instant, redial: Option<Duration>) -> Result<Held, Failure> {
         let by = deadline.min(Instant::now() + self.settings.config.connect_timeout);
-        let stream = match timeout_at(by, self.settings.ports.connect(self.server)).await {
+        let stream = match timeout_at(by, self.settings.ports.connect(self.server, redial)).await {
             Err(_) => return Err(Failure::TimedOut(Phase::Connect)),
             Ok(Err(error)) => return Err(classify_io(&error)),
             Ok(Ok(stream)) => stream,
         };
         match &self.settings.tls {
-            None => self.hold(stream).await,
+            None => Ok(hold(stream)),
             Some((connector, name)) => {
                 match timeout_at(deadline, connector.connect(name.clone(), stream)).await {
                     Err(_) => Err(Failure::TimedOut(Phase::Handshake)),
-                    Ok(Err(error)) => Err(classify_tls(&error)),
-                    Ok(Ok(stream)) => self.hold(stream).await,
+                    Ok(Err(error)) => Err(classify(&error)),
+                    Ok(Ok(stream)) => Ok(hold(stream)),
                 }
             }
         }
     }
+}
 
-    async fn hold<S>(&self, stream: S) -> Result<Held, Failure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| classify_http(&error))?;
-        let driver = tokio::spawn(async move {
-            // An error here is the peer's way of ending the connection.
-            let _ = connection.await;
-        });
-        let renew_at = Instant::now() + RENEWAL.mul_f64(0.5 + fastrand::f64());
-        Ok(Held { sender, driver, renew_at })
-    }
+fn hold(stream: impl http::Stream + 'static) -> Held {
+    let renew_at = Instant::now() + RENEWAL.mul_f64(0.5 + fastrand::f64());
+    Held { connection: Connection::new(stream), renew_at }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 fn classify_io(error: &io::Error) -> Failure {
@@ -245,23 +206,10 @@ fn classify_io(error: &io::Error) -> Failure {
     }
 }
 
-fn classify_tls(error: &io::Error) -> Failure {
+/// As `classify_io`, for a connection that may be encrypted.
+fn classify(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Failure::Tls(error.to_string()),
         _ => classify_io(error),
     }
-}
-
-fn classify_http(error: &hyper::Error) -> Failure {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return classify_tls(io);
-        }
-        source = inner.source();
-    }
-    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        return Failure::Garbled("closed without an answer".into());
-    }
-    Failure::Garbled(error.to_string())
 }

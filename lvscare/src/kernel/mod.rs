@@ -137,12 +137,14 @@ pub trait Kernel {
 pub struct Linux {
     ipvs: ipvs::Table,
     routes: route::Routes,
+    sysctls: sysctl::Sysctls,
 }
 
 impl Linux {
     /// Connects to the kernel, which loads its `ip_vs` module if need be (Linux 5.15 and later).
     pub fn open() -> Result<Self, Error> {
-        Ok(Self { ipvs: ipvs::Table::open()?, routes: route::Routes::open()? })
+        let sysctls = sysctl::Sysctls::default();
+        Ok(Self { ipvs: ipvs::Table::open()?, routes: route::Routes::open()?, sysctls })
     }
 }
 
@@ -160,7 +162,7 @@ impl Kernel for Linux {
             }
         }
         for sysctl in Sysctl::ALL {
-            if let Some(value) = sysctl::read(sysctl)? {
+            if let Some(value) = self.sysctls.read(sysctl)? {
                 actual.sysctls.insert(sysctl, value);
             }
         }

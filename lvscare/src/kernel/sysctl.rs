@@ -1,18 +1,38 @@
 //! Kernel settings under `/proc/sys`, of the network namespace of this thread.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
 
 use super::Error;
 use crate::model::Sysctl;
 
-/// The value of `sysctl`; `None` when this kernel does not have it.
-pub fn read(sysctl: Sysctl) -> Result<Option<u32>, Error> {
-    let path = path(sysctl);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(text.trim().parse().ok()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { path, source }),
+/// A number of 32 bits with its sign and the end of line.
+const LONGEST: usize = 12;
+
+/// The settings that lvscare looks after. Their files stay open, since each is read every second.
+#[derive(Debug, Default)]
+pub struct Sysctls {
+    files: BTreeMap<Sysctl, File>,
+}
+
+impl Sysctls {
+    /// The value of `sysctl`; `None` when this kernel does not have it.
+    pub fn read(&mut self, sysctl: Sysctl) -> Result<Option<u32>, Error> {
+        // A file that has become useless belongs to a module that was unloaded, and perhaps loaded again.
+        if let Some(Ok(value)) = self.files.get(&sysctl).map(value) {
+            return Ok(value);
+        }
+        self.files.remove(&sysctl);
+        let failed = |source| Error::File { path: path(sysctl), source };
+        let file = match File::open(path(sysctl)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(failed)?,
+        };
+        let value = value(&file).map_err(failed)?;
+        self.files.insert(sysctl, file);
+        Ok(value)
     }
 }
 
@@ -20,6 +40,12 @@ pub fn read(sysctl: Sysctl) -> Result<Option<u32>, Error> {
 pub fn write(sysctl: Sysctl, value: u32) -> Result<(), Error> {
     let path = path(sysctl);
     fs::write(&path, value.to_string()).map_err(|source| Error::File { path, source })
+}
+
+fn value(file: &File) -> io::Result<Option<u32>> {
+    let mut text = [0; LONGEST];
+    let length = file.read_at(&mut text, 0)?;
+    Ok(std::str::from_utf8(&text[..length]).ok().and_then(|text| text.trim().parse().ok()))
 }
 
 fn path(sysctl: Sysctl) -> String {

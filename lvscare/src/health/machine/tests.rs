@@ -182,7 +182,7 @@ fn certainty_follows_the_latest_evidence() {
 fn interval_when_fine_fast_interval_otherwise() {
     let interval = Duration::from_secs(2);
     let fast = Duration::from_millis(200);
-    let cases: [(Condition, &[Outcome], Duration); 9] = [
+    let cases: [(Condition, &[Outcome], Duration); 11] = [
         (Condition::Alive, &[Outcome::Ready], interval),
         (Condition::Alive, &[SILENCE], fast),
         (Condition::Alive, &[SILENCE, Outcome::Ready], interval),
@@ -191,6 +191,8 @@ fn interval_when_fine_fast_interval_otherwise() {
         (Condition::Draining, &[Outcome::NotReady(500)], fast),
         (Condition::Sick, &[Outcome::Unhealthy(500)], fast),
         (Condition::Dead, &[REFUSED], fast),
+        (Condition::Dead, &[Outcome::Ready], fast / 2),
+        (Condition::Sick, &[Outcome::NotReady(500)], fast / 2),
         (Condition::Dead, &[Outcome::Ready, Outcome::Ready], interval),
     ];
     for (condition, outcomes, expected) in cases {

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// A gap below this size is not worth the search.
 const FEWEST: u16 = 64;
@@ -44,8 +46,26 @@ impl Ports {
         Self([above, below].into_iter().find(|gap| size(gap) >= FEWEST))
     }
 
-    /// Connects to `server`.
-    pub(super) async fn connect(&self, server: SocketAddr) -> io::Result<TcpStream> {
+    /// Connects to `server`. With `redial` another attempt starts whenever the latest is so old, since the kernel
+    /// repeats a lost packet only after a second; the first that ends decides.
+    pub(super) async fn connect(
+        &self,
+        server: SocketAddr,
+        redial: Option<Duration>,
+    ) -> io::Result<TcpStream> {
+        let Some(redial) = redial else { return self.dial(server).await };
+        let mut attempts = JoinSet::new();
+        loop {
+            let ports = self.clone();
+            attempts.spawn(async move { ports.dial(server).await });
+            tokio::select! {
+                Some(Ok(result)) = attempts.join_next() => return result,
+                () = sleep(redial) => {}
+            }
+        }
+    }
+
+    async fn dial(&self, server: SocketAddr) -> io::Result<TcpStream> {
         let mut attempts = ATTEMPTS;
         loop {
             attempts -= 1;

@@ -86,7 +86,7 @@ proptest! {
         }
     }
 
-    /// At once, or within a fifth of one of the two intervals.
+    /// At once, or within a fifth of one of the two intervals, or of half the fast one.
     #[test]
     fn delay_is_bounded(
         policy in any_policy(),
@@ -97,11 +97,16 @@ proptest! {
         let mut hurried = false;
         for (outcome, spread) in outcomes {
             let present = machine.verdict().condition;
-            machine.observe(&outcome, machine.verdict().since);
+            let moved = machine.observe(&outcome, machine.verdict().since).is_some();
             let delay = machine.delay(&outcome, spread, machine.verdict().since);
 
             let fine = machine.verdict().condition == Condition::Alive && outcome == Outcome::Ready;
-            let base = if fine { policy.interval } else { policy.fast_interval };
+            let better = !moved && outcome.speaks_for() > machine.verdict().condition;
+            let base = match machine.verdict().condition {
+                _ if fine => policy.interval,
+                _ if better => policy.fast_interval / 2,
+                _ => policy.fast_interval,
+            };
             if delay.is_zero() {
                 prop_assert!(outcome.is_certain() && present != Condition::Dead && !hurried);
             } else {
