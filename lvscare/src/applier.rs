@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use crate::config::Config;
+use crate::config::value::RealServer;
 use crate::desired::{self, Sources};
 use crate::health::checker::Board;
 use crate::health::pool::{Member, Mode, Pool};
+use crate::health::{Key, Verdict};
+use crate::job::Job;
 use crate::kernel::watch::Watch;
 use crate::kernel::{Error, Kernel};
 use crate::model::{Actual, Change, Desired};
@@ -37,9 +39,9 @@ const CONTESTED: &str = "somebody else keeps changing the same rules";
 /// Several routes or addresses often change together; one look at all of them is enough.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// Source addresses are looked up again when a route or an address changes. The kernel does not tell of every
-/// change (routes that vanish with a link for example), so they are looked up this often anyway.
-const SOURCES_AGE: Duration = Duration::from_secs(10);
+/// What is around (addresses, ways to the servers) is looked up again when a route or an address changes. The kernel
+/// does not tell of every change (routes that vanish with a link for example), so it is done this often anyway.
+const LOOK_AROUND: Duration = Duration::from_secs(10);
 
 /// What the latest pass left behind.
 #[derive(Clone, Debug)]
@@ -61,7 +63,7 @@ struct Decided {
     desired: Desired,
     modes: BTreeMap<SocketAddr, Mode>,
     /// Virtual and real server of every one that leaves the table with its connections cut.
-    cut: Vec<(SocketAddr, SocketAddr)>,
+    cut: Vec<Key>,
 }
 
 /// Clients that are connected to a server that is about to be removed.
@@ -74,11 +76,16 @@ struct Stuck {
 /// Keeps the kernel as it should be.
 pub struct Applier<K> {
     kernel: K,
-    config: Arc<Config>,
+    job: Arc<Job>,
     pools: BTreeMap<SocketAddr, Pool>,
+    /// Real servers that are configured no more but may finish what they have.
+    leaving: BTreeMap<Key, Verdict>,
+    /// Virtual servers that are configured no more and not yet removed.
+    retired: BTreeSet<SocketAddr>,
     sources: Sources,
-    /// When the sources were looked up; `None` when that must be done again.
-    sources_at: Option<Instant>,
+    own_addresses: BTreeSet<IpAddr>,
+    /// When these two were looked up; `None` when that must be done again.
+    looked_at: Option<Instant>,
     /// What the latest pass left in the kernel: a change that this would not need is somebody else's doing.
     left: Option<Actual>,
     repairs: u64,
@@ -87,13 +94,16 @@ pub struct Applier<K> {
 
 impl<K: Kernel> Applier<K> {
     /// An applier that has not done anything yet.
-    pub fn new(kernel: K, config: Arc<Config>) -> Self {
+    pub fn new(kernel: K, job: Arc<Job>) -> Self {
         Self {
             kernel,
-            config,
+            job,
             pools: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            retired: BTreeSet::new(),
             sources: Sources::new(),
-            sources_at: None,
+            own_addresses: BTreeSet::new(),
+            looked_at: None,
             left: None,
             repairs: 0,
             repeats: Repeats::default(),
@@ -102,7 +112,31 @@ impl<K: Kernel> Applier<K> {
 
     /// What is in the kernel now.
     pub fn read(&mut self) -> Result<Actual, Error> {
-        self.kernel.read(&self.config.addresses())
+        let mut services = self.job.config.addresses();
+        services.extend(&self.retired);
+        self.kernel.read(&services)
+    }
+
+    /// From now on this is to be done. Real servers that are not mentioned any more finish what they have, virtual
+    /// servers are removed.
+    pub fn set(&mut self, job: Arc<Job>, now: Instant) {
+        let before = std::mem::replace(&mut self.job, job);
+        let config = &self.job.config;
+        for service in &before.config.services {
+            let Some(present) = config.service(service.at) else {
+                self.retired.insert(service.at);
+                self.pools.remove(&service.at);
+                continue;
+            };
+            for gone in service.servers.iter().filter(|gone| !present.has(gone.address)) {
+                self.leaving.insert((service.at, gone.address), Verdict::leaving(now));
+            }
+        }
+        self.retired.retain(|at| config.service(*at).is_none());
+        self.leaving
+            .retain(|(at, server), _| config.service(*at).is_some_and(|service| !service.has(*server)));
+        self.sources.retain(|vip, _| config.services.iter().any(|service| service.at.ip() == *vip));
+        self.looked_at = None;
     }
 
     /// One pass. The errors are those of single changes; the others were applied all the same.
@@ -112,7 +146,7 @@ impl<K: Kernel> Applier<K> {
         loop {
             round += 1;
             let actual = self.read()?;
-            let mut errors = self.learn_sources(&actual, now);
+            let mut errors = self.look_around(&actual, now);
             let Decided { desired, modes, cut } = self.decide(board, &actual, now);
             let changes = plan(&desired, &actual);
             if changes.is_empty() || round > ROUNDS || !refused.is_empty() {
@@ -120,6 +154,12 @@ impl<K: Kernel> Applier<K> {
                 let contested = (round > ROUNDS).then(|| CONTESTED.to_owned());
                 let problems = errors.iter().map(ToString::to_string).chain(self.missing_sources());
                 let problems = problems.chain(contested).collect();
+                if errors.is_empty() && changes.is_empty() {
+                    self.retired.clear();
+                }
+                self.leaving.retain(|(at, server), _| {
+                    actual.services.get(at).is_some_and(|seen| seen.destinations.contains_key(server))
+                });
                 self.left = Some(actual.clone());
                 let applied = Applied { at: now, actual, modes, repairs: self.repairs, problems };
                 return Ok((applied, errors));
@@ -153,12 +193,17 @@ impl<K: Kernel> Applier<K> {
     /// Passes until the task is dropped, publishing what each left behind.
     pub async fn run(
         mut self,
+        mut job: watch::Receiver<Arc<Job>>,
         mut board: watch::Receiver<Board>,
         mut watch: Option<Watch>,
         applied: watch::Sender<Applied>,
     ) {
         loop {
             let now = Instant::now();
+            if job.has_changed().unwrap_or(false) {
+                let job = job.borrow_and_update().clone();
+                self.set(job, now);
+            }
             let result = {
                 let board = board.borrow_and_update().clone();
                 self.pass(&board, now)
@@ -176,14 +221,19 @@ impl<K: Kernel> Applier<K> {
             // Cancel-safety: a board change stays marked until `borrow_and_update`, a route event stays in
             // its socket; the sleep is made anew, which only delays the resync when there was a pass anyway.
             tokio::select! {
-                () = tokio::time::sleep(self.config.resync) => {}
+                () = tokio::time::sleep(self.job.config.resync) => {}
+                changed = job.changed() => match changed {
+                    // It is fetched at the top.
+                    Ok(()) => job.mark_changed(),
+                    Err(_) => return,
+                },
                 changed = board.changed() => if changed.is_err() { return },
                 event = route_event(&mut watch) => {
                     if let Err(error) = event {
-                        warn!(%error, "route events are lost; looking every {:?} only", self.config.resync);
+                        warn!(%error, "route events are lost; looking every {:?} only", self.job.config.resync);
                         watch = None;
                     }
-                    self.sources_at = None;
+                    self.looked_at = None;
                     tokio::time::sleep(GATHER).await;
                     if let Some(watch) = &mut watch {
                         watch.drain();
@@ -197,35 +247,38 @@ impl<K: Kernel> Applier<K> {
         let mut modes = BTreeMap::new();
         let mut cut = Vec::new();
         let nothing = BTreeMap::new();
-        let verdicts: BTreeMap<_, _> =
-            board.iter().map(|entry| ((entry.service, entry.server), &entry.verdict)).collect();
-        let desired = desired::judged(&self.config, &self.sources, |service| {
-            let members: Vec<Member<'_>> = service
-                .servers
-                .iter()
-                .filter_map(|server| {
-                    Some(Member {
-                        server: server.address,
-                        weight: server.weight,
-                        preferred: self.config.preferred.contains(&server.address.ip()),
-                        verdict: verdicts.get(&(service.at, server.address))?,
-                    })
-                })
-                .collect();
+        let job = self.job.clone();
+        let config = &job.config;
+        let mut desired = desired::judged(config, &self.sources, |service| {
+            let configured = service.servers.iter().filter_map(|server| {
+                let RealServer { address, weight } = *server;
+                let preferred = config.prefer_local && self.own_addresses.contains(&address.ip());
+                let verdict = &board.get(&(service.at, address))?.verdict;
+                Some(Member { server: address, weight, preferred, verdict })
+            });
+            let leaving = self.leaving.iter().filter(|((at, _), _)| *at == service.at);
+            let leaving = leaving.map(|(&(_, server), verdict)| Member {
+                server,
+                weight: 1,
+                preferred: false,
+                verdict,
+            });
+            let members: Vec<Member<'_>> = configured.chain(leaving).collect();
             let present = actual.services.get(&service.at).map_or(&nothing, |seen| &seen.destinations);
             let pool = self.pools.entry(service.at).or_default();
             let before = pool.mode();
-            let decision = pool.decide(&members, present, self.config.drain_timeout, now);
+            let decision = pool.decide(&members, present, config.drain_timeout, now);
             announce(service.at, before, decision.mode);
             modes.insert(service.at, decision.mode);
             cut.extend(decision.cut.into_iter().map(|server| (service.at, server)));
             decision.destinations
         });
+        desired.retire(&self.retired);
         Decided { desired, modes, cut }
     }
 
     /// The clients of servers that are about to be removed.
-    fn find_stuck(&mut self, cut: Vec<(SocketAddr, SocketAddr)>, now: Instant) -> Vec<Stuck> {
+    fn find_stuck(&mut self, cut: Vec<Key>, now: Instant) -> Vec<Stuck> {
         let mut stuck = Vec::new();
         for (at, server) in cut {
             match self.kernel.clients_of(at, server) {
@@ -251,18 +304,25 @@ impl<K: Kernel> Applier<K> {
         }
     }
 
-    /// Finds the source address of each virtual address's route: as configured, else the one towards the
-    /// first server that there is a way to, else what it was.
-    fn learn_sources(&mut self, actual: &Actual, now: Instant) -> Vec<Error> {
+    /// Finds this node's addresses and the source address of each virtual address's route: as configured, else
+    /// the one towards the first server that there is a way to, else what it was.
+    fn look_around(&mut self, actual: &Actual, now: Instant) -> Vec<Error> {
         let mut errors = Vec::new();
-        let fresh = |at| now.saturating_duration_since(at) < SOURCES_AGE;
-        if self.sources_at.is_some_and(fresh) && self.missing_sources().next().is_none() {
+        let fresh = |at| now.saturating_duration_since(at) < LOOK_AROUND;
+        if self.looked_at.is_some_and(fresh) && self.missing_sources().next().is_none() {
             return errors;
         }
-        self.sources_at = Some(now);
-        for service in &self.config.services {
+        self.looked_at = Some(now);
+        let job = self.job.clone();
+        if job.config.prefer_local {
+            match self.kernel.own_addresses() {
+                Ok(addresses) => self.own_addresses = addresses,
+                Err(error) => errors.push(error),
+            }
+        }
+        for service in &job.config.services {
             let vip = service.at.ip();
-            let found = match self.config.node_ip {
+            let found = match job.config.node_ip {
                 Some(node_ip) => Ok(Some(node_ip)),
                 None => self.kernel.source_towards_any(service.hosts()),
             };
@@ -279,7 +339,7 @@ impl<K: Kernel> Applier<K> {
     }
 
     fn missing_sources(&self) -> impl Iterator<Item = String> + '_ {
-        let vips = self.config.services.iter().map(|service| service.at.ip());
+        let vips = self.job.config.services.iter().map(|service| service.at.ip());
         vips.filter(|vip| !self.sources.contains_key(vip)).map(no_source)
     }
 

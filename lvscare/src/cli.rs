@@ -1,8 +1,10 @@
 //! The commands. What `care` takes is configuration and stands in [`config::raw`](crate::config::raw).
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::raw::{CareArgs, TargetArgs};
+use crate::config::raw::{CareArgs, ConfigArgs, TargetArgs};
 use crate::config::value::Listen;
 
 const EXIT_CODES: &str = "\
@@ -19,6 +21,22 @@ Examples:
     lvscare care --scheduler wrr --rs 10.0.0.1:6443,weight=2 --rs 10.0.0.2:6443
 
 Every option can also be set by the environment variable named with it.";
+
+const CONFIG_EXAMPLE: &str = "\
+A configuration file; every key but virtualServers may be left out:
+
+  virtualServers:
+    - address: 10.103.97.2:6443
+      realServers: [10.0.0.1:6443, 10.0.0.2:6443, '10.0.0.3:6443,weight=2']
+    - address: 10.103.97.3:5000            # an image registry, say
+      realServers: [10.0.0.7:5000, 10.0.0.8:5000]
+      health: {scheme: http, path: /v2/, readyPath: none}
+  health: {interval: 2s, caFile: /etc/kubernetes/pki/ca.crt}
+  guard: {drainTimeout: 30s}
+  operation: {listen: '127.0.0.1:10261'}
+
+`lvscare care --config FILE` follows the file: a change is in force within three seconds, or at once on SIGHUP. \
+What is not valid is refused, and the old configuration stays. Options and environment go before the file.";
 
 /// Keeps this node connected to every Kubernetes apiserver with the kernel's own load balancer, IPVS.
 ///
@@ -44,7 +62,14 @@ pub enum Command {
     /// Asks the daemon; when none answers, shows what the kernel has, which needs root.
     Status(StatusArgs),
     /// Remove the virtual server and its route, and nothing else
-    Clean(TargetArgs),
+    Clean(CleanArgs),
+    /// Check, print or describe the configuration
+    #[command(after_help = CONFIG_EXAMPLE)]
+    Config {
+        /// What to do with it
+        #[command(subcommand)]
+        command: Box<ConfigCommand>,
+    },
     /// Print a completion script for a shell
     ///
     /// For example: `lvscare completion bash > /etc/bash_completion.d/lvscare`
@@ -58,6 +83,28 @@ pub enum Command {
         #[arg(long)]
         short: bool,
     },
+}
+
+/// `lvscare clean`.
+#[derive(Debug, clap::Args)]
+pub struct CleanArgs {
+    /// Which virtual server is meant
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Instead: every virtual server of this configuration file
+    #[arg(long = "config", short = 'c', value_name = "FILE", conflicts_with = "vs")]
+    pub file: Option<PathBuf>,
+}
+
+/// `lvscare config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether file, environment and options make a valid configuration
+    Check(ConfigArgs),
+    /// Print the configuration as a file, defaults included; it can be read back
+    Print(ConfigArgs),
+    /// Print the JSON Schema of a configuration file, for editors
+    Schema,
 }
 
 /// `lvscare status`.

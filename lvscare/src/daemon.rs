@@ -1,25 +1,26 @@
-//! The daemon: builds every part, joins them, and waits for a signal.
+//! The daemon: builds every part, joins them, follows its configuration, and waits for a signal.
 //!
-//! One thread does everything. The parts talk through two boards: the checkers write verdicts on one, the
-//! applier what it left in the kernel on the other; everybody reads the latest.
+//! One thread does everything. The parts talk through boards of which everybody reads the latest: the daemon writes
+//! the job on one, the checkers verdicts on another, the applier what it left in the kernel on a third.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::applier::Applier;
-use crate::config::Config;
+use crate::applier::{Applied, Applier};
+use crate::config::raw::ConfigArgs;
+use crate::config::value::Scheme;
 use crate::exit::{Exit, Failure};
-use crate::health::checker::{Board, Checker};
-use crate::health::probe::Settings;
-use crate::health::{Condition, Entry, Verdict};
+use crate::health::checker::Board;
+use crate::health::checkers::Checkers;
+use crate::job::{Job, Reloads};
 use crate::kernel::watch::Watch;
 use crate::kernel::{Error, Linux, sockets};
-use crate::model::Actual;
+use crate::reload::Watched;
 use crate::server::{self, View};
 
 /// So many resync times without a pass mean that the loop is stuck.
@@ -28,26 +29,93 @@ const STUCK_AFTER_PASSES: u32 = 10;
 /// But at least this long, for a node under heavy load.
 const STUCK_AFTER: Duration = Duration::from_secs(15);
 
-/// Guards the rules until SIGTERM or SIGINT, and leaves them in place then.
-pub fn run(config: Config, settings: Settings, kernel: Linux) -> Result<(), Failure> {
+/// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
+/// read again on SIGHUP and when the file changes.
+pub fn run(args: ConfigArgs, job: Job, kernel: Linux) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    runtime.block_on(guard(Arc::new(config), Arc::new(settings), kernel))
+    runtime.block_on(guard(args, Arc::new(job), kernel))
 }
 
-async fn guard(config: Arc<Config>, settings: Arc<Settings>, kernel: Linux) -> Result<(), Failure> {
+async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Failure> {
     let start = Instant::now();
-    let cannot = |what: &str, error: std::io::Error| Failure::new(Exit::Failed, format!("{what}: {error}"));
     // From here on a signal is not lost.
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| cannot("SIGTERM", error))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| cannot("SIGINT", error))?;
-    let watch = Watch::open().map_err(|error| cannot("subscribe to route events", error))?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let watch = Watch::open()
+        .map_err(|error| Failure::new(Exit::Failed, format!("subscribe to route events: {error}")))?;
+    let mut file = args.file.clone().map(Watched::new);
 
-    let mut guard = Applier::new(kernel, config.clone());
-    let board = presume(&config, &guard.read()?, start);
-    let (first, errors) = guard.pass(&board, Instant::now())?;
+    let mut guard = Applier::new(kernel, job.clone());
+    let mut checkers = Checkers::default();
+    checkers.set(&job, &guard.read()?, start);
+    let board = checkers.board();
+    let first = first_pass(&mut guard, &board)?;
+    info!(took = ?start.elapsed(), "the virtual server is ready");
+
+    // The first listing loads kernel modules; better now than when a client waits for it.
+    if let Err(error) = sockets::warm_up() {
+        warn!("{error}");
+    }
+    for service in &job.config.services {
+        if service.probe.ca_file.is_none() && service.probe.scheme == Scheme::Https {
+            info!(virtual_server = %service.at, "certificates of the real servers are not verified; give --ca-file to verify them");
+        }
+    }
+
+    let applied = watch::Sender::new(first);
+    let reloads = Reloads { generation: 1, hash: job.hash(), ..Reloads::default() };
+    let mut daemon = Daemon {
+        args,
+        checkers,
+        job: watch::Sender::new(job),
+        reloads: watch::Sender::new(reloads),
+        applied,
+    };
+    let mut tasks = JoinSet::new();
+    let job = daemon.job.borrow().clone();
+    if let Some(address) = job.config.listen {
+        let view = View {
+            board: board.clone(),
+            applied: daemon.applied.subscribe(),
+            reloads: daemon.reloads.subscribe(),
+            start,
+            stuck_after: (job.config.resync * STUCK_AFTER_PASSES).max(STUCK_AFTER),
+        };
+        tasks.spawn(server::run(address, view));
+    }
+    tasks.spawn(guard.run(daemon.job.subscribe(), board, Some(watch), daemon.applied.clone()));
+
+    loop {
+        // Cancel-safety: signals and changes of the file are not lost by waiting for something else.
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => daemon.reload(),
+            () = changed(&mut file) => daemon.reload(),
+        }
+    }
+    info!("stopping; route and rules stay in place, traffic goes on");
+    Ok(())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}")))
+}
+
+async fn changed(file: &mut Option<Watched>) {
+    match file {
+        Some(file) => file.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is refused for good now would be refused for ever.
+fn first_pass(guard: &mut Applier<Linux>, board: &watch::Receiver<Board>) -> Result<Applied, Failure> {
+    let (first, errors) = guard.pass(&board.borrow(), Instant::now())?;
     for error in errors {
         match error {
             Error::NotPermitted
@@ -57,65 +125,50 @@ async fn guard(config: Arc<Config>, settings: Arc<Settings>, kernel: Linux) -> R
             other => warn!("{other}"),
         }
     }
-    info!(took = ?start.elapsed(), "the virtual server is ready");
-
-    // The first listing loads kernel modules; better now than when a client waits for it.
-    if let Err(error) = sockets::warm_up() {
-        warn!("{error}");
-    }
-
-    let board = watch::Sender::new(board);
-    let applied = watch::Sender::new(first);
-    let mut tasks = JoinSet::new();
-    if config.probe.ca_file.is_none() && settings.is_tls() {
-        info!("certificates of the real servers are not verified; give --ca-file to verify them");
-    }
-    for index in 0..board.borrow().len() {
-        tasks.spawn(Checker::new(index, config.policy, settings.clone(), board.clone()).run());
-    }
-    if let Some(address) = config.listen {
-        let view = View {
-            board: board.subscribe(),
-            applied: applied.subscribe(),
-            start,
-            stuck_after: (config.resync * STUCK_AFTER_PASSES).max(STUCK_AFTER),
-        };
-        tasks.spawn(server::run(address, view));
-    }
-    tasks.spawn(guard.run(board.subscribe(), Some(watch), applied));
-
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    info!("stopping; route and rules stay in place, traffic goes on");
-    Ok(())
+    Ok(first)
 }
 
-/// What the table says about every server before any probe has: one that takes traffic is presumed alive, one
-/// at weight 0 sick, one that is not there dead. A table without any of our servers says nothing; then all are
-/// presumed alive, so that a join need not wait.
-fn presume(config: &Config, actual: &Actual, now: Instant) -> Board {
-    let mut board = Board::new();
-    for service in &config.services {
-        let weight = |address| {
-            let seen = actual.services.get(&service.at)?.destinations.get(&address)?;
-            Some(seen.destination.weight)
+/// What is needed to take over another configuration.
+struct Daemon {
+    args: ConfigArgs,
+    checkers: Checkers,
+    job: watch::Sender<Arc<Job>>,
+    reloads: watch::Sender<Reloads>,
+    applied: watch::Sender<Applied>,
+}
+
+impl Daemon {
+    /// Reads the configuration again. One that is not valid is refused, and the old one stays in force.
+    fn reload(&mut self) {
+        let job = match Job::load(&self.args) {
+            Ok(job) => job,
+            Err(failure) => {
+                warn!("the new configuration is refused, the old one stays in force: {failure}");
+                self.reloads.send_modify(|reloads| {
+                    reloads.failures += 1;
+                    reloads.problem = Some(failure.message);
+                });
+                return;
+            }
         };
-        let fresh = service.servers.iter().all(|server| weight(server.address).is_none());
-        for server in &service.servers {
-            let condition = match weight(server.address) {
-                None if !fresh => Condition::Dead,
-                Some(0) => Condition::Sick,
-                _ => Condition::Alive,
-            };
-            board.push(Entry {
-                service: service.at,
-                server: server.address,
-                verdict: Verdict::presumed(condition, now),
-                last_probe: None,
-            });
+        let old = self.job.borrow().clone();
+        let hash = job.hash();
+        let news = job.config != old.config;
+        self.reloads.send_modify(|reloads| {
+            reloads.problem = None;
+            reloads.generation += u64::from(news);
+            reloads.hash.clone_from(&hash);
+        });
+        if !news {
+            info!("the configuration was read again; it says the same");
+            return;
         }
+        info!(%hash, "a new configuration is in force");
+        if job.config.listen != old.config.listen {
+            warn!("another `listen` address takes effect at the next start");
+        }
+        let job = Arc::new(job);
+        self.checkers.set(&job, &self.applied.borrow().actual, Instant::now());
+        self.job.send_replace(job);
     }
-    board
 }

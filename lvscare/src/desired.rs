@@ -1,6 +1,6 @@
 //! What should be in the kernel, for each of lvscare's purposes. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Config, ServiceConfig};
@@ -22,6 +22,20 @@ pub fn nothing(services: &[SocketAddr]) -> Desired {
         services: services.iter().map(|&at| (at, None)).collect(),
         routes: services.iter().map(|at| (at.ip(), None)).collect(),
         sysctls: BTreeMap::new(),
+    }
+}
+
+impl Desired {
+    /// These virtual servers must not exist, and no route of ours to an address that no other one has.
+    pub fn retire(&mut self, services: &BTreeSet<SocketAddr>) {
+        for at in services {
+            self.services.insert(*at, None);
+        }
+        for at in services {
+            if !self.services.iter().any(|(other, wanted)| other.ip() == at.ip() && wanted.is_some()) {
+                self.routes.insert(at.ip(), None);
+            }
+        }
     }
 }
 

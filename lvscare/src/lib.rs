@@ -26,6 +26,7 @@
 //! # Joining the parts
 //!
 //! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
+//! - [`job`]: what they are to do; [`reload`] notices that this has changed.
 //! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
 //!
 //! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
@@ -40,12 +41,14 @@ pub mod desired;
 pub mod exit;
 pub mod health;
 pub mod ipvs;
+pub mod job;
 pub mod kernel;
 pub mod model;
 pub mod netlink;
 pub mod once;
 pub mod preflight;
 pub mod reconcile;
+pub mod reload;
 pub mod repeats;
 pub mod server;
 pub mod status;

@@ -5,14 +5,18 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use lvscare::cli::{Cli, Command, Output, StatusArgs, explain};
-use lvscare::config::Config;
-use lvscare::config::raw::{CareArgs, LogLevel};
+use lvscare::cli::{CleanArgs, Cli, Command, ConfigCommand, Output, StatusArgs, explain};
+use lvscare::config::raw::{CareArgs, File};
+use lvscare::config::value::LogFormat;
+use lvscare::config::{Config, Logging};
 use lvscare::exit::{Exit, Failure};
-use lvscare::health::probe::Settings;
-use lvscare::kernel::{Linux, address};
+use lvscare::job::Job;
+use lvscare::kernel::Linux;
 use lvscare::model::Change;
-use lvscare::{client, daemon, once, preflight, status};
+use lvscare::{client, daemon, once, status};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -36,9 +40,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Care(args) if args.clean => clean(&[args.target.vs]),
-        Command::Care(args) => care(&args),
-        Command::Clean(target) => clean(&[target.vs]),
+        Command::Care(args) if args.clean => clean(&args.config.targets()?),
+        Command::Care(args) => care(*args),
+        Command::Clean(CleanArgs { file: None, target }) => clean(&[target.vs]),
+        Command::Clean(CleanArgs { file: Some(file), .. }) => clean(&File::read(&file)?.addresses()),
+        Command::Config { command } => config(&command),
         Command::Status(args) => show_status(&args),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lvscare", &mut io::stdout());
@@ -49,30 +55,45 @@ fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-fn care(args: &CareArgs) -> Result<(), Failure> {
-    log_to_stderr(args.log);
-    let mut config = Config::from_args(args)?;
+fn care(args: CareArgs) -> Result<(), Failure> {
+    log_to_stderr(&Logging::load(&args.config)?);
     for flag in args.ignored.given() {
         tracing::warn!(
             "{flag} has no meaning any more and is ignored; route and source address need no help"
         );
     }
-    let service = &config.services[0];
-    if !service.scheduler.heeds_weights() && service.servers.iter().any(|server| server.weight != 1) {
-        tracing::warn!("scheduler {} does not heed weights; use --scheduler wrr", service.scheduler);
-    }
-    let settings = Settings::new(&config.probe)?;
-    let addresses = address::list()?;
-    preflight::check(&config, &addresses)?;
-    if args.prefer_local {
-        config.preferred = addresses.iter().map(|own| own.address).collect();
+    let job = Job::load(&args.config)?;
+    for service in &job.config.services {
+        if !service.scheduler.heeds_weights() && service.servers.iter().any(|server| server.weight != 1) {
+            tracing::warn!("scheduler {} does not heed weights; use --scheduler wrr", service.scheduler);
+        }
     }
     let mut kernel = Linux::open()?;
     if args.run_once {
-        let changes = once::build(&mut kernel, &config)?;
+        let changes = once::build(&mut kernel, &job.config)?;
         return tell(&changes, "nothing to change; route and rules are in place");
     }
-    daemon::run(config, settings, kernel)
+    daemon::run(args.config, job, kernel)
+}
+
+fn config(command: &ConfigCommand) -> Result<(), Failure> {
+    let failed = |error: String| Failure::new(Exit::Failed, error);
+    match command {
+        ConfigCommand::Check(args) => {
+            let config = Job::load(args)?.config;
+            let servers = config.services.iter().map(|service| service.servers.len()).sum::<usize>();
+            let services = config.services.len();
+            say(&format!("the configuration is valid: virtual servers: {services}, real servers: {servers}"))
+        }
+        ConfigCommand::Print(args) => {
+            let file = File::from(&Config::load(args)?);
+            say(serde_yaml::to_string(&file).map_err(|error| failed(error.to_string()))?.trim_end())
+        }
+        ConfigCommand::Schema => {
+            let schema = schemars::schema_for!(File);
+            say(&serde_json::to_string_pretty(&schema).map_err(|error| failed(error.to_string()))?)
+        }
+    }
 }
 
 fn clean(services: &[std::net::SocketAddr]) -> Result<(), Failure> {
@@ -113,17 +134,11 @@ fn fail(failure: &Failure) -> ExitCode {
     failure.exit.into()
 }
 
-fn log_to_stderr(level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => tracing::Level::ERROR,
-        LogLevel::Warn => tracing::Level::WARN,
-        LogLevel::Info => tracing::Level::INFO,
-        LogLevel::Debug => tracing::Level::DEBUG,
+fn log_to_stderr(logging: &Logging) {
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let layer = match logging.format {
+        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    tracing_subscriber::registry().with(layer.with_filter(logging.targets.clone())).init();
 }

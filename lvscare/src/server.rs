@@ -27,6 +27,7 @@ use tracing::{debug, info, warn};
 
 use crate::applier::Applied;
 use crate::health::checker::Board;
+use crate::job::Reloads;
 use crate::status::Status;
 
 /// Connections served at once; further ones wait in the kernel's queue.
@@ -48,10 +49,20 @@ pub struct View {
     pub board: watch::Receiver<Board>,
     /// What the applier left behind.
     pub applied: watch::Receiver<Applied>,
+    /// What became of the configuration.
+    pub reloads: watch::Receiver<Reloads>,
     /// When the daemon started.
     pub start: Instant,
     /// A pass that is older than this means that the loop is stuck.
     pub stuck_after: Duration,
+}
+
+impl View {
+    /// What `lvscare status` shows.
+    pub fn status(&self, now: Instant) -> Status {
+        let (board, applied, reloads) = (self.board.borrow(), self.applied.borrow(), self.reloads.borrow());
+        Status::of_daemon(&board, &applied, &reloads, self.start, now)
+    }
 }
 
 /// Serves on `address` until the task is dropped. An address that is taken is tried again and again: guarding
@@ -132,8 +143,8 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
                 .board
                 .borrow()
                 .iter()
-                .filter(|entry| !entry.verdict.verified)
-                .map(|entry| format!("{} has no verdict yet", entry.server))
+                .filter(|(_, entry)| !entry.verdict.verified)
+                .map(|((_, server), _)| format!("{server} has no verdict yet"))
                 .chain(view.applied.borrow().problems.iter().cloned())
                 .collect();
             if waiting.is_empty() {
@@ -143,8 +154,7 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
             }
         }
         "/status" => {
-            let status =
-                Status::of_daemon(&view.board.borrow(), &view.applied.borrow(), view.start, Instant::now());
+            let status = view.status(Instant::now());
             match serde_json::to_vec(&status) {
                 Ok(json) => respond(StatusCode::OK, "application/json", json),
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

@@ -10,6 +10,7 @@ use crate::applier::Applied;
 use crate::health::checker::Board;
 use crate::health::pool::Mode;
 use crate::health::{Condition, Entry};
+use crate::job::Reloads;
 use crate::model::{Actual, SeenDestination};
 
 mod table;
@@ -38,6 +39,8 @@ pub struct Daemon {
     pub repairs: u64,
     /// What it could not do.
     pub problems: Vec<String>,
+    /// What became of its configuration.
+    pub configuration: Reloads,
 }
 
 /// One virtual server.
@@ -94,16 +97,22 @@ pub struct Probe {
 
 impl Status {
     /// What the daemon, started at `start`, knows at `now`.
-    pub fn of_daemon(board: &Board, applied: &Applied, start: Instant, now: Instant) -> Self {
+    pub fn of_daemon(
+        board: &Board,
+        applied: &Applied,
+        reloads: &Reloads,
+        start: Instant,
+        now: Instant,
+    ) -> Self {
         let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
         let mut status = Self::of_kernel(&applied.actual, applied.modes.keys());
         for service in &mut status.virtual_servers {
             service.mode = applied.modes.get(&service.address).copied();
-            for entry in board.iter().filter(|entry| entry.service == service.address) {
+            for ((_, address), entry) in board.iter().filter(|((at, _), _)| *at == service.address) {
                 let servers = &mut service.real_servers;
-                let place = servers.iter().position(|server| server.address == entry.server);
+                let place = servers.iter().position(|server| server.address == *address);
                 let place = place.unwrap_or_else(|| {
-                    servers.push(RealServer::absent(entry.server));
+                    servers.push(RealServer::absent(*address));
                     servers.len() - 1
                 });
                 servers[place].health = Some(health(entry, seconds));
@@ -116,6 +125,7 @@ impl Status {
             last_pass_seconds: seconds(applied.at),
             repairs: applied.repairs,
             problems: applied.problems.clone(),
+            configuration: reloads.clone(),
         });
         status
     }

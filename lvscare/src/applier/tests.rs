@@ -1,5 +1,6 @@
 //! One pass after another against a kernel in memory, in which others have a hand as well.
 
+mod changed;
 mod troubled;
 
 use super::*;
@@ -31,24 +32,30 @@ fn config() -> Config {
             at: addr(AT),
             scheduler: "rr".parse().unwrap(),
             servers: servers.to_vec(),
+            policy: Policy { interval: second, fast_interval: second, fall: 2, rise: 2 },
+            probe: ProbeConfig {
+                scheme: crate::config::value::Scheme::Https,
+                health_path: "/healthz".into(),
+                ready_path: None,
+                accepted: BTreeSet::new(),
+                connect_timeout: second,
+                timeout: second,
+                ca_file: None,
+                server_name: "kubernetes".into(),
+                identity: None,
+                token_file: None,
+            },
         }],
         node_ip: None,
-        preferred: BTreeSet::new(),
-        policy: Policy { interval: second, fast_interval: second, fall: 2, rise: 2 },
-        probe: ProbeConfig {
-            scheme: crate::config::value::Scheme::Https,
-            health_path: "/healthz".into(),
-            ready_path: None,
-            accepted: BTreeSet::new(),
-            connect_timeout: second,
-            timeout: second,
-            ca_file: None,
-            server_name: "kubernetes".into(),
-        },
+        prefer_local: false,
         resync: second,
         drain_timeout: Duration::from_secs(30),
         listen: None,
     }
+}
+
+fn job(config: Config) -> Arc<Job> {
+    Arc::new(Job { config, settings: BTreeMap::new() })
 }
 
 /// A guard, its kernel, and what the checkers say.
@@ -71,14 +78,10 @@ impl Node {
         fake.state.services.insert(addr(FOREIGN), foreign_service());
         fake.state.routes.insert(ip("10.96.0.1"), SeenRoute { source: None, owner: RouteOwner::Foreign });
         let verdict = Verdict::presumed(Condition::Alive, now);
-        let board = SERVERS.map(|server| Entry {
-            service: addr(AT),
-            server: addr(server),
-            verdict: verdict.clone(),
-            last_probe: None,
-        });
-        let applier = Applier::new(Troubled::new(fake), Arc::new(config));
-        Self { applier, board: board.to_vec(), now }
+        let entry = |server| ((addr(AT), addr(server)), Entry { verdict: verdict.clone(), last_probe: None });
+        let board = SERVERS.into_iter().map(entry).collect();
+        let applier = Applier::new(Troubled::new(fake), job(config));
+        Self { applier, board, now }
     }
 
     /// One that has done its first pass.
@@ -103,7 +106,8 @@ impl Node {
 
     /// The checker of the server with this index has made up its mind.
     fn judge(&mut self, index: usize, condition: Condition, certain: bool) {
-        self.board[index].verdict = Verdict { condition, verified: true, certain, since: self.now };
+        let entry = self.board.get_mut(&(addr(AT), addr(SERVERS[index]))).unwrap();
+        entry.verdict = Verdict { condition, verified: true, certain, since: self.now };
     }
 
     /// One pass, a second later.

@@ -1,5 +1,6 @@
 //! What people type, from the words of a command line to a valid configuration or one line that helps.
 
+mod file;
 mod refusals;
 
 use clap::builder::Resettable;
@@ -8,7 +9,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cli::{Cli, Command, explain};
-use crate::config::raw::LogLevel;
+use crate::config::raw::CareArgs;
+use crate::config::value::LogFilter;
+use crate::exit::Failure;
 
 /// The command line, whatever the environment of the tests says.
 fn typed(line: &str) -> Result<Command, Failure> {
@@ -30,7 +33,7 @@ fn care(line: &str) -> Result<Box<CareArgs>, Failure> {
 
 /// What `lvscare care` makes of these options.
 pub(crate) fn config(line: &str) -> Result<Config, Failure> {
-    Config::from_args(care(line)?.as_ref())
+    Config::load(&care(line)?.config)
 }
 
 const SERVER: &str = "--rs 10.0.0.1:6443";
@@ -52,8 +55,9 @@ fn defaults() {
     assert_eq!(config.services[0].scheduler.name(), "rr");
     assert_eq!(servers(&config), [("10.0.0.1:6443".into(), 1)]);
     assert_eq!(config.node_ip, None);
+    let service = &config.services[0];
     assert_eq!(
-        config.policy,
+        service.policy,
         Policy {
             interval: Duration::from_secs(2),
             fast_interval: Duration::from_millis(200),
@@ -62,7 +66,7 @@ fn defaults() {
         }
     );
     assert_eq!(
-        config.probe,
+        service.probe,
         ProbeConfig {
             scheme: Scheme::Https,
             health_path: "/healthz".into(),
@@ -72,6 +76,8 @@ fn defaults() {
             timeout: Duration::from_secs(2),
             ca_file: None,
             server_name: "kubernetes".into(),
+            identity: None,
+            token_file: None,
         }
     );
     assert_eq!(config.resync, Duration::from_secs(1));
@@ -102,21 +108,28 @@ fn servers_differ_by_port() {
 #[test]
 fn limits_follow_what_they_limit() {
     let config = with("--interval 100ms --health-timeout 500ms");
-    assert_eq!(config.policy.fast_interval, Duration::from_millis(100), "fast is never slower");
-    assert_eq!(config.probe.connect_timeout, Duration::from_millis(500), "a part is never longer than all");
+    assert_eq!(config.services[0].policy.fast_interval, Duration::from_millis(100), "fast is never slower");
+    assert_eq!(
+        config.services[0].probe.connect_timeout,
+        Duration::from_millis(500),
+        "a part is never longer than all"
+    );
 }
 
 #[test]
 fn paths() {
-    assert_eq!(with("--health-path livez?verbose").probe.health_path, "/livez?verbose");
-    assert_eq!(with("--ready-path readyz").probe.ready_path, Some("/readyz".into()));
-    assert_eq!(with("--ready-path none").probe.ready_path, None);
-    assert_eq!(with("--ready-path=").probe.ready_path, None);
+    assert_eq!(with("--health-path livez?verbose").services[0].probe.health_path, "/livez?verbose");
+    assert_eq!(with("--ready-path readyz").services[0].probe.ready_path, Some("/readyz".into()));
+    assert_eq!(with("--ready-path none").services[0].probe.ready_path, None);
+    assert_eq!(with("--ready-path=").services[0].probe.ready_path, None);
 }
 
 #[test]
 fn accepted_answers_add_up() {
-    assert_eq!(with("--health-status 404,418 --health-status 404").probe.accepted, [404, 418].into());
+    assert_eq!(
+        with("--health-status 404,418 --health-status 404").services[0].probe.accepted,
+        [404, 418].into()
+    );
 }
 
 #[test]
@@ -129,7 +142,7 @@ fn authority_counts_unless_verification_is_skipped() {
         ("--ca-file ca.crt --health-insecure-skip-verify", false),
         ("--health-insecure-skip-verify", false),
     ] {
-        assert_eq!(with(options).probe.ca_file.is_some(), verifies, "{options}");
+        assert_eq!(with(options).services[0].probe.ca_file.is_some(), verifies, "{options}");
     }
 }
 
@@ -149,16 +162,16 @@ fn older_options_still_work() {
     )
     .unwrap();
     assert_eq!(args.ignored.given(), ["--mode", "--iface", "--ip", "--masqueradebit"]);
-    assert_eq!(args.log, LogLevel::Debug);
+    assert_eq!(args.config.operation.log, Some(LogFilter("debug".into())));
     assert!(!args.clean && !args.run_once);
 
-    let config = Config::from_args(&args).unwrap();
+    let config = Config::load(&args.config).unwrap();
     assert_eq!(config.addresses(), ["10.103.97.12:6443".parse().unwrap()]);
     assert_eq!(servers(&config), [("10.0.0.1:6443".into(), 1), ("10.0.0.2:6443".into(), 1)]);
-    assert_eq!(config.policy.interval, Duration::from_secs(5));
-    assert_eq!(config.probe.health_path, "/healthz");
-    assert_eq!(config.probe.accepted, [401].into());
-    assert_eq!(config.probe.timeout, Duration::from_secs(10));
+    assert_eq!(config.services[0].policy.interval, Duration::from_secs(5));
+    assert_eq!(config.services[0].probe.health_path, "/healthz");
+    assert_eq!(config.services[0].probe.accepted, [401].into());
+    assert_eq!(config.services[0].probe.timeout, Duration::from_secs(10));
     assert_eq!(config.node_ip, None, "the old --ip is not --node-ip");
 
     for (line, run_once, clean) in [
@@ -175,16 +188,16 @@ fn older_options_still_work() {
 #[test]
 fn log_levels_old_and_new() {
     for (word, level) in [
-        ("error", LogLevel::Error),
-        ("ERRO", LogLevel::Error),
-        ("warn", LogLevel::Warn),
-        ("WARN", LogLevel::Warn),
-        ("info", LogLevel::Info),
-        ("INFO", LogLevel::Info),
-        ("debug", LogLevel::Debug),
-        ("DEBG", LogLevel::Debug),
+        ("error", "error"),
+        ("ERRO", "error"),
+        ("WARN", "warn"),
+        ("INFO", "info"),
+        ("debug", "debug"),
+        ("DEBG", "debug"),
+        ("info,lvscare::health=debug", "info,lvscare::health=debug"),
     ] {
-        assert_eq!(care(&format!("--log {word}")).unwrap().log, level, "{word}");
+        let log = care(&format!("--log {word}")).unwrap().config.operation.log;
+        assert_eq!(log, Some(LogFilter(level.into())), "{word}");
     }
 }
 
@@ -207,9 +220,10 @@ proptest! {
     /// What passes as a path can be asked for, unchanged.
     #[test]
     fn any_path_is_a_path(text in "[!-~]{0,12}") {
-        if let Ok(path) = path("--health-path", &text) {
+        if let Ok(config) = config(&format!("{SERVER} --health-path={text}")) {
+            let path = &config.services[0].probe.health_path;
             let uri: hyper::Uri = path.parse().unwrap();
-            prop_assert_eq!(uri.path_and_query().unwrap().as_str(), path);
+            prop_assert_eq!(uri.path_and_query().unwrap().as_str(), path.as_str());
         }
     }
 }

@@ -6,16 +6,30 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+mod text;
 
 #[cfg(test)]
 mod tests;
+
+text::form! {
+    Listen => "IP:PORT, or none",
+    LogFilter => "error, warn, info, debug, trace, or a filter such as info,lvscare::health=debug",
+    NodeAddress => "an IP address",
+    RealServers => "IP:PORT[,weight=N], several separated by commas",
+    Scheduler => "the kernel's name of an IPVS scheduler, such as rr",
+    Time => "a duration such as 200ms, 2s or 1m30s; a bare number is seconds",
+    VirtualAddress => "IP:PORT",
+}
 
 /// Every scheduler that the kernel's `net/netfilter/ipvs` has had, by its netlink name.
 pub const SCHEDULERS: [&str; 14] =
     ["rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos"];
 
 /// The protocol of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// HTTP over TLS
     Https,
@@ -99,6 +113,19 @@ impl FromStr for RealServers {
     }
 }
 
+impl fmt::Display for RealServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, RealServer { address, weight }) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(f, "{comma}{address}")?;
+            if *weight != 1 {
+                write!(f, ",weight={weight}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn weight(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(weight @ 1..=65535) => Ok(weight),
@@ -107,6 +134,24 @@ fn weight(text: &str) -> Result<u32, String> {
 }
 
 /// The address of a virtual server: one that may be routed locally and is nobody's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VirtualAddress(pub SocketAddr);
+
+impl FromStr for VirtualAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        virtual_server(text).map(Self)
+    }
+}
+
+impl fmt::Display for VirtualAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// As [`VirtualAddress`], bare.
 pub fn virtual_server(text: &str) -> Result<SocketAddr, String> {
     let address = endpoint(text)?;
     let ip = address.ip();
@@ -162,9 +207,22 @@ pub fn endpoint(text: &str) -> Result<SocketAddr, String> {
     Err(format!("`{host}` is not an IP address"))
 }
 
-/// An address without a port.
-pub fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "not an IP address such as 10.0.0.10".to_owned())
+/// An address of this node, without a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeAddress(pub IpAddr);
+
+impl FromStr for NodeAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| "not an IP address such as 10.0.0.10".to_owned())
+    }
+}
+
+impl fmt::Display for NodeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// Where the daemon serves its status: an address, or `none`.
@@ -179,6 +237,77 @@ impl FromStr for Listen {
             return Ok(Self(None));
         }
         endpoint(text).map(|address| Self(Some(address)))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+/// What is logged: a level, or levels by module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(pub String);
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The words of older lvscare.
+        let text = match text.to_ascii_lowercase().as_str() {
+            "debg" => "debug".to_owned(),
+            "erro" => "error".to_owned(),
+            lower => lower.to_owned(),
+        };
+        let levels = ["error", "warn", "info", "debug", "trace", "off"];
+        let known = |part: &str| levels.contains(&part.rsplit('=').next().unwrap_or_default());
+        if text.split(',').all(|part| known(part.trim())) {
+            return Ok(Self(text));
+        }
+        Err("not a level (error, warn, info, debug, trace) or a filter such as \
+             info,lvscare::health=debug"
+            .to_owned())
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The form of the log.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs, one object a line
+    Json,
+}
+
+/// A time span as people type it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time(pub Duration);
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        duration(text).map(Self)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&show(self.0))
     }
 }
 

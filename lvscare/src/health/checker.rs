@@ -1,5 +1,6 @@
 //! The task that watches one server: a probe, the machine, and the board on which the result is written.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +10,12 @@ use tracing::{debug, info, warn};
 
 use super::machine::{Machine, Transition};
 use super::probe::{Prober, Report, Settings};
-use super::{Condition, Entry, LastProbe};
+use super::{Condition, Entry, Key, LastProbe, Verdict};
 use crate::config::Policy;
 use crate::config::value::brief;
 
-/// What every checker has found out, one entry per real server of each virtual server.
-pub type Board = Vec<Entry>;
+/// What every checker has found out, by virtual and real server.
+pub type Board = BTreeMap<Key, Entry>;
 
 /// So many probes in a row may be discounted because this node was late; then they count after all, or a node
 /// that is always late would never judge.
@@ -23,7 +24,7 @@ const MOST_DISCOUNTED: u32 = 3;
 /// Watches one server.
 pub struct Checker {
     /// Its line on the board.
-    index: usize,
+    key: Key,
     policy: Policy,
     machine: Machine,
     prober: Prober,
@@ -31,11 +32,18 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A checker for the entry `index` of the board, whose verdict it starts from.
-    pub fn new(index: usize, policy: Policy, settings: Arc<Settings>, board: watch::Sender<Board>) -> Self {
-        let entry = board.borrow()[index].clone();
-        let machine = Machine::new(policy, entry.verdict);
-        Self { index, policy, machine, prober: Prober::new(settings, entry.server), board }
+    /// A checker for the line `key` of the board, from whose verdict it starts. Without such a line it knows
+    /// nothing and nobody learns of it.
+    pub fn new(key: Key, policy: Policy, settings: Arc<Settings>, board: watch::Sender<Board>) -> Self {
+        let verdict = board.borrow().get(&key).map(|entry| entry.verdict.clone());
+        let verdict = verdict.unwrap_or_else(|| Verdict::presumed(Condition::Dead, Instant::now()));
+        Self {
+            key,
+            policy,
+            machine: Machine::new(policy, verdict),
+            prober: Prober::new(settings, key.1),
+            board,
+        }
     }
 
     /// Probes until the task is dropped.
@@ -78,7 +86,7 @@ impl Checker {
     }
 
     fn server(&self) -> SocketAddr {
-        self.board.borrow()[self.index].server
+        self.key.1
     }
 
     /// Judges a report, writes it on the board, and says how long to wait.
@@ -91,7 +99,7 @@ impl Checker {
         let delay = self.machine.delay(&report.outcome, fastrand::f64(), now);
         let verdict = self.machine.verdict();
         self.board.send_if_modified(|board| {
-            let entry = &mut board[self.index];
+            let Some(entry) = board.get_mut(&self.key) else { return false };
             entry.last_probe = Some(LastProbe { at: now, took: report.took, outcome: report.outcome });
             let news = entry.verdict != *verdict;
             if news {

@@ -5,13 +5,14 @@
 //! - [`machine`] turns a sequence of [`Outcome`]s into a [`Condition`]; pure, time is passed in.
 //! - [`pool`] turns the conditions of all servers into what should stand in the table; pure as well.
 //! - [`probe`] asks one server over one held connection; [`tls`] says how that connection is secured.
-//! - [`checker`] is the task that joins machine and probe for one server.
+//! - [`checker`] is the task that joins machine and probe for one server; [`checkers`] are all of them.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub mod checker;
+pub mod checkers;
 pub mod machine;
 pub mod pool;
 pub mod probe;
@@ -148,6 +149,12 @@ impl Verdict {
     pub fn presumed(condition: Condition, since: Instant) -> Self {
         Self { condition, verified: false, certain: false, since }
     }
+
+    /// What is known of a server that is configured no more: it may finish what it has, and serves only as long
+    /// as nobody else can.
+    pub fn leaving(since: Instant) -> Self {
+        Self { condition: Condition::Draining, verified: true, certain: false, since }
+    }
 }
 
 /// The latest probe of a server, for people to look at.
@@ -161,13 +168,13 @@ pub struct LastProbe {
     pub outcome: Outcome,
 }
 
-/// One line of the board on which every checker writes and from which the applier and `status` read.
+/// A virtual server and one of its real servers.
+pub type Key = (SocketAddr, SocketAddr);
+
+/// What is known of one real server: a line of the board on which every checker writes and from which the applier
+/// and `status` read.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The virtual server it belongs to.
-    pub service: SocketAddr,
-    /// The real server.
-    pub server: SocketAddr,
     /// What it is taken for.
     pub verdict: Verdict,
     /// Its latest probe, if any has ended.

@@ -6,15 +6,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use tracing::debug;
 
-use super::{Failure, Outcome, Phase, tls};
+use super::tls::Tls;
+use super::{Failure, Outcome, Phase};
 use crate::config::ProbeConfig;
 use crate::config::value::Scheme;
 use crate::exit;
@@ -31,29 +32,30 @@ const RENEWAL: Duration = Duration::from_secs(30);
 const LATENESS: Duration = Duration::from_millis(250);
 
 /// How every server is asked; shared by all probers.
-#[derive(Clone)]
+#[derive(Debug)]
 pub struct Settings {
     config: ProbeConfig,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<Tls>,
     ports: dial::Ports,
 }
 
 impl Settings {
-    /// Reads the authority file, if one is configured.
+    /// Reads the files that are configured.
     pub fn new(config: &ProbeConfig) -> Result<Self, exit::Failure> {
         let tls = match config.scheme {
             Scheme::Http => None,
-            Scheme::Https => {
-                let client: Arc<ClientConfig> = tls::client_config(config)?;
-                Some((TlsConnector::from(client), tls::server_name(config)?))
-            }
+            Scheme::Https => Some(Tls::new(config)?),
         };
+        if let Some(file) = &config.token_file {
+            read_token(file)
+                .map_err(|why| exit::Failure::usage(format!("--token-file {}: {why}", file.display())))?;
+        }
         Ok(Self { config: config.clone(), tls, ports: dial::Ports::outside_ephemeral() })
     }
 
-    /// Whether probes are encrypted.
-    pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
+    /// What they are made from.
+    pub fn config(&self) -> &ProbeConfig {
+        &self.config
     }
 }
 
@@ -78,6 +80,8 @@ pub struct Prober {
 /// A connection that is kept between probes.
 struct Held {
     connection: Connection,
+    /// The header that says who asks; empty without a token.
+    authorization: String,
     renew_at: Instant,
 }
 
@@ -158,9 +162,10 @@ impl Prober {
 
     async fn get(&self, held: &mut Held, path: &str, deadline: Instant) -> Result<u16, Failure> {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lvscare/{}\r\n\r\n",
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lvscare/{}\r\n{}\r\n",
             self.server,
-            env!("CARGO_PKG_VERSION")
+            env!("CARGO_PKG_VERSION"),
+            held.authorization,
         );
         let answer = timeout_at(deadline, held.connection.ask(request.as_bytes()));
         answer.await.unwrap_or(Err(Failure::TimedOut(Phase::Answer)))
@@ -174,21 +179,45 @@ impl Prober {
             Ok(Ok(stream)) => stream,
         };
         match &self.settings.tls {
-            None => Ok(hold(stream)),
-            Some((connector, name)) => {
-                match timeout_at(deadline, connector.connect(name.clone(), stream)).await {
+            None => Ok(self.hold(stream)),
+            Some(tls) => {
+                let connector = TlsConnector::from(tls.client_config());
+                match timeout_at(deadline, connector.connect(tls.server_name(), stream)).await {
                     Err(_) => Err(Failure::TimedOut(Phase::Handshake)),
                     Ok(Err(error)) => Err(classify(&error)),
-                    Ok(Ok(stream)) => Ok(hold(stream)),
+                    Ok(Ok(stream)) => Ok(self.hold(stream)),
                 }
             }
         }
     }
+
+    /// A connection to keep. Tokens are renewed, so each connection reads its own.
+    fn hold(&self, stream: impl http::Stream + 'static) -> Held {
+        let renew_at = Instant::now() + RENEWAL.mul_f64(0.5 + fastrand::f64());
+        let file = self.settings.config.token_file.as_ref();
+        let authorization = file.and_then(|file| match read_token(file) {
+            Ok(token) => Some(format!("Authorization: Bearer {token}\r\n")),
+            Err(why) => {
+                debug!("token file {}: {why}", file.display());
+                None
+            }
+        });
+        Held {
+            connection: Connection::new(stream),
+            authorization: authorization.unwrap_or_default(),
+            renew_at,
+        }
+    }
 }
 
-fn hold(stream: impl http::Stream + 'static) -> Held {
-    let renew_at = Instant::now() + RENEWAL.mul_f64(0.5 + fastrand::f64());
-    Held { connection: Connection::new(stream), renew_at }
+/// The token of a file, without the line end that editors leave.
+fn read_token(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let token = text.trim();
+    if token.is_empty() || token.contains(|c: char| c.is_ascii_control()) {
+        return Err("holds no token in one line".into());
+    }
+    Ok(token.to_owned())
 }
 
 fn is_success(status: u16) -> bool {

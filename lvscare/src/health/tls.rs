@@ -5,39 +5,102 @@
 //! certificate is accepted: the probe sends no secret, and before a join there is no authority to verify with.
 
 use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tracing::warn;
 
 use crate::config::ProbeConfig;
 use crate::exit::Failure;
 
-/// The TLS settings for every probe.
-pub fn client_config(probe: &ProbeConfig) -> Result<Arc<ClientConfig>, Failure> {
+/// What every connection to the servers of one virtual server is secured with. The files are read again when
+/// they change: authorities and client certificates are renewed while the daemon runs.
+#[derive(Debug)]
+pub struct Tls {
+    probe: ProbeConfig,
+    server_name: ServerName<'static>,
+    latest: Mutex<Latest>,
+}
+
+#[derive(Debug)]
+struct Latest {
+    stamps: Vec<Option<Stamp>>,
+    config: Arc<ClientConfig>,
+}
+
+/// By this one sees that a file is another one: time of change, inode, length.
+type Stamp = (i64, i64, u64, u64);
+
+impl Tls {
+    /// Reads the files.
+    pub fn new(probe: &ProbeConfig) -> Result<Self, Failure> {
+        let latest = Latest { stamps: stamps(probe), config: client_config(probe)? };
+        Ok(Self { probe: probe.clone(), server_name: server_name(probe)?, latest: Mutex::new(latest) })
+    }
+
+    /// The name to ask for and, with an authority, to insist on.
+    pub fn server_name(&self) -> ServerName<'static> {
+        self.server_name.clone()
+    }
+
+    /// What the files say now. When they say nothing sensible, what they said before.
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = stamps(&self.probe);
+        if stamps != latest.stamps {
+            // Even what is wrong is not read again before it changes again.
+            latest.stamps = stamps;
+            match client_config(&self.probe) {
+                Ok(config) => latest.config = config,
+                Err(failure) => warn!("{failure}; what was there before is still used"),
+            }
+        }
+        latest.config.clone()
+    }
+}
+
+fn stamps(probe: &ProbeConfig) -> Vec<Option<Stamp>> {
+    let (certificate, key) = probe.identity.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+    let files = [probe.ca_file.as_ref(), certificate, key].into_iter().flatten();
+    let stamp = |file: &PathBuf| {
+        let seen = std::fs::metadata(file).ok()?;
+        Some((seen.mtime(), seen.mtime_nsec(), seen.ino(), seen.size()))
+    };
+    files.map(stamp).collect()
+}
+
+fn client_config(probe: &ProbeConfig) -> Result<Arc<ClientConfig>, Failure> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| Failure::usage(format!("TLS: {error}")))?;
-    let mut config = match &probe.ca_file {
-        Some(file) => builder.with_root_certificates(authorities(file)?).with_no_client_auth(),
-        None => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-            .with_no_client_auth(),
+    let builder = match &probe.ca_file {
+        Some(file) => builder.with_root_certificates(authorities(file)?),
+        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))),
+    };
+    let mut config = match &probe.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = certificates("--cert-file", certificate)?;
+            let key = private_key(key)?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| Failure::usage(format!("--cert-file {}: {error}", certificate.display())))?
+        }
     };
     // A resumed session would not show the certificate; every connection is to be judged anew.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
 
-/// The name to ask for and, with an authority, to insist on.
-pub fn server_name(probe: &ProbeConfig) -> Result<ServerName<'static>, Failure> {
+fn server_name(probe: &ProbeConfig) -> Result<ServerName<'static>, Failure> {
     let name = probe.server_name.clone();
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok(ServerName::IpAddress(ip.into()));
@@ -48,17 +111,30 @@ pub fn server_name(probe: &ProbeConfig) -> Result<ServerName<'static>, Failure> 
 }
 
 fn authorities(file: &Path) -> Result<RootCertStore, Failure> {
-    let wrong = |why: String| Failure::usage(format!("--ca-file {}: {why}", file.display()));
-    let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
     let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate = certificate.map_err(|error| wrong(format!("not PEM: {error}")))?;
-        store.add(certificate).map_err(|error| wrong(format!("not a certificate: {error}")))?;
-    }
-    if store.is_empty() {
-        return Err(wrong("holds no certificate in PEM form".into()));
+    for certificate in certificates("--ca-file", file)? {
+        store.add(certificate).map_err(|error| {
+            Failure::usage(format!("--ca-file {}: not a certificate: {error}", file.display()))
+        })?;
     }
     Ok(store)
+}
+
+fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let wrong = |why: String| Failure::usage(format!("{flag} {}: {why}", file.display()));
+    let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| wrong(format!("not PEM: {error}")))?;
+    if found.is_empty() {
+        return Err(wrong("holds no certificate in PEM form".into()));
+    }
+    Ok(found)
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
+    let wrong = |why: String| Failure::usage(format!("--key-file {}: {why}", file.display()));
+    let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| wrong("holds no private key in PEM form".into()))
 }
 
 /// Accepts any certificate, but still checks that the peer holds its key.

@@ -19,6 +19,8 @@ pub struct Fake {
     pub cut: Vec<(SocketAddr, SocketAddr)>,
     /// What [`Kernel::source_towards`] answers.
     pub source: Option<IpAddr>,
+    /// What [`Kernel::own_addresses`] answers.
+    pub own: BTreeSet<IpAddr>,
 }
 
 impl Kernel for Fake {
@@ -89,5 +91,9 @@ impl Kernel for Fake {
 
     fn source_towards(&mut self, _server: IpAddr) -> Result<Option<IpAddr>, Error> {
         Ok(self.source)
+    }
+
+    fn own_addresses(&mut self) -> Result<BTreeSet<IpAddr>, Error> {
+        Ok(self.own.clone())
     }
 }

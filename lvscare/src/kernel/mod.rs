@@ -121,6 +121,9 @@ pub trait Kernel {
     /// The source address this node would use towards `server`; `None` when there is no way to it.
     fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error>;
 
+    /// The addresses of this node's interfaces.
+    fn own_addresses(&mut self) -> Result<BTreeSet<IpAddr>, Error>;
+
     /// The source address towards the first of `servers` that there is a way to.
     fn source_towards_any(&mut self, servers: impl Iterator<Item = IpAddr>) -> Result<Option<IpAddr>, Error> {
         for server in servers {
@@ -188,5 +191,9 @@ impl Kernel for Linux {
 
     fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error> {
         self.routes.source_towards(server)
+    }
+
+    fn own_addresses(&mut self) -> Result<BTreeSet<IpAddr>, Error> {
+        Ok(address::list()?.into_iter().map(|own| own.address).collect())
     }
 }

@@ -32,6 +32,9 @@ pub fn render(status: &Status) -> String {
         for problem in &daemon.problems {
             let _ = writeln!(text, "problem: {problem}");
         }
+        if let Some(problem) = &daemon.configuration.problem {
+            let _ = writeln!(text, "problem: the new configuration is refused: {problem}");
+        }
     }
     text
 }

@@ -54,6 +54,10 @@ impl Kernel for Troubled {
     fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error> {
         self.fake.source_towards(server)
     }
+
+    fn own_addresses(&mut self) -> Result<BTreeSet<IpAddr>, Error> {
+        self.fake.own_addresses()
+    }
 }
 
 impl Node {
@@ -199,9 +203,9 @@ fn the_route_follows_the_source_address() {
         let mut node = Node::settled();
         node.kernel().source = Some(ip("192.168.7.7"));
         if told {
-            node.applier.sources_at = None;
+            node.applier.looked_at = None;
         } else {
-            node.now += SOURCES_AGE;
+            node.now += LOOK_AROUND;
         }
         if dropped {
             node.state().routes.remove(&ip(VIP));
@@ -273,7 +277,7 @@ fn a_restart_changes_nothing() {
     before.pass();
     let mut after = Node::new();
     *after.state() = before.state().clone();
-    after.board[0].verdict.condition = Condition::Dead;
+    after.board.values_mut().next().unwrap().verdict.condition = Condition::Dead;
     let (applied, _) = after.pass();
     assert_eq!(after.take_changes(), [""; 0]);
     assert_eq!(applied.repairs, 0);

@@ -154,7 +154,16 @@ fn words() {
         ),
         (
             "--log loud",
-            "invalid value 'loud' for '--log <LEVEL>'; [possible values: error, warn, info, debug]",
+            "invalid value 'loud' for '--log <LEVEL>': not a level (error, warn, info, debug, trace) or a filter such as \
+             info,lvscare::health=debug",
+        ),
+        (
+            "--rs 10.0.0.1:6443 --token-file token",
+            "--token-file needs --ca-file: a token is sent only to a server whose certificate is verified",
+        ),
+        (
+            "--rs 10.0.0.1:6443 --key-file client.key",
+            "--key-file is of no use without the certificate, --cert-file",
         ),
         ("--rs 10.0.0.1:6443 --health-path /a<b", "--health-path \"/a<b\" is not a URL path"),
         ("--rs 10.0.0.1:6443 --ready-path ä", "--ready-path \"ä\" is not a URL path"),
@@ -191,7 +200,7 @@ fn authority_files() {
             fs::write(&file, text).unwrap();
         }
         let config = with(&format!("--ca-file {}", file.display()));
-        let failure = Settings::new(&config.probe).err().expect(name);
+        let failure = Settings::new(&config.services[0].probe).expect_err(name);
         assert_eq!(failure.exit, Exit::Usage);
         let prefix = format!("--ca-file {}: ", file.display());
         failure.message.strip_prefix(&prefix).expect(&failure.message).to_owned()
@@ -215,9 +224,12 @@ fn authority_files() {
 #[test]
 fn server_names() {
     for name in ["kubernetes", "kubernetes.default.svc", "10.0.0.1", "fd00::1"] {
-        assert!(Settings::new(&with(&format!("--tls-server-name {name}")).probe).is_ok(), "{name}");
+        assert!(
+            Settings::new(&with(&format!("--tls-server-name {name}")).services[0].probe).is_ok(),
+            "{name}"
+        );
     }
-    let failure = Settings::new(&with("--tls-server-name https://master").probe).err().unwrap();
+    let failure = Settings::new(&with("--tls-server-name https://master").services[0].probe).err().unwrap();
     assert_eq!(
         (failure.exit, failure.message.as_str()),
         (Exit::Usage, "--tls-server-name \"https://master\" is neither a DNS name nor an IP address")

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::health::Condition;
+use crate::job::Reloads;
 use crate::status::{Daemon, Health, Probe};
 
 fn server(address: &str, weight: Option<u32>, connections: (u32, u32), health: Option<Health>) -> RealServer {
@@ -27,6 +28,7 @@ fn guarded(mode: Mode, real_servers: Vec<RealServer>) -> Status {
             last_pass_seconds: 0.4,
             repairs: 4,
             problems: vec![],
+            configuration: Reloads { generation: 1, hash: "0a1b2c3d".into(), ..Reloads::default() },
         }),
         virtual_servers: vec![VirtualServer {
             address: "10.103.97.2:6443".parse().unwrap(),
@@ -221,6 +223,7 @@ fn json_names() {
                 "last_pass_seconds": 0.4,
                 "repairs": 4,
                 "problems": [],
+                "configuration": { "generation": 1, "hash": "0a1b2c3d", "failures": 0, "problem": null },
             },
             "virtual_servers": [{
                 "address": "10.103.97.2:6443",

@@ -1,0 +1,150 @@
+//! The configuration changes while the daemon runs.
+
+use super::*;
+use crate::config::Config;
+
+const OTHER: &str = "10.103.97.3:5000";
+const REGISTRY: &str = "10.0.0.7:5000";
+
+/// The usual configuration with these real servers of the usual virtual server.
+fn with_servers(servers: &[&str]) -> Config {
+    let mut config = config();
+    let server = |server: &&str| RealServer { address: addr(server), weight: 1 };
+    config.services[0].servers = servers.iter().map(server).collect();
+    config
+}
+
+fn with_registry() -> Config {
+    let mut config = config();
+    let mut registry = config.services[0].clone();
+    registry.at = addr(OTHER);
+    registry.servers = vec![RealServer { address: addr(REGISTRY), weight: 1 }];
+    config.services.push(registry);
+    config
+}
+
+impl Node {
+    /// Another configuration is in force; of its servers the board says what it said, and of new ones this.
+    fn reconfigure(&mut self, config: Config, new: Condition) {
+        let verdict = Verdict { condition: new, verified: true, certain: false, since: self.now };
+        let old = std::mem::take(&mut self.board);
+        for service in &config.services {
+            for server in &service.servers {
+                let key = (service.at, server.address);
+                let entry = Entry { verdict: verdict.clone(), last_probe: None };
+                self.board.insert(key, old.get(&key).cloned().unwrap_or(entry));
+            }
+        }
+        self.applier.set(job(config), self.now);
+    }
+}
+
+#[test]
+fn a_removed_server_finishes_what_it_has() {
+    let mut node = Node::settled();
+    node.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 2;
+    node.reconfigure(with_servers(&SERVERS[1..]), Condition::Alive);
+    let (applied, _) = node.pass();
+    assert_eq!(node.take_changes(), ["update real server 10.0.0.1:6443 weight 0 of 10.103.97.2:6443"]);
+    assert_eq!(applied.repairs, 0, "it was us");
+    node.pass();
+    assert_eq!(node.take_changes(), [""; 0]);
+
+    node.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 0;
+    node.pass();
+    assert_eq!(node.take_changes(), ["remove real server 10.0.0.1:6443 from 10.103.97.2:6443"]);
+    node.pass();
+    assert!(node.applier.leaving.is_empty());
+}
+
+/// But not for ever.
+#[test]
+fn a_removed_server_is_cut_off_in_the_end() {
+    let mut node = Node::settled();
+    node.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 2;
+    let client = addr("10.0.0.9:40000");
+    node.kernel().clients.insert((addr(AT), addr(SERVERS[0])), vec![client]);
+    node.reconfigure(with_servers(&SERVERS[1..]), Condition::Alive);
+    node.pass();
+    node.now += Duration::from_secs(31);
+    node.take_changes();
+    node.pass();
+    assert_eq!(node.take_changes(), ["remove real server 10.0.0.1:6443 from 10.103.97.2:6443"]);
+    assert_eq!(node.kernel().cut, [(addr(AT), client)]);
+}
+
+/// All masters are replaced: the old ones serve until one of the new ones is alive.
+#[test]
+fn the_table_is_never_empty_between_two_configurations() {
+    let mut node = Node::settled();
+    node.reconfigure(with_servers(&["10.0.0.8:6443"]), Condition::Dead);
+    for _ in 0..60 {
+        node.pass();
+        let serving = node.weights().into_iter().filter(|(_, weight)| *weight > 0).count();
+        assert_eq!(serving, 3);
+    }
+    let new = node.board.values_mut().next().unwrap();
+    new.verdict.condition = Condition::Alive;
+    node.take_changes();
+    node.pass();
+    let serving: Vec<_> = node.weights().into_iter().filter(|(_, weight)| *weight > 0).collect();
+    assert_eq!(serving, [("10.0.0.8:6443".to_owned(), 1)]);
+}
+
+#[test]
+fn a_server_that_is_wanted_again_comes_back() {
+    let mut node = Node::settled();
+    node.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 2;
+    node.reconfigure(with_servers(&SERVERS[1..]), Condition::Alive);
+    node.pass();
+    node.reconfigure(config(), Condition::Alive);
+    node.take_changes();
+    node.pass();
+    assert_eq!(node.take_changes(), ["update real server 10.0.0.1:6443 weight 1 of 10.103.97.2:6443"]);
+}
+
+#[test]
+fn virtual_servers_come_and_go() {
+    let mut node = Node::settled();
+    node.reconfigure(with_registry(), Condition::Alive);
+    node.pass();
+    assert_eq!(
+        node.take_changes(),
+        [
+            "add virtual server 10.103.97.3:5000 scheduler rr",
+            "add real server 10.0.0.7:5000 weight 1 to 10.103.97.3:5000",
+            "set route local 10.103.97.3 dev lo src 10.0.0.9",
+        ]
+    );
+    let before = node.state().clone();
+
+    node.reconfigure(config(), Condition::Alive);
+    let (applied, _) = node.pass();
+    assert_eq!(
+        node.take_changes(),
+        ["remove virtual server 10.103.97.3:5000", "remove route local 10.103.97.3"]
+    );
+    assert_eq!(applied.repairs, 0);
+    assert!(!node.state().services.contains_key(&addr(OTHER)));
+    node.pass();
+    assert!(node.applier.retired.is_empty());
+    // Whoever makes one there now is none of our business.
+    let foreign = before.services[&addr(OTHER)].clone();
+    node.state().services.insert(addr(OTHER), foreign);
+    node.pass();
+    assert_eq!(node.take_changes(), [""; 0]);
+}
+
+/// Two virtual servers share an address; when one goes the route stays.
+#[test]
+fn a_shared_route_stays() {
+    let mut config = with_registry();
+    config.services[1].at = addr("10.103.97.2:5000");
+    let mut node = Node::settled();
+    node.reconfigure(config, Condition::Alive);
+    node.pass();
+    node.take_changes();
+    node.reconfigure(super::config(), Condition::Alive);
+    node.pass();
+    assert_eq!(node.take_changes(), ["remove virtual server 10.103.97.2:5000"]);
+}

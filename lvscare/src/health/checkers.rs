@@ -1,0 +1,94 @@
+//! All checkers: one task per real server of each virtual server, as the configuration says.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::checker::{Board, Checker};
+use super::{Condition, Entry, Key, Verdict};
+use crate::config::{Config, Policy, ProbeConfig};
+use crate::job::Job;
+use crate::model::Actual;
+
+/// The tasks and the board on which they write.
+#[derive(Default)]
+pub struct Checkers {
+    board: watch::Sender<Board>,
+    tasks: JoinSet<()>,
+    running: BTreeMap<Key, Running>,
+}
+
+/// A task and what it was started with.
+struct Running {
+    policy: Policy,
+    probe: ProbeConfig,
+    task: tokio::task::AbortHandle,
+}
+
+impl Checkers {
+    /// The board.
+    pub fn board(&self) -> watch::Receiver<Board> {
+        self.board.subscribe()
+    }
+
+    /// Starts, restarts and ends checkers so that they are those of `job`. Servers that are on the board already
+    /// keep their verdict; of the others `actual` tells what to presume.
+    pub fn set(&mut self, job: &Job, actual: &Actual, now: Instant) {
+        let presumed = presume(&job.config, actual, now);
+        self.board.send_modify(|board| {
+            let mut before = std::mem::take(board);
+            *board = presumed
+                .into_iter()
+                .map(|(key, entry)| (key, before.remove(&key).unwrap_or(entry)))
+                .collect();
+        });
+
+        let mut before = std::mem::take(&mut self.running);
+        for service in &job.config.services {
+            let (policy, probe) = (service.policy, &service.probe);
+            let Some(settings) = job.settings.get(&service.at) else { continue };
+            for server in &service.servers {
+                let key = (service.at, server.address);
+                let same = |running: &Running| running.policy == policy && running.probe == *probe;
+                let running = if before.get(&key).is_some_and(same) { before.remove(&key) } else { None };
+                let running = running.unwrap_or_else(|| {
+                    let checker = Checker::new(key, policy, settings.clone(), self.board.clone());
+                    Running { policy, probe: probe.clone(), task: self.tasks.spawn(checker.run()) }
+                });
+                self.running.insert(key, running);
+            }
+        }
+        // Those that are not wanted any more, and those that were started with other settings.
+        for running in before.into_values() {
+            running.task.abort();
+        }
+        // Ended tasks are of no interest to anybody.
+        while self.tasks.try_join_next().is_some() {}
+    }
+}
+
+/// What the table says about every server before any probe has: one that takes traffic is presumed alive, one
+/// at weight 0 sick, one that is not there dead. A table without any of our servers says nothing; then all are
+/// presumed alive, so that a join need not wait.
+fn presume(config: &Config, actual: &Actual, now: Instant) -> Board {
+    let mut board = Board::new();
+    for service in &config.services {
+        let weight = |address| {
+            let seen = actual.services.get(&service.at)?.destinations.get(&address)?;
+            Some(seen.destination.weight)
+        };
+        let fresh = service.servers.iter().all(|server| weight(server.address).is_none());
+        for server in &service.servers {
+            let condition = match weight(server.address) {
+                None if !fresh => Condition::Dead,
+                Some(0) => Condition::Sick,
+                _ => Condition::Alive,
+            };
+            let entry = Entry { verdict: Verdict::presumed(condition, now), last_probe: None };
+            board.insert((service.at, server.address), entry);
+        }
+    }
+    board
+}

@@ -1,0 +1,137 @@
+//! Notices that the configuration file has changed.
+//!
+//! The file is looked at once a second, through all symbolic links. That sees every way in which files are
+//! replaced (written in place, renamed over, the swapped link of a `ConfigMap`, deleted and restored) on every file
+//! system. It counts as changed once it has stayed the same for one look, so that nobody's half-written file is read.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// By this one sees that a file is another one: device, inode, length, times of change. `None`: there is none.
+type Stamp = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
+
+/// A file that is watched.
+#[derive(Debug)]
+pub struct Watched {
+    path: PathBuf,
+    settling: Settling,
+}
+
+impl Watched {
+    /// Watches `path` from its present state on.
+    pub fn new(path: PathBuf) -> Self {
+        let settling = Settling::new(stamp(&path));
+        Self { path, settling }
+    }
+
+    /// Waits until the file has changed and come to rest.
+    ///
+    /// Cancel-safe: a change stays a change until it was reported.
+    pub async fn changed(&mut self) {
+        loop {
+            sleep(LOOK).await;
+            if self.settling.look(stamp(&self.path)) {
+                return;
+            }
+        }
+    }
+}
+
+fn stamp(path: &PathBuf) -> Stamp {
+    let seen = fs::metadata(path).ok()?;
+    let changed = (seen.ctime(), seen.ctime_nsec());
+    Some((seen.dev(), seen.ino(), seen.size(), (seen.mtime(), seen.mtime_nsec()), changed))
+}
+
+/// Tells a change that is over from one that is going on.
+#[derive(Debug)]
+struct Settling {
+    reported: Stamp,
+    latest: Stamp,
+}
+
+impl Settling {
+    fn new(stamp: Stamp) -> Self {
+        Self { reported: stamp, latest: stamp }
+    }
+
+    /// Whether the file is another one than that which was reported last, and at rest since the last look.
+    fn look(&mut self, stamp: Stamp) -> bool {
+        let rests = stamp == self.latest;
+        self.latest = stamp;
+        if !rests || stamp == self.reported {
+            return false;
+        }
+        self.reported = stamp;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::unnecessary_wraps, reason = "a file that is there, beside one that is not")]
+    fn file(inode: u64, size: u64) -> Stamp {
+        Some((1, inode, size, (0, 0), (0, 0)))
+    }
+
+    #[test]
+    fn a_change_counts_once_and_only_at_rest() {
+        let mut settling = Settling::new(file(1, 10));
+        let looks = [
+            (file(1, 10), false),
+            // It grows.
+            (file(1, 12), false),
+            (file(1, 14), false),
+            (file(1, 14), true),
+            (file(1, 14), false),
+            // It is gone for a moment and back as it was: nothing has changed.
+            (None, false),
+            (file(1, 14), false),
+            (file(1, 14), false),
+            // It is gone for good.
+            (None, false),
+            (None, true),
+            (None, false),
+            // Another one takes its place.
+            (file(2, 14), false),
+            (file(2, 14), true),
+        ];
+        for (step, (stamp, changed)) in looks.into_iter().enumerate() {
+            assert_eq!(settling.look(stamp), changed, "look {step}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_replace_a_file_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("one"), "1").unwrap();
+        fs::write(at("two"), "2").unwrap();
+        std::os::unix::fs::symlink("one", at("link")).unwrap();
+        let first = stamp(&at("link"));
+
+        std::os::unix::fs::symlink("two", at("new")).unwrap();
+        fs::rename(at("new"), at("link")).unwrap();
+        let swapped = stamp(&at("link"));
+        assert_ne!(first, swapped);
+
+        fs::write(at("three"), "2").unwrap();
+        fs::rename(at("three"), at("two")).unwrap();
+        let renamed = stamp(&at("link"));
+        assert_ne!(swapped, renamed);
+
+        fs::write(at("two"), "22").unwrap();
+        assert_ne!(renamed, stamp(&at("link")));
+        fs::remove_file(at("two")).unwrap();
+        assert_eq!(stamp(&at("link")), None);
+    }
+}
