@@ -14,7 +14,7 @@ VM = $(CARGO) run --quiet --package tests --bin vm --
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
 
-.PHONY: help bench build demo test test-host test-guest lint install clean
+.PHONY: help bench build demo test test-host test-guest test-long lint install clean
 
 help:
 	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
@@ -24,6 +24,7 @@ help:
 	@echo 'make build       the static release binary'
 	@echo 'make test-host   tests that need no kernel with IPVS'
 	@echo 'make test-guest  tests on a real kernel; T=NAME runs one file, ARGS="-- name" one test'
+	@echo 'make test-long   guest tests that take ten minutes, which `make test` leaves out; T=NAME as above'
 	@echo 'make lint        format, clippy, documentation, licences'
 
 install:
@@ -53,6 +54,9 @@ test-host: install
 
 test-guest: build
 	$(VM) test --limit 1500 --bin $(LVSCARE) $(if $(T),--test $(T)) $(ARGS)
+
+test-long: build
+	$(VM) test --limit 1500 --bin $(LVSCARE) $(if $(T),--test $(T)) -- --ignored --nocapture
 
 lint: install
 	$(CARGO) fmt --all --check

@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 #![allow(clippy::print_stdout, reason = "measured figures are worth a look")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lvscare::health::Condition;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, LIMIT, VIP};
+use tests::care::{Care, Eye, Film, LIMIT, vip};
 use tests::lab::{Lab, Master};
+use tests::wait::eventually;
 
 /// So many changes of condition are wanted, as far as the time allows.
 const TRANSITIONS: usize = 1000;
@@ -32,9 +35,18 @@ impl Costs {
     fn of(care: &Care) -> Self {
         Self {
             descriptors: care.descriptors(),
-            resident: care.memory("VmRSS"),
+            // `VmRSS` is an estimate: a thread counts up to 64 pages of each kind for itself.
+            resident: care.memory("Rss"),
             threads: care.memory("Threads"),
         }
+    }
+
+    /// Whether no more than a tenth lies between these and others.
+    fn are_about(&self, other: &Self) -> bool {
+        let near = |this: u64, that: u64| this.abs_diff(that) * 10 <= that;
+        near(self.descriptors as u64, other.descriptors as u64)
+            && near(self.resident, other.resident)
+            && self.threads == other.threads
     }
 }
 
@@ -48,8 +60,7 @@ fn failures_leave_nothing_behind() {
     let lab = Lab::new();
     let care = Care::judged(&lab, &FAST);
     let eye = Eye::open(lab.node());
-    let at: SocketAddr = VIP.parse().unwrap();
-    let serves = |master: &Master| eye.weight(at, master.address()).is_some_and(|weight| weight > 0);
+    let serves = |master: &Master| eye.serves(vip(), master.address());
 
     let began = Instant::now();
     let mut warm = None;
@@ -106,4 +117,66 @@ fn an_idle_daemon_costs_next_to_nothing() {
     assert!(care.memory("VmRSS") < 16 << 10);
     // The machine may be twenty times slower than a real one.
     assert!(per_minute < Duration::from_secs(6), "{per_minute:?}");
+}
+
+#[test]
+fn a_minute_of_closed_connections_and_a_closed_ear() {
+    closed_connections_and_a_closed_ear(Duration::from_secs(60));
+}
+
+#[test]
+#[ignore = "takes ten minutes; run by make test-long"]
+fn ten_minutes_of_closed_connections_and_a_closed_ear() {
+    closed_connections_and_a_closed_ear(Duration::from_secs(600));
+}
+
+/// Two slow tests in one: both need more than a minute in the same laboratory.
+fn closed_connections_and_a_closed_ear(time: Duration) {
+    let lab = Lab::new();
+    let care = Care::judged(&lab, &[]);
+    let eye = Eye::open(lab.node());
+    let (closing, normal, deaf) = (lab.master(1), lab.master(2), lab.master(3));
+
+    closing.control().set(Behaviour::CloseAfter(Duration::from_secs(1)));
+    deaf.control().set(Behaviour::Deaf);
+    let (film, began) = (Film::start(lab.node(), vip()), Instant::now());
+    let before = [closing, normal].map(|master| master.control().stats().healthz);
+
+    // Its open connections work, the probe's among them, until that is renewed.
+    let out =
+        eye.time(Duration::from_secs(90), "a deaf server out", |eye| !eye.serves(vip(), deaf.address()));
+    assert_eq!(eye.weight(vip(), deaf.address()), None);
+    care.wait_reason(deaf.address(), &["connection refused"]);
+    deaf.control().set(Behaviour::Healthy);
+    let back = eye.time(LIMIT, "a server that hears again", |eye| eye.serves(vip(), deaf.address()));
+    println!("{:<24} out {:>5} ms, back {:>5} ms", "deaf", out.as_millis(), back.as_millis());
+    // By now it has met everything that it will meet.
+    let warm = Costs::of(&care);
+
+    // A connection that ends is a reason to look, not a failure, and not a reason to look all the time.
+    thread::sleep(time.saturating_sub(began.elapsed()));
+    let after = [closing, normal].map(|master| master.control().stats().healthz);
+    let [closing_probes, normal_probes] = [after[0] - before[0], after[1] - before[1]];
+    println!(
+        "in {:.0?}: {closing_probes} probes of the server that closes, {normal_probes} of a normal one",
+        began.elapsed()
+    );
+    assert!(closing_probes * 10 <= normal_probes * 22, "{closing_probes} against {normal_probes}");
+    let stays = |table: &BTreeMap<SocketAddr, u32>| table.get(&closing.address()) == Some(&1);
+    let frames = film.stop();
+    assert!(frames.iter().all(|(_, table)| table.as_ref().is_some_and(stays)), "{frames:?}");
+    let log = care.log();
+    let about = log.lines().filter(|line| line.contains(&closing.address().to_string()));
+    let transitions: Vec<&str> = about.filter(|line| line.contains("real server is")).collect();
+    assert_eq!(transitions, Vec::<&str>::new());
+    let status = care.status().unwrap();
+    let server = status.virtual_servers[0].real_servers.iter().find(|s| s.address == closing.address());
+    let health = server.unwrap().health.clone().unwrap();
+    assert_eq!(health.condition, Some(Condition::Alive));
+    assert!(health.since_seconds > time.as_secs_f64(), "{health:?}");
+
+    // A connection that was closed this moment may not be replaced yet.
+    println!("from {warm:?} to {:?}", Costs::of(&care));
+    let what = format!("costs of about {warm:?}");
+    eventually(LIMIT, &what, || Costs::of(&care).are_about(&warm).then_some(()));
 }

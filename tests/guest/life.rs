@@ -3,12 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 #![allow(clippy::print_stdout, reason = "libtest shows it when a test fails")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use lvscare::config::value::SCHEDULERS;
@@ -16,9 +15,8 @@ use lvscare::health::Condition;
 use lvscare::status::Status;
 use nix::sys::signal::Signal;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, LIMIT, URL, URL6, VIP, VIP6, lvscare, run_once, table, wait_table};
+use tests::care::{Care, Eye, LIMIT, URL, URL6, VIP, VIP6, lvscare, run_once, table, vip, wait_table};
 use tests::lab::{Lab, Master, NODE6};
-use tests::load::Report;
 use tests::netns::Namespace;
 use tests::wait::eventually;
 
@@ -43,7 +41,7 @@ fn run_once_builds_everything_and_a_second_run_nothing() {
          set net.ipv4.vs.expire_nodest_conn = 1\n\
          set route local 10.103.97.2 dev lo src 10.0.0.10\n"
     );
-    wait_table(node, VIP, &addresses(&lab), 1);
+    wait_table(node, VIP, &lab.addresses(), 1);
     let route = node.check(&["ip", "-d", "route", "show", "table", "local", "10.103.97.2"]);
     assert_eq!(words(&route), "local 10.103.97.2 dev lo proto 97 scope host src 10.0.0.10");
     let setting = node.enter(|| fs::read_to_string("/proc/sys/net/ipv4/vs/expire_nodest_conn")).unwrap();
@@ -219,12 +217,12 @@ fn a_taken_address_does_not_keep_it_from_guarding() {
     let lab = Lab::new();
     let taken = lab.node().enter(|| TcpListener::bind(LISTEN)).unwrap();
     let care = Care::start(&lab, &[]);
-    wait_table(lab.node(), VIP, &addresses(&lab), 1);
+    wait_table(lab.node(), VIP, &lab.addresses(), 1);
     eventually(LIMIT, "a complaint", || {
         care.log().contains(&format!("cannot serve on {LISTEN}")).then_some(())
     });
     lab.node().check(&["ipvsadm", "-C"]);
-    wait_table(lab.node(), VIP, &addresses(&lab), 1);
+    wait_table(lab.node(), VIP, &lab.addresses(), 1);
     lab.master(2).kill();
     wait_table(lab.node(), VIP, &[lab.master(1).address(), lab.master(3).address()], 1);
     drop(taken);
@@ -237,7 +235,7 @@ fn it_starts_quickly_and_stays_small() {
     let eye = Eye::open(lab.node());
     let began = Instant::now();
     let mut care = Care::start(&lab, &[]);
-    eye.time(LIMIT, "three servers", |eye| servers(eye).is_some_and(|servers| servers.len() == 3));
+    eye.time(LIMIT, "three servers", |eye| eye.weights(vip()).is_some_and(|servers| servers.len() == 3));
     let usable = began.elapsed();
     care.wait_judged();
     let judged = began.elapsed();
@@ -265,7 +263,7 @@ fn the_command_line_of_older_lvscare_works() {
     let old =
         "--health-path /healthz --health-schem https --interval 5 --mode route --iface lvscare --logger DEBG";
     let care = Care::judged(&lab, &old.split(' ').collect::<Vec<_>>());
-    wait_table(lab.node(), VIP, &addresses(&lab), 1);
+    wait_table(lab.node(), VIP, &lab.addresses(), 1);
     for flag in ["--mode", "--iface"] {
         assert!(
             care.log().contains(&format!("{flag} has no meaning any more and is ignored")),
@@ -277,7 +275,7 @@ fn the_command_line_of_older_lvscare_works() {
     wait_table(lab.node(), VIP, &[lab.master(2).address(), lab.master(3).address()], 1);
 }
 
-// Stop, kill, start again
+// Start and stop
 
 #[test]
 fn a_signal_ends_it_soon_and_leaves_the_rules() {
@@ -298,97 +296,15 @@ fn a_signal_ends_it_soon_and_leaves_the_rules() {
 }
 
 #[test]
-fn no_request_fails_because_lvscare_is_restarted_or_killed() {
-    let lab = Lab::new();
-    let mut care = Care::judged(&lab, &[]);
-    let (eye, wanted) = (Eye::open(lab.node()), weights(&lab, [Some(1); 3]));
-    let load = lab.load(lab.node(), URL, 2, LIMIT);
-    let (seen, ()) = watch(&eye, || {
-        for round in 0..12 {
-            let signal = if round % 2 == 0 { Signal::SIGKILL } else { Signal::SIGTERM };
-            care.process().signal(signal);
-            care.process().wait(LIMIT);
-            if round < 2 {
-                sleep(A_WHILE);
-            }
-            care = Care::start(&lab, &[]);
-            match round % 3 {
-                0 => care.wait_judged(),
-                1 => sleep(Duration::from_millis(100)),
-                // At once again: this one may not even have begun.
-                _ => {}
-            }
-        }
-        care.wait_judged();
-    });
-    let report = load.stop();
-    assert_good(&report, &care);
-    assert_eq!(report.answered_by().len(), 3, "{:?}", report.answered_by());
-    assert_eq!(seen, [Some(wanted)].into(), "{}", care.log());
-}
-
-#[test]
-fn a_restart_adopts_what_the_kernel_has() {
-    let lab = Lab::new();
-    let options = [
-        "--scheduler",
-        "wrr",
-        "--rs",
-        "10.0.0.1:6443,weight=2",
-        "--rs",
-        "10.0.0.2:6443,10.0.0.3:6443,weight=3",
-    ];
-    let start = || Care::start_for(&lab, VIP, &[], &options);
-    let [_, dead, draining] = lab.masters() else { panic!("three masters") };
-    let eye = Eye::open(lab.node());
-
-    let mut care = start();
-    care.wait_judged();
-    assert_eq!(servers(&eye), Some(weights(&lab, [Some(2), Some(1), Some(3)])));
-    // One server is down, one is leaving: an open connection keeps it in the table, with weight 0.
-    let mut open = (0..9).map(|_| lab.connect(lab.node(), VIP.parse().unwrap(), LIMIT).unwrap());
-    let mut open = open
-        .find_map(|mut open| (open.get("/", LIMIT).unwrap().body == draining.name()).then_some(open))
-        .unwrap();
-    dead.kill();
-    draining.control().set(Behaviour::Readyz(500));
-    let adopted = weights(&lab, [Some(2), None, Some(0)]);
-    eye.time(LIMIT, "one out, one draining", |eye| servers(eye).as_ref() == Some(&adopted));
-    care.wait_condition(dead.address(), Condition::Dead);
-
-    let load = lab.load(lab.node(), URL, 1, LIMIT);
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let (seen, ()) = watch(&eye, || {
-            care.process().signal(signal);
-            care.process().wait(LIMIT);
-            care = start();
-            care.wait_judged();
-            care.wait_condition(draining.address(), Condition::Draining);
-        });
-        assert_eq!(seen, [Some(adopted.clone())].into(), "{}", care.log());
-        // The table was watched closely, but not without gaps.
-        assert!(!care.log().contains("add ") && !care.log().contains("update "), "{}", care.log());
-    }
-    assert_eq!(open.get("/", LIMIT).unwrap().body, draining.name());
-    let report = load.stop();
-    assert_good(&report, &care);
-    assert_eq!(report.answered_by().into_keys().collect::<Vec<_>>(), ["m1"]);
-
-    // And they come back as they should.
-    dead.start();
-    draining.control().set(Behaviour::Healthy);
-    let all = weights(&lab, [Some(2), Some(1), Some(3)]);
-    eye.time(LIMIT, "all back", |eye| servers(eye).as_ref() == Some(&all));
-}
-
-#[test]
 fn a_first_start_adds_every_server_at_once() {
     let lab = Lab::new();
     // Nobody answers, and yet a join must not wait for a verdict.
     lab.masters().iter().for_each(|master| master.control().set(Behaviour::HangAccept));
     let eye = Eye::open(lab.node());
     let care = Care::start(&lab, &[]);
-    eye.time(LIMIT, "three servers", |eye| servers(eye) == Some(weights(&lab, [Some(1); 3])));
+    eye.time(LIMIT, "three servers", |eye| {
+        lab.addresses().into_iter().all(|server| eye.weight(vip(), server) == Some(1))
+    });
     let verdicts = care.status().map_or(0, |status| {
         let servers = status.virtual_servers.iter().flat_map(|service| &service.real_servers);
         servers
@@ -451,50 +367,6 @@ fn state(place: &Namespace) -> String {
         .filter(|line| !line.contains("fe80:") && !line.contains("ff00:"))
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-type Weights = BTreeMap<SocketAddr, u32>;
-
-/// The weights in the virtual server, if it exists.
-fn servers(eye: &Eye) -> Option<Weights> {
-    let destinations = eye.service(VIP.parse().unwrap())?.destinations;
-    Some(destinations.into_iter().map(|(server, seen)| (server, seen.destination.weight)).collect())
-}
-
-/// These weights for the masters in turn; `None` is out.
-fn weights(lab: &Lab, weights: [Option<u32>; 3]) -> Weights {
-    let pairs = lab.masters().iter().map(Master::address).zip(weights);
-    pairs.filter_map(|(server, weight)| Some((server, weight?))).collect()
-}
-
-/// Every different table that was seen while `body` ran.
-fn watch<T>(eye: &Eye, body: impl FnOnce() -> T) -> (BTreeSet<Option<Weights>>, T) {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let watcher = scope.spawn(|| {
-            let mut seen = BTreeSet::new();
-            while !done.load(Ordering::Relaxed) {
-                seen.insert(servers(eye));
-                sleep(Duration::from_millis(1));
-            }
-            seen
-        });
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
-        done.store(true, Ordering::Relaxed);
-        let seen = watcher.join().unwrap();
-        (seen, result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
-}
-
-#[track_caller]
-fn assert_good(report: &Report, care: &Care) {
-    assert!(report.samples.len() > 10, "{} requests are no load", report.samples.len());
-    assert!(report.failures().is_empty(), "{:?}\n{}", report.failures(), care.log());
-    println!("{} requests, longest gap {:?}", report.samples.len(), report.longest_gap());
-}
-
-fn addresses(lab: &Lab) -> Vec<SocketAddr> {
-    lab.masters().iter().map(Master::address).collect()
 }
 
 /// What `lvscare` prints; it must succeed.

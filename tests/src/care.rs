@@ -1,6 +1,6 @@
 //! The product in the laboratory: `lvscare` on a node, what it says of itself, and what the kernel holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Output};
@@ -17,6 +17,7 @@ use lvscare::model::SeenService;
 use lvscare::status::{Health, RealServer, Status};
 use nix::sys::signal::Signal;
 
+use crate::client::Connection;
 use crate::lab::Lab;
 use crate::netns::Namespace;
 use crate::process::Process;
@@ -43,6 +44,23 @@ const TICKS: u64 = 100;
 /// For anything that should be quick: the machine may be emulated, and shared.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
+/// Options for tests that need many probes, not those of the defaults.
+pub const QUICK: [&str; 8] = [
+    "--interval",
+    "400ms",
+    "--fast-interval",
+    "100ms",
+    "--connect-timeout",
+    "500ms",
+    "--health-timeout",
+    "800ms",
+];
+
+/// The address of [`VIP`].
+pub fn vip() -> SocketAddr {
+    VIP.parse().expect("an address")
+}
+
 /// A running `lvscare care`. Dropping it kills it; its rules stay, as they should.
 pub struct Care {
     process: Process,
@@ -53,8 +71,7 @@ impl Care {
     /// Starts the daemon on the laboratory's node for all masters, with these further options.
     #[track_caller]
     pub fn start(lab: &Lab, options: &[&str]) -> Self {
-        let masters: Vec<SocketAddr> = lab.masters().iter().map(super::lab::Master::address).collect();
-        Self::start_for(lab, VIP, &masters, options)
+        Self::start_for(lab, VIP, &lab.addresses(), options)
     }
 
     /// Starts the daemon for a virtual server and real servers of one's choice.
@@ -127,6 +144,20 @@ impl Care {
         eventually(LIMIT, &what, || (self.condition(server) == Some(wanted)).then_some(()));
     }
 
+    /// Waits until the latest probe of a server saw one of these.
+    #[track_caller]
+    pub fn wait_reason(&self, server: SocketAddr, words: &[&str]) {
+        let what = format!("{server} bad because of {words:?}");
+        let seen = |reason: &String| words.iter().any(|word| reason.contains(word));
+        eventually(LIMIT, &what, || self.reason(server).filter(seen));
+    }
+
+    /// Waits until these serve.
+    #[track_caller]
+    pub fn wait_mode(&self, mode: Mode) {
+        eventually(LIMIT, &format!("mode {mode:?}"), || (self.mode() == Some(mode)).then_some(()));
+    }
+
     /// Everything it has logged.
     pub fn log(&self) -> String {
         self.process.log()
@@ -183,8 +214,7 @@ pub fn arguments(vip: &str, servers: &[SocketAddr], options: &[&str]) -> Vec<Str
 /// succeed; returns what it printed.
 #[track_caller]
 pub fn run_once(lab: &Lab, options: &[&str]) -> String {
-    let masters: Vec<SocketAddr> = lab.masters().iter().map(super::lab::Master::address).collect();
-    let arguments = arguments(VIP, &masters, &[&["--run-once"], options].concat());
+    let arguments = arguments(VIP, &lab.addresses(), &[&["--run-once"], options].concat());
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     lab.node().check(&arguments)
 }
@@ -228,6 +258,33 @@ pub fn wait_table(place: &Namespace, vip: &str, servers: &[SocketAddr], weight: 
     assert_eq!(table(place, vip), Some(wanted));
 }
 
+/// Waits until every master serves.
+#[track_caller]
+pub fn wait_all_serve(lab: &Lab) {
+    wait_table(lab.node(), VIP, &lab.addresses(), 1);
+}
+
+/// Who answers nine requests in a row, each over a connection of its own; none may fail.
+#[track_caller]
+pub fn answering(lab: &Lab, place: &Namespace) -> BTreeSet<String> {
+    (0..9).map(|_| lab.get(place, URL, LIMIT).expect("no client sees a failure").body).collect()
+}
+
+/// These names, to be compared with who answers.
+pub fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// A connection through the virtual server that has ended up at a certain master.
+#[track_caller]
+pub fn connection_to(lab: &Lab, place: &Namespace, name: &str) -> Connection {
+    eventually(LIMIT, "a connection to a certain master", || {
+        let mut connection = lab.connect(place, vip(), LIMIT).expect("the virtual server accepts");
+        let answer = connection.get("/", LIMIT).expect("an answer");
+        (answer.body == name).then_some(connection)
+    })
+}
+
 /// A look at the kernel's table that costs microseconds.
 pub struct Eye(std::sync::Mutex<Table>);
 
@@ -246,6 +303,11 @@ impl Eye {
     /// The weight of a real server, if it is there.
     pub fn weight(&self, at: SocketAddr, server: SocketAddr) -> Option<u32> {
         Some(self.service(at)?.destinations.get(&server)?.destination.weight)
+    }
+
+    /// Whether a real server takes new connections.
+    pub fn serves(&self, at: SocketAddr, server: SocketAddr) -> bool {
+        self.weight(at, server).is_some_and(|weight| weight > 0)
     }
 
     /// The real servers with their weights, if the virtual server exists.

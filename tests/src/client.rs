@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 const BODY_LIMIT: usize = 1 << 20;
 
 /// The name every apiserver's certificate has, whatever address leads to it.
-const SERVER: &str = "kubernetes";
+pub(crate) const SERVER: &str = "kubernetes";
 
 /// Makes connections to apiservers and verifies who answers.
 #[derive(Clone)]

@@ -114,6 +114,11 @@ impl Lab {
         &self.masters
     }
 
+    /// Where their servers listen.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.masters.iter().map(Master::address).collect()
+    }
+
     /// Master `number`, counted from 1 as their names are.
     #[track_caller]
     pub fn master(&self, number: usize) -> &Master {

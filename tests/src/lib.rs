@@ -5,7 +5,7 @@
 //! netns, process     what keeps a laboratory's parts apart, and gone when a test ends
 //! lab                a node, three masters and a pod inside one kernel
 //! care               the product in that laboratory
-//! client, load       what a kubelet would see; wait, which every test needs
+//! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
 //! vm                 the kernel, if the host's own will not do
 //! ```
 //!
@@ -18,6 +18,7 @@ pub mod apiserver;
 pub mod bench;
 pub mod care;
 pub mod client;
+pub mod kubelet;
 pub mod lab;
 pub mod load;
 pub mod netns;
