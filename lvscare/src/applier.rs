@@ -22,6 +22,7 @@ use crate::health::{Key, Verdict};
 use crate::job::Job;
 use crate::kernel::watch::Watch;
 use crate::kernel::{Error, Kernel};
+use crate::metrics::Metrics;
 use crate::model::{Actual, Change, Desired};
 use crate::reconcile::plan;
 use crate::repeats::Repeats;
@@ -52,6 +53,8 @@ pub struct Applied {
     pub actual: Actual,
     /// Who serves in each virtual server, and why.
     pub modes: BTreeMap<SocketAddr, Mode>,
+    /// How long, in all, nobody was healthy in each virtual server.
+    pub all_down: BTreeMap<SocketAddr, Duration>,
     /// Changes that somebody else made and that were undone, since start.
     pub repairs: u64,
     /// What could not be done.
@@ -77,6 +80,7 @@ struct Stuck {
 pub struct Applier<K> {
     kernel: K,
     job: Arc<Job>,
+    metrics: Metrics,
     pools: BTreeMap<SocketAddr, Pool>,
     /// Real servers that are configured no more but may finish what they have.
     leaving: BTreeMap<Key, Verdict>,
@@ -89,15 +93,19 @@ pub struct Applier<K> {
     /// What the latest pass left in the kernel: a change that this would not need is somebody else's doing.
     left: Option<Actual>,
     repairs: u64,
+    all_down: BTreeMap<SocketAddr, Duration>,
+    /// When the latest pass began.
+    passed_at: Option<Instant>,
     repeats: Repeats,
 }
 
 impl<K: Kernel> Applier<K> {
     /// An applier that has not done anything yet.
-    pub fn new(kernel: K, job: Arc<Job>) -> Self {
+    pub fn new(kernel: K, job: Arc<Job>, metrics: Metrics) -> Self {
         Self {
             kernel,
             job,
+            metrics,
             pools: BTreeMap::new(),
             leaving: BTreeMap::new(),
             retired: BTreeSet::new(),
@@ -106,6 +114,8 @@ impl<K: Kernel> Applier<K> {
             looked_at: None,
             left: None,
             repairs: 0,
+            all_down: BTreeMap::new(),
+            passed_at: None,
             repeats: Repeats::default(),
         }
     }
@@ -126,6 +136,7 @@ impl<K: Kernel> Applier<K> {
             let Some(present) = config.service(service.at) else {
                 self.retired.insert(service.at);
                 self.pools.remove(&service.at);
+                self.all_down.remove(&service.at);
                 continue;
             };
             for gone in service.servers.iter().filter(|gone| !present.has(gone.address)) {
@@ -143,6 +154,7 @@ impl<K: Kernel> Applier<K> {
     pub fn pass(&mut self, board: &Board, now: Instant) -> Result<(Applied, Vec<Error>), Error> {
         let mut refused = Vec::new();
         let mut round = 0;
+        self.count_down(now);
         loop {
             round += 1;
             let actual = self.read()?;
@@ -161,7 +173,8 @@ impl<K: Kernel> Applier<K> {
                     actual.services.get(at).is_some_and(|seen| seen.destinations.contains_key(server))
                 });
                 self.left = Some(actual.clone());
-                let applied = Applied { at: now, actual, modes, repairs: self.repairs, problems };
+                let (all_down, repairs) = (self.all_down.clone(), self.repairs);
+                let applied = Applied { at: now, actual, modes, all_down, repairs, problems };
                 return Ok((applied, errors));
             }
 
@@ -186,6 +199,9 @@ impl<K: Kernel> Applier<K> {
                     Err(error) => refused.push(error),
                 }
             }
+            for _ in &refused {
+                self.metrics.refused();
+            }
             self.free(stuck, &done, now);
         }
     }
@@ -208,6 +224,7 @@ impl<K: Kernel> Applier<K> {
                 let board = board.borrow_and_update().clone();
                 self.pass(&board, now)
             };
+            self.metrics.passed(now.elapsed());
             match result {
                 Ok((latest, errors)) => {
                     for error in &errors {
@@ -215,7 +232,10 @@ impl<K: Kernel> Applier<K> {
                     }
                     applied.send_replace(latest);
                 }
-                Err(error) => self.complain(&error, now),
+                Err(error) => {
+                    self.metrics.refused();
+                    self.complain(&error, now);
+                }
             }
 
             // Cancel-safety: a board change stays marked until `borrow_and_update`, a route event stays in
@@ -240,6 +260,15 @@ impl<K: Kernel> Applier<K> {
                     }
                 }
             }
+        }
+    }
+
+    /// Adds the time since the latest pass where nobody was healthy then.
+    fn count_down(&mut self, now: Instant) {
+        let since = self.passed_at.replace(now).map(|at| now.saturating_duration_since(at));
+        for (at, pool) in &self.pools {
+            let down = matches!(pool.mode(), Mode::LastResort | Mode::Empty);
+            *self.all_down.entry(*at).or_default() += since.filter(|_| down).unwrap_or_default();
         }
     }
 
@@ -298,7 +327,10 @@ impl<K: Kernel> Applier<K> {
             }
             match self.kernel.cut(at, &clients) {
                 Ok(0) => {}
-                Ok(count) => info!(%server, "cut {count} connections of this node"),
+                Ok(count) => {
+                    self.metrics.cut(count);
+                    info!(%server, "cut {count} connections of this node");
+                }
                 Err(error) => self.note(&error, now),
             }
         }
@@ -349,6 +381,7 @@ impl<K: Kernel> Applier<K> {
             return;
         }
         self.repairs += 1;
+        self.metrics.repaired(change);
         match self.repeats.admit(&change.to_string(), now) {
             Some(0) => warn!("repaired what somebody else had changed: {change}"),
             Some(times) => warn!("repaired what somebody else had changed, {times} times more: {change}"),

@@ -17,9 +17,11 @@ use crate::config::value::Scheme;
 use crate::exit::{Exit, Failure};
 use crate::health::checker::Board;
 use crate::health::checkers::Checkers;
+use crate::health::through::{self, Answers};
 use crate::job::{Job, Reloads};
 use crate::kernel::watch::Watch;
 use crate::kernel::{Error, Linux, sockets};
+use crate::metrics::Metrics;
 use crate::reload::Watched;
 use crate::server::{self, View};
 
@@ -49,8 +51,10 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
         .map_err(|error| Failure::new(Exit::Failed, format!("subscribe to route events: {error}")))?;
     let mut file = args.file.clone().map(Watched::new);
 
-    let mut guard = Applier::new(kernel, job.clone());
-    let mut checkers = Checkers::default();
+    let metrics = Metrics::new()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot count anything: {error}")))?;
+    let mut guard = Applier::new(kernel, job.clone(), metrics.clone());
+    let mut checkers = Checkers::new(metrics.clone());
     checkers.set(&job, &guard.read()?, start);
     let board = checkers.board();
     let first = first_pass(&mut guard, &board)?;
@@ -75,11 +79,15 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
         reloads: watch::Sender::new(reloads),
         applied,
     };
+    let answers = watch::Sender::new(Answers::new());
     let mut tasks = JoinSet::new();
     let job = daemon.job.borrow().clone();
     if let Some(address) = job.config.listen {
         let view = View {
+            job: daemon.job.subscribe(),
             board: board.clone(),
+            answers: answers.subscribe(),
+            metrics: metrics.clone(),
             applied: daemon.applied.subscribe(),
             reloads: daemon.reloads.subscribe(),
             start,
@@ -87,6 +95,7 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
         };
         tasks.spawn(server::run(address, view));
     }
+    tasks.spawn(through::run(daemon.job.subscribe(), answers, metrics));
     tasks.spawn(guard.run(daemon.job.subscribe(), board, Some(watch), daemon.applied.clone()));
 
     loop {

@@ -27,6 +27,7 @@
 //!
 //! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
 //! - [`job`]: what they are to do; [`reload`] notices that this has changed.
+//! - [`metrics`]: what is counted on the way, for Prometheus.
 //! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
 //!
 //! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
@@ -43,6 +44,7 @@ pub mod health;
 pub mod ipvs;
 pub mod job;
 pub mod kernel;
+pub mod metrics;
 pub mod model;
 pub mod netlink;
 pub mod once;

@@ -65,6 +65,23 @@ pub struct SeenService {
     pub service: Service,
     /// Its real servers.
     pub destinations: BTreeMap<SocketAddr, SeenDestination>,
+    /// What went through it.
+    pub traffic: Traffic,
+}
+
+/// What the kernel has counted at a virtual server since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Connections that were scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub packets_in: u64,
+    /// Packets to clients.
+    pub packets_out: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes to clients.
+    pub bytes_out: u64,
 }
 
 /// The route that makes a virtual address local, as found in the kernel.

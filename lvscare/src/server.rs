@@ -5,13 +5,16 @@
 //! | `/livez` | 200 while the daemon's loop runs; dead apiservers do not matter |
 //! | `/readyz` | 200 once every server has a first verdict and the kernel is as it should be |
 //! | `/status` | what `lvscare status` shows, as JSON |
+//! | `/metrics` | what Prometheus collects |
 //!
-//! It must never hold up probes or repairs: connections are few, short and slow to nobody but themselves, and
-//! an error of `accept` never ends the process.
+//! It must never hold up probes or repairs: connections are few and short, and an error of `accept` never ends the
+//! process. Where there are too many, the oldest gives way to the newest: hostile clients that just sit there cannot
+//! keep kubelet's probe out.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -21,16 +24,20 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::applier::Applied;
+use crate::health::Key;
 use crate::health::checker::Board;
-use crate::job::Reloads;
+use crate::health::through::{self, Answers};
+use crate::job::{Job, Reloads};
+use crate::metrics::{self, Metrics, Snapshot};
 use crate::status::Status;
 
-/// Connections served at once; further ones wait in the kernel's queue.
+/// Connections served at once. An honest one lasts milliseconds.
 const CONNECTIONS: usize = 32;
 
 /// A request must have arrived after this time, and a connection must have ended after twice that.
@@ -45,6 +52,12 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What the answers are made of.
 #[derive(Clone)]
 pub struct View {
+    /// What is to be done.
+    pub job: watch::Receiver<Arc<Job>>,
+    /// What probes through the virtual servers found out.
+    pub answers: watch::Receiver<Answers>,
+    /// What was counted.
+    pub metrics: Metrics,
     /// What the checkers found out.
     pub board: watch::Receiver<Board>,
     /// What the applier left behind.
@@ -61,24 +74,65 @@ impl View {
     /// What `lvscare status` shows.
     pub fn status(&self, now: Instant) -> Status {
         let (board, applied, reloads) = (self.board.borrow(), self.applied.borrow(), self.reloads.borrow());
-        Status::of_daemon(&board, &applied, &reloads, self.start, now)
+        Status::of_daemon(&board, &applied, &self.answers.borrow(), &reloads, self.start, now)
+    }
+
+    /// What Prometheus gets to see besides what was counted.
+    fn snapshot(&self, now: Instant) -> Snapshot {
+        let (job, board, applied) = (self.job.borrow(), self.board.borrow(), self.applied.borrow());
+        let (reloads, answers) = (self.reloads.borrow(), self.answers.borrow());
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let clock = |at: Instant| wall.saturating_sub(now.saturating_duration_since(at)).as_secs_f64();
+        let seen = |(at, server): &Key| applied.actual.services.get(at)?.destinations.get(server);
+        let servers = board.iter().map(|(key, entry)| metrics::Server {
+            key: *key,
+            condition: entry.verdict.condition,
+            since: clock(entry.verdict.since),
+            weight: seen(key).map(|seen| seen.destination.weight),
+            active: seen(key).map_or(0, |seen| seen.active),
+            inactive: seen(key).map_or(0, |seen| seen.inactive),
+            certificate_expiry: None,
+        });
+        let services = job.config.addresses().into_iter().map(|at| metrics::Service {
+            at,
+            mode: applied.modes.get(&at).copied().unwrap_or_default(),
+            traffic: applied.actual.services.get(&at).map(|seen| seen.traffic).unwrap_or_default(),
+            all_down: applied.all_down.get(&at).copied().unwrap_or_default(),
+            route: applied.actual.routes.contains_key(&at.ip()),
+            self_probe: answers.get(&at).map(|answer| through::works(&answer.outcome)),
+        });
+        Snapshot {
+            servers: servers.collect(),
+            services: services.collect(),
+            last_pass: clock(applied.at),
+            problems: applied.problems.len(),
+            generation: reloads.generation,
+            hash: reloads.hash.clone(),
+            reload_failures: reloads.failures,
+            reload_succeeded: reloads.problem.is_none(),
+        }
     }
 }
 
 /// Serves on `address` until the task is dropped. An address that is taken is tried again and again: guarding
 /// the rules matters more.
 pub async fn run(address: SocketAddr, view: View) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let listener = bind(address).await;
+    let mut tasks = JoinSet::new();
+    let mut served = VecDeque::new();
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let view = view.clone();
-                tokio::spawn(async move {
-                    serve(stream, view).await;
-                    drop(slot);
-                });
+                while tasks.try_join_next().is_some() {}
+                served.retain(|task: &AbortHandle| !task.is_finished());
+                if served.len() >= CONNECTIONS
+                    && let Some(oldest) = served.pop_front()
+                {
+                    oldest.abort();
+                }
+                served.push_back(tasks.spawn(serve(stream, view.clone())));
+                // A flood must leave the others of this thread their turn.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
@@ -93,7 +147,7 @@ async fn bind(address: SocketAddr) -> TcpListener {
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => {
-                info!("serving /livez, /readyz and /status on {address}");
+                info!("serving /metrics, /livez, /readyz and /status on {address}");
                 return listener;
             }
             Err(error) => {
@@ -160,7 +214,11 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
             }
         }
-        _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /status"),
+        "/metrics" => match view.metrics.render(&view.snapshot(Instant::now())) {
+            Ok(text) => respond(StatusCode::OK, "text/plain; version=0.0.4", text),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
+        _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /status"),
     }
 }
 

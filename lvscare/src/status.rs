@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::applier::Applied;
 use crate::health::checker::Board;
 use crate::health::pool::Mode;
-use crate::health::{Condition, Entry};
+use crate::health::through::Answers;
+use crate::health::{Condition, Entry, LastProbe};
 use crate::job::Reloads;
 use crate::model::{Actual, SeenDestination};
 
@@ -54,6 +55,8 @@ pub struct VirtualServer {
     pub route_source: Option<IpAddr>,
     /// Who serves, and why; only the daemon knows.
     pub mode: Option<Mode>,
+    /// The latest probe through it; only the daemon makes them.
+    pub self_probe: Option<Probe>,
     /// Its real servers, configured ones and those found in the table.
     pub real_servers: Vec<RealServer>,
 }
@@ -100,6 +103,7 @@ impl Status {
     pub fn of_daemon(
         board: &Board,
         applied: &Applied,
+        answers: &Answers,
         reloads: &Reloads,
         start: Instant,
         now: Instant,
@@ -108,6 +112,7 @@ impl Status {
         let mut status = Self::of_kernel(&applied.actual, applied.modes.keys());
         for service in &mut status.virtual_servers {
             service.mode = applied.modes.get(&service.address).copied();
+            service.self_probe = answers.get(&service.address).map(|answer| probe(answer, seconds));
             for ((_, address), entry) in board.iter().filter(|((at, _), _)| *at == service.address) {
                 let servers = &mut service.real_servers;
                 let place = servers.iter().position(|server| server.address == *address);
@@ -143,6 +148,7 @@ impl Status {
                     scheduler: seen.map(|seen| seen.service.scheduler.clone()),
                     route_source: actual.routes.get(&address.ip()).and_then(|route| route.source),
                     mode: None,
+                    self_probe: None,
                     real_servers: destinations.iter().map(|(&at, seen)| RealServer::seen(at, seen)).collect(),
                 }
             })
@@ -171,10 +177,14 @@ fn health(entry: &Entry, seconds: impl Fn(Instant) -> f64) -> Health {
     Health {
         condition: entry.verdict.verified.then_some(entry.verdict.condition),
         since_seconds: seconds(entry.verdict.since),
-        last_probe: entry.last_probe.as_ref().map(|probe| Probe {
-            ago_seconds: seconds(probe.at),
-            took_seconds: probe.took.as_secs_f64(),
-            result: probe.outcome.to_string(),
-        }),
+        last_probe: entry.last_probe.as_ref().map(|last| probe(last, seconds)),
+    }
+}
+
+fn probe(last: &LastProbe, seconds: impl Fn(Instant) -> f64) -> Probe {
+    Probe {
+        ago_seconds: seconds(last.at),
+        took_seconds: last.took.as_secs_f64(),
+        result: last.outcome.to_string(),
     }
 }

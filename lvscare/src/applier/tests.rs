@@ -7,8 +7,9 @@ use super::*;
 use crate::config::{Config, Policy, ProbeConfig, ServiceConfig, value::RealServer};
 use crate::health::{Condition, Entry, Verdict};
 use crate::kernel::fake::Fake;
+use crate::metrics::Metrics;
 use crate::model::{Destination, Forwarding, RouteOwner, SeenDestination, SeenRoute, SeenService};
-use crate::model::{Service, Sysctl};
+use crate::model::{Service, Sysctl, Traffic};
 use troubled::Troubled;
 
 const AT: &str = "10.103.97.2:6443";
@@ -80,7 +81,7 @@ impl Node {
         let verdict = Verdict::presumed(Condition::Alive, now);
         let entry = |server| ((addr(AT), addr(server)), Entry { verdict: verdict.clone(), last_probe: None });
         let board = SERVERS.into_iter().map(entry).collect();
-        let applier = Applier::new(Troubled::new(fake), job(config));
+        let applier = Applier::new(Troubled::new(fake), job(config), Metrics::new().unwrap());
         Self { applier, board, now }
     }
 
@@ -139,6 +140,7 @@ fn foreign_service() -> SeenService {
     SeenService {
         service: Service { scheduler: "wlc".into(), flags: 1 },
         destinations: BTreeMap::from([(addr("10.244.0.7:8443"), seen)]),
+        traffic: Traffic::default(),
     }
 }
 

@@ -13,6 +13,7 @@ use super::probe::{Prober, Report, Settings};
 use super::{Condition, Entry, Key, LastProbe, Verdict};
 use crate::config::Policy;
 use crate::config::value::brief;
+use crate::metrics::Metrics;
 
 /// What every checker has found out, by virtual and real server.
 pub type Board = BTreeMap<Key, Entry>;
@@ -29,21 +30,23 @@ pub struct Checker {
     machine: Machine,
     prober: Prober,
     board: watch::Sender<Board>,
+    metrics: Metrics,
 }
 
 impl Checker {
     /// A checker for the line `key` of the board, from whose verdict it starts. Without such a line it knows
     /// nothing and nobody learns of it.
-    pub fn new(key: Key, policy: Policy, settings: Arc<Settings>, board: watch::Sender<Board>) -> Self {
+    pub fn new(
+        key: Key,
+        policy: Policy,
+        settings: Arc<Settings>,
+        board: watch::Sender<Board>,
+        metrics: Metrics,
+    ) -> Self {
         let verdict = board.borrow().get(&key).map(|entry| entry.verdict.clone());
         let verdict = verdict.unwrap_or_else(|| Verdict::presumed(Condition::Dead, Instant::now()));
-        Self {
-            key,
-            policy,
-            machine: Machine::new(policy, verdict),
-            prober: Prober::new(settings, key.1),
-            board,
-        }
+        let machine = Machine::new(policy, verdict);
+        Self { key, policy, machine, prober: Prober::new(settings, key.1), board, metrics }
     }
 
     /// Probes until the task is dropped.
@@ -92,8 +95,10 @@ impl Checker {
     /// Judges a report, writes it on the board, and says how long to wait.
     fn take_in(&mut self, report: Report) -> Duration {
         let now = Instant::now();
+        self.metrics.probed(self.key, &report.outcome, report.took);
         let transition = self.machine.observe(&report.outcome, now);
         if let Some(transition) = &transition {
+            self.metrics.turned(self.key, transition.to);
             announce(self.server(), transition, &report);
         }
         let delay = self.machine.delay(&report.outcome, fastrand::f64(), now);

@@ -10,11 +10,12 @@ use super::checker::{Board, Checker};
 use super::{Condition, Entry, Key, Verdict};
 use crate::config::{Config, Policy, ProbeConfig};
 use crate::job::Job;
+use crate::metrics::Metrics;
 use crate::model::Actual;
 
 /// The tasks and the board on which they write.
-#[derive(Default)]
 pub struct Checkers {
+    metrics: Metrics,
     board: watch::Sender<Board>,
     tasks: JoinSet<()>,
     running: BTreeMap<Key, Running>,
@@ -28,6 +29,12 @@ struct Running {
 }
 
 impl Checkers {
+    /// No checkers yet, and an empty board.
+    pub fn new(metrics: Metrics) -> Self {
+        let board = watch::Sender::new(Board::new());
+        Self { metrics, board, tasks: JoinSet::new(), running: BTreeMap::new() }
+    }
+
     /// The board.
     pub fn board(&self) -> watch::Receiver<Board> {
         self.board.subscribe()
@@ -54,7 +61,8 @@ impl Checkers {
                 let same = |running: &Running| running.policy == policy && running.probe == *probe;
                 let running = if before.get(&key).is_some_and(same) { before.remove(&key) } else { None };
                 let running = running.unwrap_or_else(|| {
-                    let checker = Checker::new(key, policy, settings.clone(), self.board.clone());
+                    let checker =
+                        Checker::new(key, policy, settings.clone(), self.board.clone(), self.metrics.clone());
                     Running { policy, probe: probe.clone(), task: self.tasks.spawn(checker.run()) }
                 });
                 self.running.insert(key, running);

@@ -5,6 +5,7 @@
 //! - [`machine`] turns a sequence of [`Outcome`]s into a [`Condition`]; pure, time is passed in.
 //! - [`pool`] turns the conditions of all servers into what should stand in the table; pure as well.
 //! - [`probe`] asks one server over one held connection; [`tls`] says how that connection is secured.
+//! - [`through`] asks through the virtual server itself, to see whether it all works.
 //! - [`checker`] is the task that joins machine and probe for one server; [`checkers`] are all of them.
 
 use std::fmt;
@@ -16,6 +17,7 @@ pub mod checkers;
 pub mod machine;
 pub mod pool;
 pub mod probe;
+pub mod through;
 pub mod tls;
 
 /// What a server is taken for, from worst to best.

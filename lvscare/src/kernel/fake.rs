@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Error, Kernel};
-use crate::model::{Actual, Change, RouteOwner, SeenDestination, SeenRoute, SeenService};
+use crate::model::{Actual, Change, RouteOwner, SeenDestination, SeenRoute, SeenService, Traffic};
 
 /// The state and the history.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,10 @@ impl Kernel for Fake {
                 if services.contains_key(&at) {
                     return Err(raced());
                 }
-                services.insert(at, SeenService { service, destinations: BTreeMap::new() });
+                services.insert(
+                    at,
+                    SeenService { service, destinations: BTreeMap::new(), traffic: Traffic::default() },
+                );
             }
             Change::UpdateService { at, service } => {
                 services.get_mut(&at).ok_or_else(raced)?.service = service;

@@ -17,7 +17,7 @@ use crate::ipvs::{
     AddressFamily, Command, Destination as WireDestination, ForwardMethod, Message, Service as WireService,
     ServiceFlags, ServiceId,
 };
-use crate::model::{Change, Destination, Forwarding, SeenDestination, SeenService, Service};
+use crate::model::{Change, Destination, Forwarding, SeenDestination, SeenService, Service, Traffic};
 use crate::netlink::{self, Channel};
 
 /// Schedulers with data per network namespace. Loading one within `NEW_SERVICE` waits, with the IPVS lock
@@ -63,6 +63,7 @@ impl Table {
             other => other.map_err(|error| reading(at, error))?,
         };
         let Some(service) = answers.iter().find_map(Message::service) else { return Ok(None) };
+        let stats = service.stats().unwrap_or_default();
         let service = Service {
             scheduler: service.scheduler().unwrap_or_default().to_owned(),
             // The kernel adds its own mark to every service that is in its table.
@@ -81,7 +82,14 @@ impl Table {
                 Ok((address, seen(destination)))
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Some(SeenService { service, destinations }))
+        let traffic = Traffic {
+            connections: stats.connections,
+            packets_in: stats.packets_in,
+            packets_out: stats.packets_out,
+            bytes_in: stats.bytes_in,
+            bytes_out: stats.bytes_out,
+        };
+        Ok(Some(SeenService { service, destinations, traffic }))
     }
 
     /// Makes a change that concerns the table; others are not its business and do nothing.

@@ -5,7 +5,7 @@ mod properties;
 use std::net::IpAddr;
 
 use super::*;
-use crate::model::{Forwarding, SeenRoute, SeenService, Service, Sysctl};
+use crate::model::{Forwarding, SeenRoute, SeenService, Service, Sysctl, Traffic};
 
 const AT: &str = "10.103.97.2:6443";
 const VIP: &str = "10.103.97.2";
@@ -46,7 +46,11 @@ fn wanted(servers: &[(&str, u32)]) -> Desired {
 fn reached(servers: &[(&str, u32)]) -> Actual {
     let destinations =
         servers.iter().map(|&(server, weight)| (addr(server), seen(Destination::masqueraded(weight))));
-    let service = SeenService { service: service("rr"), destinations: destinations.collect() };
+    let service = SeenService {
+        service: service("rr"),
+        destinations: destinations.collect(),
+        traffic: Traffic::default(),
+    };
     let route = SeenRoute { source: Some(ip(SOURCE)), owner: RouteOwner::Ours };
     Actual {
         services: BTreeMap::from([(addr(AT), service)]),

@@ -148,7 +148,7 @@ fn other_hands_at_the_same_time() {
     fn build(state: &mut Actual) {
         let service = Service { scheduler: "wlc".into(), flags: 0 };
         let destinations = foreign_service().destinations;
-        state.services.insert(addr(AT), SeenService { service, destinations });
+        state.services.insert(addr(AT), SeenService { service, destinations, traffic: Traffic::default() });
     }
     fn flush(state: &mut Actual) {
         state.services.remove(&addr(AT));

@@ -42,7 +42,11 @@ fn any_destination() -> impl Strategy<Value = Destination> {
 
 fn any_seen_service() -> impl Strategy<Value = SeenService> {
     let destinations = btree_map(any_server(), any_destination().prop_map(seen), 0..5);
-    (any_service(), destinations).prop_map(|(service, destinations)| SeenService { service, destinations })
+    (any_service(), destinations).prop_map(|(service, destinations)| SeenService {
+        service,
+        destinations,
+        traffic: Traffic::default(),
+    })
 }
 
 fn any_wanted_service() -> impl Strategy<Value = WantedService> {

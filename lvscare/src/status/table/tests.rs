@@ -35,6 +35,7 @@ fn guarded(mode: Mode, real_servers: Vec<RealServer>) -> Status {
             scheduler: Some("rr".into()),
             route_source: Some("10.0.0.9".parse().unwrap()),
             mode: Some(mode),
+            self_probe: None,
             real_servers,
         }],
     }
@@ -230,6 +231,7 @@ fn json_names() {
                 "scheduler": "rr",
                 "route_source": "10.0.0.9",
                 "mode": "last-resort",
+                "self_probe": null,
                 "real_servers": [{
                     "address": "10.0.0.1:6443",
                     "weight": null,

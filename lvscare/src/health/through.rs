@@ -1,0 +1,44 @@
+//! The end-to-end question: does it work? Every virtual server is asked through itself, as a client would.
+//!
+//! This is for people and their alarms; it never changes the table. What takes servers out must be evidence about one
+//! server, and a probe through the virtual server meets any of them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::probe::Prober;
+use super::{LastProbe, Outcome};
+use crate::job::Job;
+use crate::metrics::Metrics;
+
+/// Time between two questions, a fifth more or less.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The latest answers.
+pub type Answers = BTreeMap<SocketAddr, LastProbe>;
+
+/// Whether a client could work with this.
+pub fn works(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Ready | Outcome::NotReady(_))
+}
+
+/// Asks until the task is dropped.
+pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>, metrics: Metrics) {
+    loop {
+        let settings = job.borrow().settings.clone();
+        answers.send_modify(|answers| answers.retain(|at, _| settings.contains_key(at)));
+        for (at, settings) in settings {
+            // A connection of its own each time: a held one would tell about one server only.
+            let report = Prober::new(settings, at).probe(None).await;
+            metrics.probed_through(at, report.took);
+            let answer = LastProbe { at: Instant::now(), took: report.took, outcome: report.outcome };
+            answers.send_modify(|answers| _ = answers.insert(at, answer));
+        }
+        sleep(INTERVAL.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+    }
+}
