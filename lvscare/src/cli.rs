@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::raw::{CareArgs, ConfigArgs, TargetArgs};
-use crate::config::value::Listen;
+use crate::config::value::{Listen, Time};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value, nothing was \
@@ -119,6 +119,16 @@ pub struct StatusArgs {
     /// The form of the answer
     #[arg(long, short, default_value = "table")]
     pub output: Output,
+    /// Show it again and again, every second or every so often
+    #[arg(
+        long,
+        short,
+        value_name = "TIME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1s"
+    )]
+    pub watch: Option<Time>,
 }
 
 /// The form of an answer.
@@ -126,8 +136,12 @@ pub struct StatusArgs {
 pub enum Output {
     /// For people
     Table,
+    /// For people, with traffic and configuration
+    Wide,
     /// For programs
     Json,
+    /// For both
+    Yaml,
 }
 
 /// A parse error in one line: what is wrong, and what is probably meant.

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -13,6 +14,7 @@ use lvscare::exit::{Exit, Failure};
 use lvscare::job::Job;
 use lvscare::kernel::Linux;
 use lvscare::model::Change;
+use lvscare::status::Style;
 use lvscare::{client, daemon, once, status};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
@@ -102,14 +104,28 @@ fn clean(services: &[std::net::SocketAddr]) -> Result<(), Failure> {
 }
 
 fn show_status(args: &StatusArgs) -> Result<(), Failure> {
-    let status = client::status(args.listen.0, args.target.vs)?;
-    match args.output {
-        Output::Table => say(status::render(&status).trim_end()),
-        Output::Json => {
-            let json = serde_json::to_string_pretty(&status);
-            say(&json.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?)
+    let Some(every) = args.watch else { return say(&status_text(args)?) };
+    loop {
+        let text = status_text(args)?;
+        // To the top left corner, and away with what was below.
+        let mut out = io::stdout();
+        if writeln!(out, "\x1b[H\x1b[2J{text}").and_then(|()| out.flush()).is_err() {
+            return Ok(());
         }
+        std::thread::sleep(every.0.max(Duration::from_millis(100)));
     }
+}
+
+fn status_text(args: &StatusArgs) -> Result<String, Failure> {
+    let failed = |error: String| Failure::new(Exit::Failed, error);
+    let status = client::status(args.listen.0, args.target.vs)?;
+    let style = Style { colour: io::stdout().is_terminal(), wide: args.output == Output::Wide };
+    let text = match args.output {
+        Output::Table | Output::Wide => status::render(&status, style),
+        Output::Json => serde_json::to_string_pretty(&status).map_err(|error| failed(error.to_string()))?,
+        Output::Yaml => serde_yaml::to_string(&status).map_err(|error| failed(error.to_string()))?,
+    };
+    Ok(text.trim_end().to_owned())
 }
 
 fn tell(changes: &[Change], nothing: &str) -> Result<(), Failure> {

@@ -70,7 +70,7 @@ pub struct SeenService {
 }
 
 /// What the kernel has counted at a virtual server since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Traffic {
     /// Connections that were scheduled.
     pub connections: u64,

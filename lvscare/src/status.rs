@@ -12,11 +12,11 @@ use crate::health::pool::Mode;
 use crate::health::through::Answers;
 use crate::health::{Condition, Entry, LastProbe};
 use crate::job::Reloads;
-use crate::model::{Actual, SeenDestination};
+use crate::model::{Actual, SeenDestination, Traffic};
 
 mod table;
 
-pub use table::render;
+pub use table::{Style, render};
 
 /// The whole answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,8 @@ pub struct VirtualServer {
     pub mode: Option<Mode>,
     /// The latest probe through it; only the daemon makes them.
     pub self_probe: Option<Probe>,
+    /// What the kernel has counted since it was made.
+    pub traffic: Traffic,
     /// Its real servers, configured ones and those found in the table.
     pub real_servers: Vec<RealServer>,
 }
@@ -149,6 +151,7 @@ impl Status {
                     route_source: actual.routes.get(&address.ip()).and_then(|route| route.source),
                     mode: None,
                     self_probe: None,
+                    traffic: seen.map(|seen| seen.traffic).unwrap_or_default(),
                     real_servers: destinations.iter().map(|(&at, seen)| RealServer::seen(at, seen)).collect(),
                 }
             })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{RealServer, Status, VirtualServer};
 use crate::config::value::brief;
 use crate::health::pool::Mode;
+use crate::model::Traffic;
 
 #[cfg(test)]
 mod tests;
@@ -18,28 +19,52 @@ const HEADER: [&str; COLUMNS] =
 /// Which columns are numbers, aligned to the right.
 const NUMBERS: [bool; COLUMNS] = [false, false, true, true, true, true, false, false];
 
+/// How a table is dressed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// With the colours of a terminal.
+    pub colour: bool,
+    /// With what is seldom of interest: traffic and configuration.
+    pub wide: bool,
+}
+
+/// Select Graphic Rendition (ECMA-48): green, yellow, red.
+const GREEN: u8 = 32;
+const YELLOW: u8 = 33;
+const RED: u8 = 31;
+
+impl Style {
+    fn paint(self, text: &str, colour: Option<u8>) -> String {
+        match colour {
+            Some(colour) if self.colour => format!("\x1b[{colour}m{text}\x1b[0m"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
 /// The status for a person.
-pub fn render(status: &Status) -> String {
+pub fn render(status: &Status, style: Style) -> String {
     let mut text = String::new();
     for service in &status.virtual_servers {
-        headline(&mut text, status, service);
+        headline(&mut text, status, service, style);
         if !service.real_servers.is_empty() {
             text.push('\n');
-            columns(&mut text, &service.real_servers);
+            columns(&mut text, &service.real_servers, style);
         }
     }
     if let Some(daemon) = &status.daemon {
         for problem in &daemon.problems {
-            let _ = writeln!(text, "problem: {problem}");
+            let _ = writeln!(text, "{} {problem}", style.paint("problem:", Some(RED)));
         }
         if let Some(problem) = &daemon.configuration.problem {
-            let _ = writeln!(text, "problem: the new configuration is refused: {problem}");
+            let what = style.paint("problem:", Some(RED));
+            let _ = writeln!(text, "{what} the new configuration is refused: {problem}");
         }
     }
     text
 }
 
-fn headline(text: &mut String, status: &Status, service: &VirtualServer) {
+fn headline(text: &mut String, status: &Status, service: &VirtualServer, style: Style) {
     let _ = write!(text, "virtual server {}", service.address);
     match &service.scheduler {
         Some(scheduler) => _ = write!(text, " ({scheduler})"),
@@ -58,18 +83,40 @@ fn headline(text: &mut String, status: &Status, service: &VirtualServer) {
                 many => format!("{many} repairs"),
             };
             let _ = write!(text, "\nguarded by lvscare {} for {uptime}, {repairs}", daemon.version);
+            if style.wide {
+                let configuration = &daemon.configuration;
+                let _ = write!(text, ", configuration {} ({})", configuration.generation, configuration.hash);
+            }
         }
         None => text.push_str("\nno lvscare answers; this is what the kernel has"),
     }
-    text.push_str(match service.mode {
-        None | Some(Mode::Normal) => "\n",
-        Some(Mode::Unready) => "\nNO REAL SERVER IS READY: those that are healthy go on serving\n",
-        Some(Mode::LastResort) => "\nNO REAL SERVER IS HEALTHY: the last good ones go on serving\n",
-        Some(Mode::Empty) => "\nEVERY REAL SERVER IS DOWN: clients are refused at once\n",
-    });
+    if let Some(probe) = &service.self_probe {
+        let [ago, took] = [probe.ago_seconds, probe.took_seconds].map(|time| brief(seconds(time)));
+        let _ = write!(text, "\nasked through itself {ago} ago: {}, {took}", probe.result);
+    }
+    if style.wide {
+        let Traffic { connections, packets_in, packets_out, bytes_in, bytes_out } = service.traffic;
+        let _ = write!(
+            text,
+            "\n{connections} connections, in {packets_in} packets {bytes_in} bytes, out {packets_out} packets \
+             {bytes_out} bytes"
+        );
+    }
+    let (warning, colour) = match service.mode {
+        None | Some(Mode::Normal) => ("", None),
+        Some(Mode::Unready) => {
+            ("\nNO REAL SERVER IS READY: those that are healthy go on serving", Some(YELLOW))
+        }
+        Some(Mode::LastResort) => {
+            ("\nNO REAL SERVER IS HEALTHY: the last good ones go on serving", Some(RED))
+        }
+        Some(Mode::Empty) => ("\nEVERY REAL SERVER IS DOWN: clients are refused at once", Some(RED)),
+    };
+    text.push_str(&style.paint(warning, colour));
+    text.push('\n');
 }
 
-fn columns(text: &mut String, servers: &[RealServer]) {
+fn columns(text: &mut String, servers: &[RealServer], style: Style) {
     let rows: Vec<[String; COLUMNS]> =
         std::iter::once(HEADER.map(str::to_owned)).chain(servers.iter().map(row)).collect();
     let mut widths = [0; COLUMNS];
@@ -80,11 +127,22 @@ fn columns(text: &mut String, servers: &[RealServer]) {
     }
     for row in &rows {
         let mut line = String::new();
-        for ((cell, width), is_number) in row.iter().zip(widths).zip(NUMBERS) {
-            let _ =
-                if is_number { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
+        for (((cell, width), is_number), header) in row.iter().zip(widths).zip(NUMBERS).zip(HEADER) {
+            let padded = if is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+            let colour = if header == "STATE" { colour(cell) } else { None };
+            line.push_str(&style.paint(&padded, colour));
+            line.push_str("  ");
         }
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+fn colour(state: &str) -> Option<u8> {
+    match state {
+        "alive" => Some(GREEN),
+        "draining" | "sick" => Some(YELLOW),
+        "dead" => Some(RED),
+        _ => None,
     }
 }
 

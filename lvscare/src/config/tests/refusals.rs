@@ -179,7 +179,10 @@ fn words() {
 fn commands() {
     for (line, message) in [
         ("car", "unrecognized subcommand 'car'; a similar subcommand exists: 'care'"),
-        ("status -o yaml", "invalid value 'yaml' for '--output <OUTPUT>'; [possible values: table, json]"),
+        (
+            "status -o picture",
+            "invalid value 'picture' for '--output <OUTPUT>'; [possible values: table, wide, json, yaml]",
+        ),
         (
             "clean --vs 10.103.97.2",
             "invalid value '10.103.97.2' for '--vs <IP:PORT>': the port is missing; write 10.103.97.2:6443",

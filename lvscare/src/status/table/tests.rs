@@ -15,6 +15,11 @@ fn health(condition: Condition, since: f64, ago: f64, took: f64, result: &str) -
     Health { condition: Some(condition), since_seconds: since, last_probe: Some(probe) }
 }
 
+/// Without colours and extras.
+fn plain(status: &Status) -> String {
+    render(status, Style::default())
+}
+
 fn ready() -> Health {
     health(Condition::Alive, 3725.4, 1.2, 0.0041, "ok")
 }
@@ -36,6 +41,7 @@ fn guarded(mode: Mode, real_servers: Vec<RealServer>) -> Status {
             route_source: Some("10.0.0.9".parse().unwrap()),
             mode: Some(mode),
             self_probe: None,
+            traffic: Traffic::default(),
             real_servers,
         }],
     }
@@ -65,7 +71,7 @@ fn unguarded(mut status: Status) -> Status {
 #[test]
 fn everything_is_fine() {
     assert_eq!(
-        render(&healthy()),
+        plain(&healthy()),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
@@ -93,7 +99,7 @@ fn one_is_dead_and_one_drains() {
         ],
     );
     assert_eq!(
-        render(&status),
+        plain(&status),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
@@ -111,7 +117,7 @@ REAL SERVER    STATE       FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE        RESU
 fn nobody_is_ready() {
     let draining = health(Condition::Draining, 3.0, 0.1, 0.002, "not ready (HTTP 500)");
     assert_eq!(
-        render(&guarded(Mode::Unready, vec![server("10.0.0.1:6443", Some(1), (2, 0), Some(draining))])),
+        plain(&guarded(Mode::Unready, vec![server("10.0.0.1:6443", Some(1), (2, 0), Some(draining))])),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
@@ -127,7 +133,7 @@ REAL SERVER    STATE      FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE        RESUL
 fn nobody_is_healthy() {
     let silent = health(Condition::Dead, 3.0, 0.1, 1.001, "no connection in time");
     assert_eq!(
-        render(&guarded(Mode::LastResort, vec![server("10.0.0.1:6443", Some(1), (2, 0), Some(silent))])),
+        plain(&guarded(Mode::LastResort, vec![server("10.0.0.1:6443", Some(1), (2, 0), Some(silent))])),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
@@ -145,7 +151,7 @@ fn everybody_is_down() {
     let mut status = guarded(Mode::Empty, vec![server("10.0.0.1:6443", None, (0, 0), Some(refused))]);
     status.virtual_servers[0].scheduler = None;
     assert_eq!(
-        render(&status),
+        plain(&status),
         "\
 virtual server 10.103.97.2:6443: not in the kernel's table, local route with source 10.0.0.9
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
@@ -164,7 +170,7 @@ fn problems_come_last() {
     let problems = ["no route for 10.103.97.2", "10.0.0.9 is not an address of this node"];
     status.daemon.as_mut().unwrap().problems = problems.map(str::to_owned).to_vec();
     assert_eq!(
-        render(&status),
+        plain(&status),
         "\
 virtual server 10.103.97.2:6443 (rr), no local route
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
@@ -177,7 +183,7 @@ problem: 10.0.0.9 is not an address of this node
 #[test]
 fn no_daemon_answers() {
     assert_eq!(
-        render(&unguarded(healthy())),
+        plain(&unguarded(healthy())),
         "\
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
 no lvscare answers; this is what the kernel has
@@ -194,7 +200,7 @@ REAL SERVER     STATE  FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE  RESULT
 fn nothing_there_at_all() {
     let at = "10.103.97.2:6443".parse().unwrap();
     assert_eq!(
-        render(&Status::of_kernel(&crate::model::Actual::default(), [&at])),
+        plain(&Status::of_kernel(&crate::model::Actual::default(), [&at])),
         "\
 virtual server 10.103.97.2:6443: not in the kernel's table, no local route
 no lvscare answers; this is what the kernel has
@@ -232,6 +238,7 @@ fn json_names() {
                 "route_source": "10.0.0.9",
                 "mode": "last-resort",
                 "self_probe": null,
+                "traffic": {"connections": 0, "packets_in": 0, "packets_out": 0, "bytes_in": 0, "bytes_out": 0},
                 "real_servers": [{
                     "address": "10.0.0.1:6443",
                     "weight": null,
@@ -253,7 +260,22 @@ fn json_names() {
 fn odd_numbers_are_shown_as_zero() {
     for odd in [-1.0, f64::NAN, f64::INFINITY] {
         let odd = health(Condition::Alive, odd, odd, odd, "ok");
-        let text = render(&guarded(Mode::Normal, vec![server("10.0.0.1:6443", Some(1), (0, 0), Some(odd))]));
+        let text = plain(&guarded(Mode::Normal, vec![server("10.0.0.1:6443", Some(1), (0, 0), Some(odd))]));
         assert!(text.contains("0.0ms ago, 0.0ms  ok"), "{text}");
     }
+}
+
+/// Colours are for the eye only: without them the text is the same.
+#[test]
+fn colours_and_width() {
+    let mut status = healthy();
+    status.virtual_servers[0].traffic.connections = 7;
+    let coloured = render(&status, Style { colour: true, wide: false });
+    assert!(coloured.contains("\x1b[32malive"), "{coloured}");
+    let bare = coloured.replace("\x1b[32m", "").replace("\x1b[0m", "");
+    assert_eq!(bare, plain(&status));
+
+    let wide = render(&status, Style { colour: false, wide: true });
+    assert!(wide.contains("\n7 connections, in 0 packets 0 bytes, out 0 packets 0 bytes\n"), "{wide}");
+    assert!(wide.contains(", configuration 1 (0a1b2c3d)\n"), "{wide}");
 }
