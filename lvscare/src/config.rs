@@ -42,6 +42,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Where status and probes of this daemon are served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// Where learned masters are kept; `None`: nowhere.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// One virtual server.
@@ -53,6 +55,8 @@ pub struct ServiceConfig {
     pub scheduler: Scheduler,
     /// The real servers; at least one, none twice, all of the family of `at`.
     pub servers: Vec<RealServer>,
+    /// The credentials with which the masters are learned from the API; `None`: they are not.
+    pub kubeconfig: Option<PathBuf>,
     /// When a server's condition changes.
     pub policy: Policy,
     /// How a server is asked.

@@ -3,6 +3,8 @@
 //! One thread does everything. The parts talk through boards of which everybody reads the latest: the daemon writes
 //! the job on one, the checkers verdicts on another, the applier what it left in the kernel on a third.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use tracing::{info, warn};
 use crate::applier::{Applied, Applier};
 use crate::config::raw::ConfigArgs;
 use crate::config::value::Scheme;
+use crate::discover::{Discoveries, Found};
 use crate::exit::{Exit, Failure};
 use crate::health::checker::Board;
 use crate::health::checkers::Checkers;
@@ -38,7 +41,10 @@ pub fn run(args: ConfigArgs, job: Job, kernel: Linux) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    runtime.block_on(guard(args, Arc::new(job), kernel))
+    let result = runtime.block_on(guard(args, Arc::new(job), kernel));
+    // A hanging disk must not keep the process.
+    runtime.shutdown_background();
+    result
 }
 
 async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Failure> {
@@ -53,6 +59,10 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
 
     let metrics = Metrics::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot count anything: {error}")))?;
+    let mut discoveries = Discoveries::default();
+    discoveries.set(&job.config);
+    let base = job;
+    let job = Arc::new(base.with_servers(&servers(&discoveries.found())));
     let mut guard = Applier::new(kernel, job.clone(), metrics.clone());
     let mut checkers = Checkers::new(metrics.clone());
     checkers.set(&job, &guard.read()?, start);
@@ -71,9 +81,14 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
     }
 
     let applied = watch::Sender::new(first);
-    let reloads = Reloads { generation: 1, hash: job.hash(), ..Reloads::default() };
+    let reloads = Reloads { generation: 1, hash: base.hash(), ..Reloads::default() };
+    let masters = watch::Sender::new(discoveries.found());
+    discoveries.start(&board);
     let mut daemon = Daemon {
         args,
+        base,
+        discoveries,
+        masters,
         checkers,
         job: watch::Sender::new(job),
         reloads: watch::Sender::new(reloads),
@@ -87,6 +102,7 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
             job: daemon.job.subscribe(),
             board: board.clone(),
             answers: answers.subscribe(),
+            masters: daemon.masters.subscribe(),
             metrics: metrics.clone(),
             applied: daemon.applied.subscribe(),
             reloads: daemon.reloads.subscribe(),
@@ -105,6 +121,7 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
             _ = interrupt.recv() => break,
             _ = hangup.recv() => daemon.reload(),
             () = changed(&mut file) => daemon.reload(),
+            () = daemon.discoveries.news() => daemon.learn(),
         }
     }
     info!("stopping; route and rules stay in place, traffic goes on");
@@ -140,6 +157,10 @@ fn first_pass(guard: &mut Applier<Linux>, board: &watch::Receiver<Board>) -> Res
 /// What is needed to take over another configuration.
 struct Daemon {
     args: ConfigArgs,
+    /// What was configured; the job on the board has the masters that were learned.
+    base: Arc<Job>,
+    discoveries: Discoveries,
+    masters: watch::Sender<BTreeMap<SocketAddr, Found>>,
     checkers: Checkers,
     job: watch::Sender<Arc<Job>>,
     reloads: watch::Sender<Reloads>,
@@ -160,9 +181,8 @@ impl Daemon {
                 return;
             }
         };
-        let old = self.job.borrow().clone();
         let hash = job.hash();
-        let news = job.config != old.config;
+        let news = job.config != self.base.config;
         self.reloads.send_modify(|reloads| {
             reloads.problem = None;
             reloads.generation += u64::from(news);
@@ -173,11 +193,28 @@ impl Daemon {
             return;
         }
         info!(%hash, "a new configuration is in force");
-        if job.config.listen != old.config.listen {
+        if job.config.listen != self.base.config.listen {
             warn!("another `listen` address takes effect at the next start");
         }
-        let job = Arc::new(job);
+        self.base = Arc::new(job);
+        self.discoveries.set(&self.base.config);
+        self.discoveries.start(&self.checkers.board());
+        self.learn();
+    }
+
+    /// Takes over what is configured and what was found.
+    fn learn(&mut self) {
+        let found = self.discoveries.found();
+        let job = Arc::new(self.base.with_servers(&servers(&found)));
+        self.masters.send_replace(found);
+        if job.config == self.job.borrow().config {
+            return;
+        }
         self.checkers.set(&job, &self.applied.borrow().actual, Instant::now());
         self.job.send_replace(job);
     }
+}
+
+fn servers(found: &BTreeMap<SocketAddr, Found>) -> BTreeMap<SocketAddr, Vec<SocketAddr>> {
+    found.iter().map(|(&at, found)| (at, found.servers.clone())).collect()
 }

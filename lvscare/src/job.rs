@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::config::raw::{ConfigArgs, File};
+use crate::config::value::RealServer;
 use crate::exit::Failure;
 use crate::health::probe::Settings;
 use crate::kernel::address;
@@ -46,6 +47,27 @@ impl Job {
             .collect::<Result<_, Failure>>()?;
         preflight::check(&config, &address::list()?)?;
         Ok(Self { config, settings })
+    }
+
+    /// The same with other real servers, for virtual servers whose masters are learned. A server that is configured
+    /// keeps its weight.
+    #[must_use]
+    pub fn with_servers(&self, found: &BTreeMap<SocketAddr, Vec<SocketAddr>>) -> Self {
+        let mut config = self.config.clone();
+        for service in &mut config.services {
+            let Some(found) = found.get(&service.at) else { continue };
+            let learned = found.iter().filter(|address| address.ip() != service.at.ip());
+            let weight = |address| {
+                let configured = service.servers.iter().find(|server| server.address == address);
+                configured.map_or(1, |server| server.weight)
+            };
+            let servers: Vec<RealServer> =
+                learned.map(|&address| RealServer { address, weight: weight(address) }).collect();
+            if !servers.is_empty() {
+                service.servers = servers;
+            }
+        }
+        Self { config, settings: self.settings.clone() }
     }
 
     /// See [`Reloads::hash`].

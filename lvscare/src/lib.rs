@@ -20,6 +20,7 @@
 //! # Talking to the world
 //!
 //! - [`netlink`]: one blocking request function. [`kernel`]: the only modules that change the kernel.
+//! - [`discover`]: who the masters are, as the API says; what counts is decided by [`discover::accept`], pure.
 //! - [`health::probe`]: one server asked over one held connection.
 //! - [`server`]: this daemon's own endpoint; [`client`] asks it; [`status`]: what is said there.
 //!
@@ -39,6 +40,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod desired;
+pub mod discover;
 pub mod exit;
 pub mod health;
 pub mod ipvs;

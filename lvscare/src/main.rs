@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use lvscare::cli::{CleanArgs, Cli, Command, ConfigCommand, Output, StatusArgs, explain};
-use lvscare::config::raw::{CareArgs, File};
+use lvscare::config::raw::{CareArgs, File, SCHEMA};
 use lvscare::config::value::LogFormat;
 use lvscare::config::{Config, Logging};
 use lvscare::exit::{Exit, Failure};
@@ -91,10 +91,7 @@ fn config(command: &ConfigCommand) -> Result<(), Failure> {
             let file = File::from(&Config::load(args)?);
             say(serde_yaml::to_string(&file).map_err(|error| failed(error.to_string()))?.trim_end())
         }
-        ConfigCommand::Schema => {
-            let schema = schemars::schema_for!(File);
-            say(&serde_json::to_string_pretty(&schema).map_err(|error| failed(error.to_string()))?)
-        }
+        ConfigCommand::Schema => say(SCHEMA.trim_end()),
     }
 }
 

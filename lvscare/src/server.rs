@@ -11,7 +11,7 @@
 //! process. Where there are too many, the oldest gives way to the newest: hostile clients that just sit there cannot
 //! keep kubelet's probe out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -30,6 +30,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::applier::Applied;
+use crate::discover::Found;
 use crate::health::Key;
 use crate::health::checker::Board;
 use crate::health::through::{self, Answers};
@@ -56,6 +57,8 @@ pub struct View {
     pub job: watch::Receiver<Arc<Job>>,
     /// What probes through the virtual servers found out.
     pub answers: watch::Receiver<Answers>,
+    /// Masters that were learned.
+    pub masters: watch::Receiver<BTreeMap<SocketAddr, Found>>,
     /// What was counted.
     pub metrics: Metrics,
     /// What the checkers found out.
@@ -74,7 +77,10 @@ impl View {
     /// What `lvscare status` shows.
     pub fn status(&self, now: Instant) -> Status {
         let (board, applied, reloads) = (self.board.borrow(), self.applied.borrow(), self.reloads.borrow());
-        Status::of_daemon(&board, &applied, &self.answers.borrow(), &reloads, self.start, now)
+        let mut status =
+            Status::of_daemon(&board, &applied, &self.answers.borrow(), &reloads, self.start, now);
+        status.add_masters(&self.masters.borrow(), now);
+        status
     }
 
     /// What Prometheus gets to see besides what was counted.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::applier::Applied;
+use crate::discover::{Found, Source};
 use crate::health::checker::Board;
 use crate::health::pool::Mode;
 use crate::health::through::Answers;
@@ -57,10 +58,23 @@ pub struct VirtualServer {
     pub mode: Option<Mode>,
     /// The latest probe through it; only the daemon makes them.
     pub self_probe: Option<Probe>,
+    /// How its real servers were learned, if they were.
+    pub masters: Option<Masters>,
     /// What the kernel has counted since it was made.
     pub traffic: Traffic,
     /// Its real servers, configured ones and those found in the table.
     pub real_servers: Vec<RealServer>,
+}
+
+/// How real servers were learned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Masters {
+    /// From where.
+    pub source: Source,
+    /// Seconds since the source last said so.
+    pub ago_seconds: f64,
+    /// What keeps them from being learned.
+    pub problem: Option<String>,
 }
 
 /// One real server.
@@ -137,6 +151,17 @@ impl Status {
         status
     }
 
+    /// Adds how real servers were learned.
+    pub fn add_masters(&mut self, found: &BTreeMap<SocketAddr, Found>, now: Instant) {
+        for service in &mut self.virtual_servers {
+            service.masters = found.get(&service.address).map(|found| Masters {
+                source: found.source,
+                ago_seconds: now.saturating_duration_since(found.at).as_secs_f64(),
+                problem: found.problem.clone(),
+            });
+        }
+    }
+
     /// What the kernel alone tells about `services`.
     pub fn of_kernel<'a>(actual: &Actual, services: impl IntoIterator<Item = &'a SocketAddr>) -> Self {
         let nothing = BTreeMap::new();
@@ -151,6 +176,7 @@ impl Status {
                     route_source: actual.routes.get(&address.ip()).and_then(|route| route.source),
                     mode: None,
                     self_probe: None,
+                    masters: None,
                     traffic: seen.map(|seen| seen.traffic).unwrap_or_default(),
                     real_servers: destinations.iter().map(|(&at, seen)| RealServer::seen(at, seen)).collect(),
                 }

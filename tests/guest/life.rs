@@ -154,7 +154,9 @@ fn status_tells_what_the_daemon_knows_and_without_one_what_the_kernel_has() {
     let headline = "virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.10";
     assert_eq!(lines.next(), Some(headline));
     assert!(lines.next().unwrap().starts_with("guarded by lvscare "), "{text}");
-    assert_eq!(lines.next(), Some(""));
+    // Unless the first probe through the virtual server has not ended yet.
+    let asked = lines.next().filter(|line| line.starts_with("asked through itself "));
+    assert!(asked.is_none_or(|line| line.contains(" ago: ok, ") && lines.next() == Some("")), "{text}");
     assert!(lines.next().unwrap().starts_with("REAL SERVER"), "{text}");
     for master in lab.masters() {
         let row: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
@@ -209,7 +211,7 @@ fn the_endpoint_tells_alive_and_ready_apart() {
 
     assert_eq!(http(lab.node(), "HEAD", "/livez").unwrap(), (200, String::new()));
     assert_eq!(http(lab.node(), "POST", "/livez").unwrap(), (405, "only GET\n".into()));
-    assert_eq!(ask("/elsewhere").unwrap(), (404, "there are /livez, /readyz and /status\n".into()));
+    assert_eq!(ask("/elsewhere").unwrap(), (404, "there are /metrics, /livez, /readyz and /status\n".into()));
 }
 
 #[test]

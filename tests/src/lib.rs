@@ -4,6 +4,7 @@
 //! pki, apiserver     what stands behind a virtual server: certificates and servers that fail on demand
 //! netns, process     what keeps a laboratory's parts apart, and gone when a test ends
 //! lab                a node, three masters and a pod inside one kernel
+//! api                what the Kubernetes API says of its masters, and every way not to
 //! care               the product in that laboratory
 //! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
 //! vm                 the kernel, if the host's own will not do
@@ -14,6 +15,7 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on ends by a panic")]
 #![allow(clippy::print_stdout, reason = "libtest shows it when a test fails")]
 
+pub mod api;
 pub mod apiserver;
 pub mod bench;
 pub mod care;

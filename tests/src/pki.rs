@@ -1,11 +1,14 @@
-//! A certificate authority as kubeadm makes one, and certificates of apiservers signed by it.
+//! A certificate authority as kubeadm makes one, and certificates of apiservers and nodes signed by it.
 
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
+};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
@@ -70,6 +73,20 @@ impl Pki {
         let mut parameters = CertificateParams::new(NAMES.map(str::to_owned))?;
         parameters.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         parameters.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+        self.sign(name, &parameters)
+    }
+
+    /// Signs kubelet's client certificate on the node `name`, and writes it as `{name}.crt` and `{name}.key`.
+    pub fn node(&self, name: &str) -> Result<Identity> {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name = DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+        parameters.distinguished_name.push(DnType::CommonName, format!("system:node:{name}"));
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(name, &parameters)
+    }
+
+    fn sign(&self, name: &str, parameters: &CertificateParams) -> Result<Identity> {
         let key = KeyPair::generate()?;
         let certificate = parameters.signed_by(&key, &self.issuer)?;
         let identity = Identity {

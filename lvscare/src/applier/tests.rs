@@ -33,6 +33,7 @@ fn config() -> Config {
             at: addr(AT),
             scheduler: "rr".parse().unwrap(),
             servers: servers.to_vec(),
+            kubeconfig: None,
             policy: Policy { interval: second, fast_interval: second, fall: 2, rise: 2 },
             probe: ProbeConfig {
                 scheme: crate::config::value::Scheme::Https,
@@ -52,6 +53,7 @@ fn config() -> Config {
         resync: second,
         drain_timeout: Duration::from_secs(30),
         listen: None,
+        state_dir: None,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::raw::{ConfigArgs, File, Guard, Health, Operation, USUAL};
@@ -92,6 +92,9 @@ impl Config {
         let listen = operation.get("--listen", "listen", Some(usual), |operation: &Operation| {
             operation.listen.map(|listen| listen.0)
         });
+        let usual = PathBuf::from("/var/lib/lvscare");
+        let state_dir = operation
+            .get("--state-dir", "stateDir", usual, |operation: &Operation| operation.state_dir.clone());
         Ok(Self {
             services,
             node_ip: node_ip.map(|given| given.value),
@@ -99,6 +102,7 @@ impl Config {
             resync: within(&resync)?,
             drain_timeout: drain_timeout.value,
             listen: listen.value,
+            state_dir: Some(state_dir.value).filter(|directory| directory != Path::new("none")),
         })
     }
 }
@@ -152,7 +156,8 @@ fn services(args: &ConfigArgs, file: Option<(&str, &File)>) -> Result<Vec<Servic
             ]);
             let at = Given { value: one.address.0, name: format!("{place}.address") };
             let servers = Given { value: &one.real_servers[..], name: format!("{place}.realServers") };
-            let service = service(&at, &servers, one.scheduler.as_ref(), &health)?;
+            let mut service = service(&at, &servers, one.scheduler.as_ref(), &health)?;
+            service.kubeconfig.clone_from(&one.kubeconfig);
             if services.iter().any(|other: &ServiceConfig| other.at == service.at) {
                 let at = service.at;
                 return Err(Failure::usage(format!(
@@ -171,7 +176,8 @@ fn services(args: &ConfigArgs, file: Option<(&str, &File)>) -> Result<Vec<Servic
         let at = args.vs.map_or_else(usual, |VirtualAddress(at)| Ok(at))?;
         let at = Given { value: at, name: "--vs".to_owned() };
         let servers = Given { value: &args.rs[..], name: "--rs".to_owned() };
-        let service = service(&at, &servers, args.scheduler.as_ref(), &health)?;
+        let mut service = service(&at, &servers, args.scheduler.as_ref(), &health)?;
+        service.kubeconfig.clone_from(&args.kubeconfig);
         services.retain(|other| other.at != service.at);
         services.insert(0, service);
     }
@@ -214,7 +220,7 @@ fn service(
         None => "rr".parse().map_err(Failure::usage)?,
     };
     let (policy, probe) = (policy(health)?, probe(health)?);
-    Ok(ServiceConfig { at: *at, scheduler, servers, policy, probe })
+    Ok(ServiceConfig { at: *at, scheduler, servers, kubeconfig: None, policy, probe })
 }
 
 fn policy(health: &Layers<'_, Health>) -> Result<Policy, Failure> {

@@ -15,19 +15,25 @@ impl From<&Config> for File {
                 resync: Some(Time(config.resync)),
                 drain_timeout: Some(Time(config.drain_timeout)),
             },
-            operation: Operation { listen: Some(Listen(config.listen)), log: None, log_format: None },
+            operation: Operation {
+                listen: Some(Listen(config.listen)),
+                state_dir: Some(config.state_dir.clone().unwrap_or_else(|| "none".into())),
+                log: None,
+                log_format: None,
+            },
         }
     }
 }
 
 impl From<&ServiceConfig> for VirtualServer {
     fn from(service: &ServiceConfig) -> Self {
-        let ServiceConfig { at, scheduler, servers, policy, probe } = service;
+        let ServiceConfig { at, scheduler, servers, kubeconfig, policy, probe } = service;
         let (cert_file, key_file) = probe.identity.clone().unzip();
         Self {
             address: VirtualAddress(*at),
             real_servers: servers.iter().map(|server| RealServers(vec![*server])).collect(),
             scheduler: Some(scheduler.clone()),
+            kubeconfig: kubeconfig.clone(),
             health: Health {
                 interval: Some(Time(policy.interval)),
                 fast_interval: Some(Time(policy.fast_interval)),

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::value::{
@@ -64,6 +63,9 @@ pub struct ConfigArgs {
     /// How the kernel spreads connections: rr, wrr, lc, wlc, fo, sh, mh, .. [default: rr]
     #[arg(long, value_name = "NAME", env = "LVSCARE_SCHEDULER")]
     pub scheduler: Option<Scheduler>,
+    /// Learn the masters from the API, with the credentials of this kubeconfig [default: only --rs]
+    #[arg(long, value_name = "FILE", env = "LVSCARE_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
     /// How health is checked
     #[command(flatten, next_help_heading = "Health checks")]
     pub health: Health,
@@ -76,9 +78,10 @@ pub struct ConfigArgs {
 }
 
 /// A configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[schemars(title = "lvscare")]
+#[cfg_attr(test, schemars(title = "lvscare"))]
 pub struct File {
     /// The virtual servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -94,8 +97,12 @@ pub struct File {
     pub operation: Operation,
 }
 
+/// The JSON Schema of a configuration file; a test keeps it the same as the types.
+pub const SCHEMA: &str = include_str!("schema.json");
+
 /// One virtual server in a file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VirtualServer {
     /// The address that clients connect to.
@@ -105,6 +112,10 @@ pub struct VirtualServer {
     /// How the kernel spreads connections; the default is rr.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<Scheduler>,
+    /// A kubeconfig (kubelet's is /etc/kubernetes/kubelet.conf) with which the masters are learned from the API; the
+    /// real servers above are where it starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<PathBuf>,
     /// How health is checked, where it differs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub health: Health,
@@ -115,7 +126,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 /// How health is checked.
-#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Health {
     /// Time between probes of an apiserver that is fine [default: 2s]
@@ -202,7 +214,8 @@ pub struct Health {
 }
 
 /// How the rules are guarded.
-#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Guard {
     /// This node's address towards the apiservers [default: the one the kernel would use]
@@ -231,13 +244,18 @@ pub struct Guard {
 }
 
 /// How the daemon is operated. A change of these takes effect at the next start.
-#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Operation {
     /// Where to serve /metrics, /livez, /readyz and /status; `none` for nowhere [default: 127.0.0.1:10261]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "IP:PORT", env = "LVSCARE_LISTEN")]
     pub listen: Option<Listen>,
+    /// Where to keep the masters learned from the API; `none` for nowhere [default: /var/lib/lvscare]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "DIR", env = "LVSCARE_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
     /// How much to log: error, warn, info, debug, or a filter such as `info,lvscare::health=debug` [default: info]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, visible_alias = "logger", value_name = "LEVEL", env = "LVSCARE_LOG")]

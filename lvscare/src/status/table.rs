@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{RealServer, Status, VirtualServer};
 use crate::config::value::brief;
+use crate::discover::Source;
 use crate::health::pool::Mode;
 use crate::model::Traffic;
 
@@ -93,6 +94,17 @@ fn headline(text: &mut String, status: &Status, service: &VirtualServer, style: 
     if let Some(probe) = &service.self_probe {
         let [ago, took] = [probe.ago_seconds, probe.took_seconds].map(|time| brief(seconds(time)));
         let _ = write!(text, "\nasked through itself {ago} ago: {}, {took}", probe.result);
+    }
+    if let Some(masters) = &service.masters {
+        let source = match masters.source {
+            Source::Configured => "as configured",
+            Source::Disk => "as learned before",
+            Source::Api => "as the API says",
+        };
+        let _ = write!(text, "\nmasters {source}");
+        if let Some(problem) = &masters.problem {
+            let _ = write!(text, "; {} {problem}", style.paint("problem:", Some(YELLOW)));
+        }
     }
     if style.wide {
         let Traffic { connections, packets_in, packets_out, bytes_in, bytes_out } = service.traffic;

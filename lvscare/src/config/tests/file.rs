@@ -151,6 +151,17 @@ fn files_that_cannot_be_read() {
     );
 }
 
+/// `LVSCARE_WRITE_SCHEMA=1 cargo test` writes it anew.
+#[test]
+fn schema_describes_the_types() {
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(File)).unwrap() + "\n";
+    if std::env::var_os("LVSCARE_WRITE_SCHEMA").is_some() {
+        fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/schema.json"), &schema).unwrap();
+    } else {
+        assert_eq!(schema, crate::config::raw::SCHEMA);
+    }
+}
+
 /// Everything that the help says is a default is one.
 #[test]
 fn help_tells_the_defaults() {

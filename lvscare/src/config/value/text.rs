@@ -15,6 +15,7 @@ macro_rules! form {
             }
         }
 
+        #[cfg(test)]
         impl schemars::JsonSchema for $type {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($type).into()

@@ -41,6 +41,7 @@ fn guarded(mode: Mode, real_servers: Vec<RealServer>) -> Status {
             route_source: Some("10.0.0.9".parse().unwrap()),
             mode: Some(mode),
             self_probe: None,
+            masters: None,
             traffic: Traffic::default(),
             real_servers,
         }],
@@ -238,6 +239,7 @@ fn json_names() {
                 "route_source": "10.0.0.9",
                 "mode": "last-resort",
                 "self_probe": null,
+                "masters": null,
                 "traffic": {"connections": 0, "packets_in": 0, "packets_out": 0, "bytes_in": 0, "bytes_out": 0},
                 "real_servers": [{
                     "address": "10.0.0.1:6443",

@@ -1,0 +1,101 @@
+//! All discoveries: one task per virtual server whose masters are learned, as the configuration says.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::accept::Health;
+use super::{Found, Settings, known, run};
+use crate::config::Config;
+use crate::health::Condition;
+use crate::health::checker::Board;
+
+/// How often the API is asked; masters change seldom.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The tasks and what they found.
+#[derive(Default)]
+pub struct Discoveries {
+    running: BTreeMap<SocketAddr, Running>,
+    tasks: JoinSet<()>,
+    news: Arc<Notify>,
+}
+
+struct Running {
+    settings: Settings,
+    found: watch::Sender<Found>,
+    /// Nothing before the first [`Discoveries::start`].
+    tasks: Vec<AbortHandle>,
+}
+
+impl Discoveries {
+    /// Makes the discoveries those of `config`: what is known of new ones is what the disk says, or the configuration.
+    pub fn set(&mut self, config: &Config) {
+        let mut before = std::mem::take(&mut self.running);
+        for service in &config.services {
+            let Some(kubeconfig) = service.kubeconfig.clone() else { continue };
+            let settings = Settings {
+                at: service.at,
+                configured: service.servers.iter().map(|server| server.address).collect(),
+                kubeconfig,
+                server_name: service.probe.server_name.clone(),
+                store: config.state_dir.as_ref().map(|directory| directory.join(file_name(service.at))),
+                interval: INTERVAL,
+            };
+            let running = match before.remove(&service.at) {
+                Some(running) if running.settings == settings => running,
+                // What was found stays; the next task goes on from there.
+                Some(mut running) => {
+                    running.tasks.drain(..).for_each(|task| task.abort());
+                    Running { settings, found: running.found.clone(), tasks: Vec::new() }
+                }
+                None => Running { found: watch::Sender::new(known(&settings)), settings, tasks: Vec::new() },
+            };
+            self.running.insert(service.at, running);
+        }
+        before.into_values().flat_map(|running| running.tasks).for_each(|task| task.abort());
+    }
+
+    /// Starts what is not running yet; `board` tells who is alive.
+    pub fn start(&mut self, board: &watch::Receiver<Board>) {
+        for (&at, running) in self.running.iter_mut().filter(|(_, running)| running.tasks.is_empty()) {
+            let health = move |board: &Board, server| match board.get(&(at, server)) {
+                Some(entry) if entry.verdict.verified => match entry.verdict.condition {
+                    Condition::Alive => Health::Alive,
+                    _ => Health::NotAlive,
+                },
+                _ => Health::Unknown,
+            };
+            let discovery = run(running.settings.clone(), board.clone(), health, running.found.clone());
+            let mut found = running.found.subscribe();
+            let news = self.news.clone();
+            let messenger = async move {
+                while found.changed().await.is_ok() {
+                    news.notify_one();
+                }
+            };
+            running.tasks = vec![self.tasks.spawn(discovery), self.tasks.spawn(messenger)];
+        }
+    }
+
+    /// Waits until something was found. Cancel-safe.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// What is known, by virtual server.
+    pub fn found(&self) -> BTreeMap<SocketAddr, Found> {
+        self.running.iter().map(|(&at, running)| (at, running.found.borrow().clone())).collect()
+    }
+}
+
+/// A name without characters that some file system dislikes.
+fn file_name(at: SocketAddr) -> String {
+    let name: String =
+        at.to_string().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    format!("masters-{name}.json")
+}

@@ -1,0 +1,284 @@
+//! Who the masters are, as the API itself says.
+//!
+//! ```text
+//!   kubeconfig ──► question ──virtual server──► API
+//!                     │ answer
+//!                  accept (pure) ◄── health of each server
+//!                     │
+//!      store ◄── run ─┴─► Found ──► whoever fills the virtual server
+//! ```
+//!
+//! - [`accept`] decides which servers count, given one answer after another; pure. Start reading there.
+//! - `answer` and `http` read what the API says, `pace` says when to ask; all pure.
+//! - `question` asks once; `kubeconfig` and `tls` say as whom.
+//! - `store` keeps the last good list for a start without the API.
+//! - `discoveries` are all of them, one per virtual server whose masters are learned.
+//!
+//! # How to use it
+//!
+//! ```text
+//! let found = watch::Sender::new(discover::known(&settings));
+//! tasks.spawn(discover::run(settings, board.subscribe(), health_on_board, found.clone()));
+//! // found.borrow().servers are the real servers, now and after every change
+//! ```
+//!
+//! [`Found::servers`] is complete: the configured servers as long as nothing was learned, what was learned
+//! afterwards. Whoever reads it never merges. The task may be aborted at any time and another one started with
+//! other settings and the same sender: it goes on from what was found. Another virtual server needs another
+//! sender.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use tracing::{info, warn};
+
+use crate::repeats::Repeats;
+
+pub mod accept;
+mod answer;
+mod discoveries;
+mod http;
+mod kubeconfig;
+mod pace;
+mod question;
+mod store;
+mod tls;
+
+use accept::{Health, Roster, Step};
+pub use discoveries::Discoveries;
+
+/// How the masters are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The virtual server: where to ask, and what the masters stand behind. Only masters of its family count.
+    pub at: SocketAddr,
+    /// Who serves until something was learned, and is tried when all that was learned are dead.
+    pub configured: Vec<SocketAddr>,
+    /// The credentials; kubelet's are in `/etc/kubernetes/kubelet.conf`.
+    pub kubeconfig: PathBuf,
+    /// The name in the apiservers' certificates, unless the kubeconfig says another.
+    pub server_name: String,
+    /// Where the last good list is kept; `None`: nowhere.
+    pub store: Option<PathBuf>,
+    /// How often to ask, give or take a fifth.
+    pub interval: Duration,
+}
+
+/// The masters, as far as they are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Sorted, none twice, never empty unless nothing is configured, at most [`accept::MOST`].
+    pub servers: Vec<SocketAddr>,
+    /// How they were found.
+    pub source: Source,
+    /// When the source last said so. It moves with every answer, without waking those who wait for changes.
+    pub at: Instant,
+    /// What keeps the list from being learned or kept; for people.
+    pub problem: Option<String>,
+}
+
+/// How the masters were found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// They are the configured ones.
+    Configured,
+    /// They were learned in an earlier life of the daemon.
+    Disk,
+    /// The API said so.
+    Api,
+}
+
+/// What is known before anybody is asked: the list on disk, else the configured servers.
+pub fn known(settings: &Settings) -> Found {
+    let loaded = settings.store.as_deref().map_or(Ok(None), |file| store::load(file, settings.at));
+    let (learned, problem) = match loaded {
+        Ok(learned) => (learned, None),
+        Err(error) => {
+            warn!("{error}");
+            (None, Some(error.to_string()))
+        }
+    };
+    let at = Instant::now();
+    match learned {
+        Some(servers) => {
+            info!(servers = %list(&servers), "masters as learned before");
+            Found { servers, source: Source::Disk, at, problem }
+        }
+        None => Found { servers: configured(settings), source: Source::Configured, at, problem },
+    }
+}
+
+/// Asks again and again and publishes what it learns, until the task is dropped.
+///
+/// `health` reads from the latest `board` what is known of a server. A change of the board is a reason to look
+/// whether anybody is alive.
+pub async fn run<B, H>(settings: Settings, board: watch::Receiver<B>, health: H, found: watch::Sender<Found>)
+where
+    B: Send + Sync,
+    H: Fn(&B, SocketAddr) -> Health + Send + Sync,
+{
+    // Other settings may have come since the list was made.
+    found.send_if_modified(|found| {
+        let servers = configured(&settings);
+        let stale = found.source == Source::Configured && found.servers != servers;
+        if stale {
+            found.servers = servers;
+        }
+        stale
+    });
+    let roster = Roster::new(found.borrow().servers.iter().copied(), settings.interval / 2);
+    let discovery = Discovery {
+        settings,
+        board,
+        health,
+        found,
+        roster,
+        saved: None,
+        unsaved: None,
+        failures: 0,
+        said: Repeats::default(),
+    };
+    discovery.run().await;
+}
+
+struct Discovery<B, H> {
+    settings: Settings,
+    board: watch::Receiver<B>,
+    health: H,
+    found: watch::Sender<Found>,
+    roster: Roster,
+    /// What the disk is known to hold.
+    saved: Option<Vec<SocketAddr>>,
+    /// Why the list could not be written.
+    unsaved: Option<String>,
+    /// Questions in a row that came to nothing.
+    failures: u32,
+    said: Repeats,
+}
+
+impl<B, H> Discovery<B, H>
+where
+    B: Send + Sync,
+    H: Fn(&B, SocketAddr) -> Health + Send + Sync,
+{
+    async fn run(mut self) {
+        let mut due = tokio::time::Instant::now() + pace::first(self.settings.interval, fastrand::f64());
+        loop {
+            self.rescue();
+            // Cancel-safety: the time of the next question is kept, and a change of the board stays visible.
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {
+                    self.ask().await;
+                    let pause = pace::next(self.settings.interval, self.failures, fastrand::f64());
+                    due = tokio::time::Instant::now() + pause;
+                }
+                Ok(()) = self.board.changed() => {}
+            }
+        }
+    }
+
+    /// Asks once, publishes what came of it, and keeps it.
+    async fn ask(&mut self) {
+        let reply = match question::ask(&self.settings).await {
+            Ok(reply) => reply,
+            Err(problem) => {
+                self.failures = self.failures.saturating_add(1);
+                let problem = self.complain(problem.to_string());
+                return self.publish(None, Some(problem));
+            }
+        };
+        self.failures = 0;
+        if !reply.verified {
+            self.complain(
+                "the API is asked without verifying its certificate, as the kubeconfig wants".into(),
+            );
+        }
+        let now = Instant::now();
+        let step = {
+            let board = self.board.borrow();
+            self.roster.learn(&reply.masters, |server| (self.health)(&board, server), now)
+        };
+        self.announce(&step, now);
+        // A disk that hangs is not to hold up the list.
+        self.publish(Some(now), self.unsaved.clone());
+        self.unsaved = self.save().await.err().map(|problem| self.complain(problem));
+        self.publish(None, self.unsaved.clone());
+    }
+
+    /// When nobody is alive, the configured servers are tried as well.
+    fn rescue(&mut self) {
+        let added = {
+            let board = self.board.borrow_and_update();
+            self.roster.rescue(&self.settings.configured, |server| (self.health)(&board, server))
+        };
+        if !added.is_empty() {
+            warn!(servers = %list(&added), "no known master is alive; trying the configured ones as well");
+            let problem = self.found.borrow().problem.clone();
+            self.publish(None, problem);
+        }
+    }
+
+    /// Wakes the readers if there is news for them. `learned`: when the API has just answered.
+    fn publish(&self, learned: Option<Instant>, problem: Option<String>) {
+        let servers = self.roster.servers();
+        self.found.send_if_modified(|found| {
+            let source = if learned.is_some() { Source::Api } else { found.source };
+            let at = learned.unwrap_or(found.at);
+            let next = Found { servers, source, at, problem };
+            let news = Found { at, ..found.clone() } != next;
+            *found = next;
+            news
+        });
+    }
+
+    /// Writes the list when it is another one than on disk. A failure is repeated with the next answer.
+    async fn save(&mut self) -> Result<(), String> {
+        let servers = self.roster.servers();
+        let Some(file) = self.settings.store.clone() else { return Ok(()) };
+        if self.saved.as_ref() == Some(&servers) {
+            return Ok(());
+        }
+        let at = self.settings.at;
+        let list = servers.clone();
+        let saved = spawn_blocking(move || store::save(&file, at, &list)).await;
+        saved.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        self.saved = Some(servers);
+        Ok(())
+    }
+
+    fn announce(&mut self, step: &Step, now: Instant) {
+        let Step { added, dropped, kept } = step;
+        if !added.is_empty() {
+            info!(servers = %list(added), "the API names new masters");
+        }
+        if !dropped.is_empty() {
+            info!(servers = %list(dropped), "masters that the API no longer names are dropped");
+        }
+        let kept = list(kept);
+        if !kept.is_empty() && self.said.admit(&kept, now).is_some() {
+            info!(servers = %kept, "the API no longer names these masters; they are kept for now");
+        }
+    }
+
+    fn complain(&mut self, problem: String) -> String {
+        if self.said.admit(&problem, Instant::now()).is_some() {
+            warn!("{problem}");
+        }
+        problem
+    }
+}
+
+fn configured(settings: &Settings) -> Vec<SocketAddr> {
+    let set: BTreeSet<SocketAddr> = settings.configured.iter().copied().collect();
+    set.into_iter().take(accept::MOST).collect()
+}
+
+fn list(servers: &[SocketAddr]) -> String {
+    servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,165 @@
+//! The last good list on disk: what a node knows that starts while no apiserver answers.
+//!
+//! ```json
+//! {
+//!   "version": 1,
+//!   "virtualServer": "10.103.97.2:6443",
+//!   "servers": ["10.0.0.1:6443", "10.0.0.2:6443"],
+//!   "sha256": "..."
+//! }
+//! ```
+//!
+//! The list is written beside its place and then renamed, so that there is always a whole one. The checksum tells
+//! a list that this program wrote from one that a disk or a hand has damaged.
+
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::accept::MOST;
+
+#[cfg(test)]
+mod tests;
+
+/// Changes when an older program would misread the file.
+const VERSION: u32 = 1;
+
+/// A full list needs a tenth of it.
+const LONGEST: u64 = 64 << 10;
+
+/// Why a list could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The list is damaged or not ours.
+    #[error("{} is ignored: {why}; it is written anew with the next answer of the API", file.display())]
+    Ignored {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The list could not be written.
+    #[error("cannot keep the list of masters in {}: {error}", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Record {
+    version: u32,
+    virtual_server: SocketAddr,
+    servers: Vec<SocketAddr>,
+    sha256: String,
+}
+
+/// Reads the list of the virtual server `at`; `None` when there is no file.
+pub(super) fn load(file: &Path, at: SocketAddr) -> Result<Option<Vec<SocketAddr>>, Error> {
+    let ignored = |why: String| Error::Ignored { file: file.to_owned(), why };
+    match contents(file) {
+        Ok(bytes) => check(&bytes, at).map(Some).map_err(ignored),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ignored(error.to_string())),
+    }
+}
+
+/// Replaces the list. Whatever interrupts it, the file holds either the old list or the new one.
+pub(super) fn save(file: &Path, at: SocketAddr, servers: &[SocketAddr]) -> Result<(), Error> {
+    replace(file, &render(at, servers)).map_err(|error| Error::Write { file: file.to_owned(), error })
+}
+
+fn contents(file: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(file)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn check(bytes: &[u8], at: SocketAddr) -> Result<Vec<SocketAddr>, String> {
+    if bytes.len() as u64 > LONGEST {
+        return Err(format!("it is longer than {LONGEST} bytes"));
+    }
+    let record: Record = serde_json::from_slice(bytes)
+        .map_err(|error| format!("it is damaged or no list of masters: {error}"))?;
+    if record.version != VERSION {
+        return Err(format!("its version is {} instead of {VERSION}", record.version));
+    }
+    if record.sha256 != checksum(record.virtual_server, &record.servers) {
+        return Err("its checksum is wrong".to_owned());
+    }
+    if record.virtual_server != at {
+        return Err(format!("it belongs to the virtual server {}", record.virtual_server));
+    }
+    // The checksum says that we wrote it, not that we were right.
+    let mut servers = record.servers;
+    servers.sort_unstable();
+    servers.dedup();
+    if servers.is_empty() || servers.len() > MOST {
+        return Err(format!("it holds {} servers", servers.len()));
+    }
+    if servers.iter().any(|server| server.is_ipv4() != at.is_ipv4() || server.ip() == at.ip()) {
+        return Err(format!("it holds servers that cannot stand behind {at}"));
+    }
+    Ok(servers)
+}
+
+fn render(at: SocketAddr, servers: &[SocketAddr]) -> Vec<u8> {
+    let sha256 = checksum(at, servers);
+    let record = Record { version: VERSION, virtual_server: at, servers: servers.to_vec(), sha256 };
+    // Plain strings and numbers can always be written.
+    let mut bytes = serde_json::to_vec_pretty(&record).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// Over what the list means, so that its layout does not matter.
+fn checksum(at: SocketAddr, servers: &[SocketAddr]) -> String {
+    let lines = servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join("\n");
+    let text = format!("{VERSION}\n{at}\n{lines}\n");
+    digest(&SHA256, text.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
+        // A string takes whatever is written to it.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = file.file_name().ok_or_else(|| io::Error::other("not the name of a file"))?;
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let temporary = directory.join(format!(".{}.new", name.display()));
+    // One that an earlier attempt has left behind.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = write(&temporary, bytes).and_then(|()| fs::rename(&temporary, file));
+    if written.is_err() {
+        // A full disk is not made fuller.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    // The name is part of the directory.
+    File::open(directory)?.sync_all()
+}
+
+fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
