@@ -34,6 +34,9 @@ mod tests;
 /// objects all the time, and then the next pass is early enough.
 const ROUNDS: usize = 3;
 
+/// What a flapping server brings about is logged so often within five minutes.
+const BURST: u32 = 10;
+
 /// What `status` says when the rounds were not enough.
 const CONTESTED: &str = "somebody else keeps changing the same rules";
 
@@ -97,6 +100,7 @@ pub struct Applier<K> {
     /// When the latest pass began.
     passed_at: Option<Instant>,
     repeats: Repeats,
+    own_changes: Repeats,
 }
 
 impl<K: Kernel> Applier<K> {
@@ -117,6 +121,7 @@ impl<K: Kernel> Applier<K> {
             all_down: BTreeMap::new(),
             passed_at: None,
             repeats: Repeats::default(),
+            own_changes: Repeats::after(BURST),
         }
     }
 
@@ -377,7 +382,11 @@ impl<K: Kernel> Applier<K> {
 
     fn report(&mut self, change: &Change, foreign: bool, now: Instant) {
         if !foreign {
-            info!("{change}");
+            match self.own_changes.admit(&change.to_string(), now) {
+                Some(0) => info!("{change}"),
+                Some(times) => info!("{change}; {times} times more lately"),
+                None => debug!("{change}"),
+            }
             return;
         }
         self.repairs += 1;

@@ -9,26 +9,55 @@ const REMINDER: Duration = Duration::from_secs(300);
 /// More different messages than this are not remembered.
 const MOST: usize = 1000;
 
-/// Remembers when each message was last said, and how often it was kept back since.
-#[derive(Debug, Default)]
-pub struct Repeats(HashMap<String, (Instant, u64)>);
+/// Remembers when each message was said, and how often it was kept back since.
+#[derive(Debug)]
+pub struct Repeats {
+    /// So often a message is said before it is kept back.
+    burst: u32,
+    said: HashMap<String, Said>,
+}
+
+#[derive(Debug)]
+struct Said {
+    since: Instant,
+    times: u32,
+    kept_back: u64,
+}
+
+impl Default for Repeats {
+    /// Whoever has said a thing once does not say it again for a while.
+    fn default() -> Self {
+        Self::after(1)
+    }
+}
 
 impl Repeats {
+    /// Messages are kept back when they were said so often lately.
+    pub fn after(burst: u32) -> Self {
+        Self { burst, said: HashMap::new() }
+    }
+
     /// Whether `message` is to be said at `now`; if so, how often it was kept back since it was last said.
     pub fn admit(&mut self, message: &str, now: Instant) -> Option<u64> {
-        if let Some((said, kept_back)) = self.0.get_mut(message) {
-            if now.saturating_duration_since(*said) < REMINDER {
-                *kept_back += 1;
-                return None;
+        let fresh = |said: &Said| now.saturating_duration_since(said.since) < REMINDER;
+        if let Some(said) = self.said.get_mut(message) {
+            if !fresh(said) {
+                let kept_back = said.kept_back;
+                *said = Said { since: now, times: 1, kept_back: 0 };
+                return Some(kept_back);
             }
-            *said = now;
-            return Some(std::mem::take(kept_back));
+            if said.times < self.burst {
+                said.times += 1;
+                return Some(0);
+            }
+            said.kept_back += 1;
+            return None;
         }
-        if self.0.len() >= MOST {
-            self.0.retain(|_, (said, _)| now.saturating_duration_since(*said) < REMINDER);
+        if self.said.len() >= MOST {
+            self.said.retain(|_, said| fresh(said));
         }
-        if self.0.len() < MOST {
-            self.0.insert(message.to_owned(), (now, 0));
+        if self.said.len() < MOST {
+            self.said.insert(message.to_owned(), Said { since: now, times: 1, kept_back: 0 });
         }
         Some(0)
     }
@@ -50,6 +79,18 @@ mod tests {
         assert_eq!(repeats.admit("flushed", start + Duration::from_secs(300)), Some(299));
     }
 
+    /// A server that flaps for a day: the first times tell the story, the rest would fill a disk.
+    #[test]
+    fn a_day_of_flapping_is_a_short_story() {
+        let mut repeats = Repeats::after(10);
+        let start = Instant::now();
+        let said =
+            (0..86_400).filter_map(|second| repeats.admit("down", start + Duration::from_secs(second)));
+        let said: Vec<u64> = said.collect();
+        assert_eq!(said[..11], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 290]);
+        assert_eq!(said.len(), 288 * 10);
+    }
+
     #[test]
     fn memory_is_bounded() {
         let mut repeats = Repeats::default();
@@ -57,6 +98,6 @@ mod tests {
         for number in 0..5 * MOST {
             repeats.admit(&number.to_string(), start);
         }
-        assert_eq!(repeats.0.len(), MOST);
+        assert_eq!(repeats.said.len(), MOST);
     }
 }

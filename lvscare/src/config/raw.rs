@@ -1,8 +1,8 @@
 //! What a person writes, on a command line or in a file, value by value. What the values mean together is
-//! [`build`](super::build)'s business.
+//! `build`'s business.
 //!
 //! Everything is optional here: an option that was not given must not hide what the file says. The defaults
-//! stand in [`build`](super::build), and for people in the help texts.
+//! stand in `build`, and for people in the help texts.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

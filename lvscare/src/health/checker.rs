@@ -14,6 +14,7 @@ use super::{Condition, Entry, Key, LastProbe, Verdict};
 use crate::config::Policy;
 use crate::config::value::brief;
 use crate::metrics::Metrics;
+use crate::repeats::Repeats;
 
 /// What every checker has found out, by virtual and real server.
 pub type Board = BTreeMap<Key, Entry>;
@@ -21,6 +22,9 @@ pub type Board = BTreeMap<Key, Entry>;
 /// So many probes in a row may be discounted because this node was late; then they count after all, or a node
 /// that is always late would never judge.
 const MOST_DISCOUNTED: u32 = 3;
+
+/// A server that flaps is logged so often within five minutes.
+const BURST: u32 = 10;
 
 /// Watches one server.
 pub struct Checker {
@@ -31,6 +35,7 @@ pub struct Checker {
     prober: Prober,
     board: watch::Sender<Board>,
     metrics: Metrics,
+    repeats: Repeats,
 }
 
 impl Checker {
@@ -46,7 +51,15 @@ impl Checker {
         let verdict = board.borrow().get(&key).map(|entry| entry.verdict.clone());
         let verdict = verdict.unwrap_or_else(|| Verdict::presumed(Condition::Dead, Instant::now()));
         let machine = Machine::new(policy, verdict);
-        Self { key, policy, machine, prober: Prober::new(settings, key.1), board, metrics }
+        Self {
+            key,
+            policy,
+            machine,
+            prober: Prober::new(settings, key.1),
+            board,
+            metrics,
+            repeats: Repeats::after(BURST),
+        }
     }
 
     /// Probes until the task is dropped.
@@ -99,7 +112,7 @@ impl Checker {
         let transition = self.machine.observe(&report.outcome, now);
         if let Some(transition) = &transition {
             self.metrics.turned(self.key, transition.to);
-            announce(self.server(), transition, &report);
+            self.announce(transition, &report, now);
         }
         let delay = self.machine.delay(&report.outcome, fastrand::f64(), now);
         let verdict = self.machine.verdict();
@@ -114,16 +127,19 @@ impl Checker {
         });
         delay
     }
-}
 
-fn announce(server: SocketAddr, transition: &Transition, report: &Report) {
-    let Transition { from, to, after } = transition;
-    let after = brief(*after);
-    let probe = brief(report.took);
-    let reason = &report.outcome;
-    if to > from {
-        info!(%server, %from, %to, %after, %probe, %reason, "real server is better");
-    } else {
-        warn!(%server, %from, %to, %after, %probe, %reason, "real server is worse");
+    fn announce(&mut self, transition: &Transition, report: &Report, now: Instant) {
+        let Transition { from, to, after } = transition;
+        let Some(kept_back) = self.repeats.admit(&format!("{from} {to}"), now) else { return };
+        let server = self.server();
+        let after = brief(*after);
+        let probe = brief(report.took);
+        let reason = &report.outcome;
+        let more = if kept_back > 0 { format!(", {kept_back} times more lately") } else { String::new() };
+        if to > from {
+            info!(%server, %from, %to, %after, %probe, %reason, "real server is better{more}");
+        } else {
+            warn!(%server, %from, %to, %after, %probe, %reason, "real server is worse{more}");
+        }
     }
 }
