@@ -14,7 +14,7 @@ VM = $(CARGO) run --quiet --package tests --bin vm --
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
 
-.PHONY: help bench build demo test test-host test-guest test-long lint install clean
+.PHONY: help bench build deb demo man test test-host test-guest test-long test-package lint lint-manifests install clean
 
 help:
 	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
@@ -25,6 +25,9 @@ help:
 	@echo 'make test-host   tests that need no kernel with IPVS'
 	@echo 'make test-guest  tests on a real kernel; T=NAME runs one file, ARGS="-- name" one test'
 	@echo 'make test-long   guest tests that take ten minutes, which `make test` leaves out; T=NAME as above'
+	@echo 'make test-package  the Debian package under a real systemd, dashboard and alerts under a real Prometheus'
+	@echo 'make man         manual pages and shell completions, in target/man'
+	@echo 'make deb         the Debian package, in target/deb'
 	@echo 'make lint        format, clippy, documentation, licences'
 
 install:
@@ -33,6 +36,15 @@ install:
 build: install
 	$(CARGO) build --release --package lvscare $(STATIC)
 	@ls -l $(LVSCARE)
+
+man: install
+	$(CARGO) run --quiet --package lvscare --example man -- $(TARGET_DIR)/man
+	@ls $(TARGET_DIR)/man
+
+# Only the package of this version may lie there: the test takes what it finds.
+deb: build man
+	rm -rf $(TARGET_DIR)/deb
+	manifests/deb/build $(LVSCARE) $(TARGET_DIR)/man $(TARGET_DIR)/deb
 
 demo: build
 	$(VM) run --bin $(LVSCARE) -- demo
@@ -58,12 +70,28 @@ test-guest: build
 test-long: build
 	$(VM) test --limit 1500 --bin $(LVSCARE) $(if $(T),--test $(T)) -- --ignored --nocapture
 
-lint: install
+# The Debian package is built here and tried under a real systemd; dashboard and alerts are tried in a real Prometheus.
+test-package: deb
+	$(VM) test --guest --limit 600 --test service --bin $(TARGET_DIR)/deb/*.deb $(ARGS)
+	$(VM) test --guest --limit 600 --test prometheus --bin $(LVSCARE) $(ARGS)
+	@$(MAKE) --no-print-directory lint-manifests
+
+lint: install lint-manifests
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features tests/guest -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; \
 	else echo 'cargo-deny is not installed: bans, licences and sources were not checked'; fi
+
+# Prometheus' own checker, or the one that `test-package` has brought for the guest.
+PROMTOOL = $(firstword $(shell command -v promtool) $(wildcard $(TARGET_DIR)/guest/prometheus/usr/bin/promtool))
+
+lint-manifests:
+	@if test -n '$(PROMTOOL)'; then cd manifests/prometheus && $(PROMTOOL) check rules alerts.yaml && $(PROMTOOL) test rules *_test.yaml; \
+	else echo 'promtool is not installed: the alert rules were not checked'; fi
+	@if command -v systemd-analyze >/dev/null; then \
+	    systemd-analyze security --no-pager --offline=true --threshold=20 manifests/lvscare.service >/dev/null; \
+	else echo 'systemd-analyze is not installed: the exposure of the unit was not checked'; fi
 
 clean:
 	$(CARGO) clean

@@ -21,6 +21,7 @@
 //!
 //! - [`netlink`]: one blocking request function. [`kernel`]: the only modules that change the kernel.
 //! - [`discover`]: who the masters are, as the API says; what counts is decided by [`discover::accept`], pure.
+//! - [`certificate`]: what a server's certificate says.
 //! - [`health::probe`]: one server asked over one held connection.
 //! - [`server`]: this daemon's own endpoint; [`client`] asks it; [`status`]: what is said there.
 //!
@@ -35,6 +36,7 @@
 //! {model, ipvs, netlink}`.
 
 pub mod applier;
+pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -97,7 +97,7 @@ impl View {
             weight: seen(key).map(|seen| seen.destination.weight),
             active: seen(key).map_or(0, |seen| seen.active),
             inactive: seen(key).map_or(0, |seen| seen.inactive),
-            certificate_expiry: None,
+            certificate_expiry: entry.certificate_expiry,
         });
         let services = job.config.addresses().into_iter().map(|at| metrics::Service {
             at,

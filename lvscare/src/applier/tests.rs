@@ -81,7 +81,12 @@ impl Node {
         fake.state.services.insert(addr(FOREIGN), foreign_service());
         fake.state.routes.insert(ip("10.96.0.1"), SeenRoute { source: None, owner: RouteOwner::Foreign });
         let verdict = Verdict::presumed(Condition::Alive, now);
-        let entry = |server| ((addr(AT), addr(server)), Entry { verdict: verdict.clone(), last_probe: None });
+        let entry = |server| {
+            (
+                (addr(AT), addr(server)),
+                Entry { verdict: verdict.clone(), last_probe: None, certificate_expiry: None },
+            )
+        };
         let board = SERVERS.into_iter().map(entry).collect();
         let applier = Applier::new(Troubled::new(fake), job(config), Metrics::new().unwrap());
         Self { applier, board, now }

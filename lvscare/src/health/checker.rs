@@ -118,6 +118,7 @@ impl Checker {
         let verdict = self.machine.verdict();
         self.board.send_if_modified(|board| {
             let Some(entry) = board.get_mut(&self.key) else { return false };
+            entry.certificate_expiry = self.prober.certificate_expiry();
             entry.last_probe = Some(LastProbe { at: now, took: report.took, outcome: report.outcome });
             let news = entry.verdict != *verdict;
             if news {

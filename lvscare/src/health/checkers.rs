@@ -94,7 +94,11 @@ fn presume(config: &Config, actual: &Actual, now: Instant) -> Board {
                 Some(0) => Condition::Sick,
                 _ => Condition::Alive,
             };
-            let entry = Entry { verdict: Verdict::presumed(condition, now), last_probe: None };
+            let entry = Entry {
+                verdict: Verdict::presumed(condition, now),
+                last_probe: None,
+                certificate_expiry: None,
+            };
             board.insert((service.at, server.address), entry);
         }
     }

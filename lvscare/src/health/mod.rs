@@ -181,4 +181,6 @@ pub struct Entry {
     pub verdict: Verdict,
     /// Its latest probe, if any has ended.
     pub last_probe: Option<LastProbe>,
+    /// When its certificate ends, in seconds since 1970, if it has shown one.
+    pub certificate_expiry: Option<u64>,
 }

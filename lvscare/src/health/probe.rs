@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::tls::Tls;
 use super::{Failure, Outcome, Phase};
+use crate::certificate;
 use crate::config::ProbeConfig;
 use crate::config::value::Scheme;
 use crate::exit;
@@ -75,6 +76,7 @@ pub struct Prober {
     settings: Arc<Settings>,
     server: SocketAddr,
     held: Option<Held>,
+    certificate_expiry: Option<u64>,
 }
 
 /// A connection that is kept between probes.
@@ -88,7 +90,7 @@ struct Held {
 impl Prober {
     /// A prober of `server` without a connection yet.
     pub fn new(settings: Arc<Settings>, server: SocketAddr) -> Self {
-        Self { settings, server, held: None }
+        Self { settings, server, held: None, certificate_expiry: None }
     }
 
     /// Asks once. Where no connection comes about, another is tried every `redial`; the first one counts.
@@ -103,6 +105,11 @@ impl Prober {
             Outcome::Failed(failure)
         });
         Report { outcome, took: now - start, late }
+    }
+
+    /// When the certificate that the server showed last ends, in seconds since 1970.
+    pub fn certificate_expiry(&self) -> Option<u64> {
+        self.certificate_expiry
     }
 
     /// Waits until the held connection ends; for ever when there is none.
@@ -142,8 +149,9 @@ impl Prober {
         self.held = held.connection.is_usable().then_some(held);
     }
 
-    async fn ask_over(&self, held: &mut Held, deadline: Instant) -> Result<Outcome, Failure> {
-        let config = &self.settings.config;
+    async fn ask_over(&mut self, held: &mut Held, deadline: Instant) -> Result<Outcome, Failure> {
+        let settings = self.settings.clone();
+        let config = &settings.config;
         let health = self.get(held, &config.health_path, deadline).await?;
         if !is_success(health) {
             let alive = matches!(health, 401 | 403) || config.accepted.contains(&health);
@@ -171,7 +179,7 @@ impl Prober {
         answer.await.unwrap_or(Err(Failure::TimedOut(Phase::Answer)))
     }
 
-    async fn connect(&self, deadline: Instant, redial: Option<Duration>) -> Result<Held, Failure> {
+    async fn connect(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Held, Failure> {
         let by = deadline.min(Instant::now() + self.settings.config.connect_timeout);
         let stream = match timeout_at(by, self.settings.ports.connect(self.server, redial)).await {
             Err(_) => return Err(Failure::TimedOut(Phase::Connect)),
@@ -185,7 +193,12 @@ impl Prober {
                 match timeout_at(deadline, connector.connect(tls.server_name(), stream)).await {
                     Err(_) => Err(Failure::TimedOut(Phase::Handshake)),
                     Ok(Err(error)) => Err(classify(&error)),
-                    Ok(Ok(stream)) => Ok(self.hold(stream)),
+                    Ok(Ok(stream)) => {
+                        let shown = stream.get_ref().1.peer_certificates();
+                        self.certificate_expiry =
+                            shown.and_then(|chain| chain.first()).and_then(certificate::not_after);
+                        Ok(self.hold(stream))
+                    }
                 }
             }
         }

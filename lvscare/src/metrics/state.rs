@@ -54,7 +54,7 @@ pub struct Server {
     /// Other connections.
     pub inactive: u32,
     /// When its certificate ends.
-    pub certificate_expiry: Option<f64>,
+    pub certificate_expiry: Option<u64>,
 }
 
 /// One virtual server.
@@ -207,7 +207,8 @@ impl State {
             set(&self.inactive, server.inactive.into());
             set(&self.last_change, server.since);
             if let Some(expiry) = server.certificate_expiry {
-                set(&self.certificate_expiry, expiry);
+                #[expect(clippy::cast_precision_loss, reason = "the year 9999 is far below 2^52")]
+                set(&self.certificate_expiry, expiry as f64);
             }
             for condition in CONDITIONS {
                 let labels = [at.as_str(), &address, &condition.to_string()];

@@ -21,7 +21,7 @@ fn server(address: &str, condition: Condition, weight: Option<u32>) -> Server {
         weight,
         active: 3,
         inactive: 4,
-        certificate_expiry: Some(1_800_000_000.0),
+        certificate_expiry: Some(1_800_000_000),
     }
 }
 

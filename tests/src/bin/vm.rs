@@ -125,7 +125,7 @@ impl Setup {
         let began = Instant::now();
         let cache = vm::target_directory()?.join("guest");
         let kernel = Kernel::fetch(&cache)?;
-        let packages = match self.debian.as_slice() {
+        let packages = match [self.debian.as_slice(), &built.debian].concat().as_slice() {
             [] => None,
             names => Some(Tree::fetch(&cache, names)?),
         };

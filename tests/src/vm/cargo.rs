@@ -1,6 +1,6 @@
 //! Asks cargo for static executables: the guest has no libraries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ const FLAGS: &str = "-C target-feature=+crt-static -C strip=debuginfo";
 /// What to build.
 #[derive(Debug, Default)]
 pub struct Request {
-    /// The guest tests to build; an empty list means all of them.
+    /// The guest tests to build; an empty list means all of them that need no Debian packages.
     pub tests: Option<Vec<String>>,
     /// Packages whose programs are wanted besides our own.
     pub packages: Vec<String>,
@@ -32,6 +32,8 @@ pub struct Built {
     pub tests: Vec<Program>,
     /// The programs: the guest's `init`, the fake apiserver, those of the other packages.
     pub programs: Vec<Program>,
+    /// The Debian packages that the tests need around them.
+    pub debian: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +46,13 @@ struct Metadata {
 struct Package {
     name: String,
     targets: Vec<Target>,
+    metadata: Option<Extras>,
+}
+
+/// Our own table in `Cargo.toml`: the tests that need Debian packages, with their names.
+#[derive(Deserialize)]
+struct Extras {
+    debian: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +68,14 @@ struct Target {
 struct Message {
     executable: Option<PathBuf>,
     target: Option<Target>,
+}
+
+impl Metadata {
+    /// The tests that need Debian packages.
+    fn debian(&self) -> BTreeMap<&str, &Vec<String>> {
+        let tables = self.packages.iter().filter_map(|package| package.metadata.as_ref());
+        tables.flat_map(|extras| &extras.debian).map(|(name, packages)| (name.as_str(), packages)).collect()
+    }
 }
 
 impl Target {
@@ -101,17 +118,21 @@ pub fn build(request: &Request) -> Result<Built> {
             }
         }
     }
-    for name in request.tests.as_ref().map_or(Ok(Vec::new()), |names| wanted_tests(&metadata, names))? {
+    let tests = request.tests.as_ref().map_or(Ok(Vec::new()), |names| wanted_tests(&metadata, names))?;
+    let debian = tests.iter().filter_map(|name| metadata.debian().get(name.as_str()).copied().cloned());
+    let debian = debian.flatten().collect();
+    for name in tests {
         arguments.extend(["--test".to_owned(), name]);
     }
-    run(&arguments)
+    Ok(Built { debian, ..run(&arguments)? })
 }
 
 fn wanted_tests(metadata: &Metadata, names: &[String]) -> Result<Vec<String>> {
     let targets = metadata.packages.iter().flat_map(|package| &package.targets);
     let all: Vec<String> = targets.filter(|t| t.is_guest_test()).map(|t| t.name.clone()).collect();
     if names.is_empty() {
-        return Ok(all);
+        let extra = metadata.debian();
+        return Ok(all.into_iter().filter(|name| !extra.contains_key(name.as_str())).collect());
     }
     match names.iter().find(|name| !all.contains(name)) {
         Some(unknown) => bail!("no guest test {unknown}; there are: {}", all.join(", ")),

@@ -31,7 +31,7 @@ impl Node {
         for service in &config.services {
             for server in &service.servers {
                 let key = (service.at, server.address);
-                let entry = Entry { verdict: verdict.clone(), last_probe: None };
+                let entry = Entry { verdict: verdict.clone(), last_probe: None, certificate_expiry: None };
                 self.board.insert(key, old.get(&key).cloned().unwrap_or(entry));
             }
         }

@@ -1,0 +1,33 @@
+//! What an apiserver's certificate says, asked of the library that verifies certificates: it names the dates that a
+//! verification failed for. So nothing here parses a certificate.
+
+use std::time::Duration;
+
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, Error, RootCertStore};
+
+/// Later than any certificate is valid: their dates end with the year 9999.
+const END_OF_TIME: u64 = 1 << 40;
+
+/// The last second of its validity, since 1970.
+pub fn not_after(der: &CertificateDer<'_>) -> Option<u64> {
+    let certificate = ParsedCertificate::try_from(der).ok()?;
+    match refusal(&certificate, END_OF_TIME) {
+        Some(CertificateError::ExpiredContext { not_after, .. }) => Some(not_after.as_secs()),
+        _ => None,
+    }
+}
+
+/// Why the certificate would be refused at that time. Its dates are looked at before anything else.
+pub(crate) fn refusal(certificate: &ParsedCertificate<'_>, at: u64) -> Option<CertificateError> {
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(at));
+    let algorithms = ring::default_provider().signature_verification_algorithms.all;
+    let nobody = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(certificate, &nobody, &[], now, algorithms) {
+        Err(Error::InvalidCertificate(error)) => Some(error),
+        _ => None,
+    }
+}
