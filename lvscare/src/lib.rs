@@ -26,6 +26,7 @@
 //! # Joining the parts
 //!
 //! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
+//! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
 //! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
 //!
 //! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
@@ -37,6 +38,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod desired;
+pub mod doctor;
 pub mod exit;
 pub mod health;
 pub mod ipvs;

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use lvscare::cli::{Cli, Command, Output, StatusArgs, explain};
+use lvscare::cli::{Cli, Command, DoctorArgs, Output, StatusArgs, explain};
 use lvscare::config::Config;
 use lvscare::config::raw::{CareArgs, LogLevel};
+use lvscare::doctor::{Report, facts, render};
 use lvscare::exit::{Exit, Failure};
 use lvscare::health::probe::Settings;
 use lvscare::kernel::{Linux, address};
@@ -29,13 +30,15 @@ fn main() -> ExitCode {
         Err(error) => return fail(&Failure::usage(explain(&error))),
     };
     match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit.into(),
         Err(failure) => fail(&failure),
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command) -> Result<Exit, Failure> {
     match command {
+        // Its answer is no failure of its own, and says more than a line.
+        Command::Doctor(args) => return doctor(&args),
         Command::Care(args) if args.clean => clean(&[args.target.vs]),
         Command::Care(args) => care(&args),
         Command::Clean(target) => clean(&[target.vs]),
@@ -46,7 +49,8 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Version { short: true } => say(env!("CARGO_PKG_VERSION")),
         Command::Version { short: false } => say(concat!("lvscare ", env!("CARGO_PKG_VERSION"))),
-    }
+    }?;
+    Ok(Exit::Success)
 }
 
 fn care(args: &CareArgs) -> Result<(), Failure> {
@@ -84,11 +88,17 @@ fn show_status(args: &StatusArgs) -> Result<(), Failure> {
     let status = client::status(args.listen.0, args.target.vs)?;
     match args.output {
         Output::Table => say(status::render(&status).trim_end()),
-        Output::Json => {
-            let json = serde_json::to_string_pretty(&status);
-            say(&json.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?)
-        }
+        Output::Json => say_json(&status),
     }
+}
+
+fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let report = Report::of(&facts::gather(&args.into())?);
+    match args.output {
+        Output::Table => say(render::render(&report, args.verbose).trim_end()),
+        Output::Json => say_json(&report),
+    }?;
+    Ok(if report.healthy { Exit::Success } else { Exit::Failed })
 }
 
 fn tell(changes: &[Change], nothing: &str) -> Result<(), Failure> {
@@ -96,6 +106,11 @@ fn tell(changes: &[Change], nothing: &str) -> Result<(), Failure> {
         return say(nothing);
     }
     changes.iter().try_for_each(|change| say(&change.to_string()))
+}
+
+fn say_json(answer: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(answer);
+    say(&json.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?)
 }
 
 /// A reader that went away (`lvscare status | head -1`) is no failure.

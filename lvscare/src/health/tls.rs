@@ -20,17 +20,13 @@ use crate::exit::Failure;
 
 /// The TLS settings for every probe.
 pub fn client_config(probe: &ProbeConfig) -> Result<Arc<ClientConfig>, Failure> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
+    let wrong = |error: rustls::Error| Failure::usage(format!("TLS: {error}"));
+    let Some(file) = &probe.ca_file else { return unverified().map_err(wrong) };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::usage(format!("TLS: {error}")))?;
-    let mut config = match &probe.ca_file {
-        Some(file) => builder.with_root_certificates(authorities(file)?).with_no_client_auth(),
-        None => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-            .with_no_client_auth(),
-    };
+        .map_err(wrong)?
+        .with_root_certificates(authorities(file)?)
+        .with_no_client_auth();
     // A resumed session would not show the certificate; every connection is to be judged anew.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -59,6 +55,18 @@ fn authorities(file: &Path) -> Result<RootCertStore, Failure> {
         return Err(wrong("holds no certificate in PEM form".into()));
     }
     Ok(store)
+}
+
+/// Settings that accept any certificate.
+pub fn unverified() -> Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
 }
 
 /// Accepts any certificate, but still checks that the peer holds its key.
