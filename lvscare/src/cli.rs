@@ -1,11 +1,14 @@
 //! The commands. What `care` takes is configuration and stands in [`config::raw`](crate::config::raw).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::raw::{CareArgs, ConfigArgs, TargetArgs};
-use crate::config::value::{Listen, Time};
+use crate::config::value::{self, Listen, RealServers, Time};
+use crate::doctor::facts::Asked;
+use crate::doctor::subnet::Subnet;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value, nothing was \
@@ -38,6 +41,11 @@ A configuration file; every key but virtualServers may be left out:
 `lvscare care --config FILE` follows the file: a change is in force within three seconds, or at once on SIGHUP. \
 What is not valid is refused, and the old configuration stays. Options and environment go before the file.";
 
+const DOCTOR_HELP: &str = "\
+Each finding has a stable name, such as vip-in-service-cidr, and is an error, a warning or a note.
+
+Exit codes: 0 nothing is wrong, there are notes at most; 1 errors or warnings were found; 2 wrong usage.";
+
 /// Keeps this node connected to every Kubernetes apiserver with the kernel's own load balancer, IPVS.
 ///
 /// Connections to the virtual server (10.103.97.2:6443) are spread over the apiservers by the kernel. lvscare
@@ -61,6 +69,12 @@ pub enum Command {
     ///
     /// Asks the daemon; when none answers, shows what the kernel has, which needs root.
     Status(StatusArgs),
+    /// Find out what is wrong with this node, why it matters and what mends it
+    ///
+    /// Looks at the apiservers and their certificates, the virtual address, kube-proxy, the kernel's settings and
+    /// the daemon, within two seconds. Changes nothing and needs no daemon; as root it sees more.
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorArgs),
     /// Remove the virtual server and its route, and nothing else
     Clean(CleanArgs),
     /// Check, print or describe the configuration
@@ -129,6 +143,56 @@ pub struct StatusArgs {
         default_missing_value = "1s"
     )]
     pub watch: Option<Time>,
+}
+
+/// `lvscare doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Which virtual server is meant
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// A real server (apiserver) [default: those of the daemon, else of the kernel's table]
+    #[arg(long, value_name = "IP:PORT", env = "LVSCARE_RS")]
+    pub rs: Vec<RealServers>,
+    /// Where the daemon listens, or `none` to leave it alone
+    #[arg(long, value_name = "IP:PORT", env = "LVSCARE_LISTEN", default_value = "127.0.0.1:10261")]
+    pub listen: Listen,
+    /// The name by which clients call the virtual server
+    #[arg(long, value_name = "NAME", default_value = "apiserver.cluster.local")]
+    pub name: String,
+    /// The Service CIDR [default: from kubeadm's manifests on a master]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub service_cidr: Vec<Subnet>,
+    /// The Pod CIDR [default: from kubeadm's manifests or kube-proxy's configuration]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub pod_cidr: Vec<Subnet>,
+    /// kube-proxy's configuration [default: that of the running kube-proxy]
+    #[arg(long, value_name = "FILE")]
+    pub kube_proxy_config: Option<PathBuf>,
+    /// Limit of each question over the network
+    #[arg(long, value_name = "TIME", default_value = "800ms", value_parser = value::duration)]
+    pub timeout: Duration,
+    /// Also show what is as it should be
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// The form of the answer
+    #[arg(long, short, default_value = "table")]
+    pub output: Output,
+}
+
+impl From<&DoctorArgs> for Asked {
+    fn from(args: &DoctorArgs) -> Self {
+        Self {
+            vs: args.target.vs,
+            servers: args.rs.iter().flat_map(|list| &list.0).map(|server| server.address).collect(),
+            listen: args.listen.0,
+            name: args.name.clone(),
+            service_cidrs: args.service_cidr.clone(),
+            pod_cidrs: args.pod_cidr.clone(),
+            kube_proxy_config: args.kube_proxy_config.clone(),
+            timeout: args.timeout,
+        }
+    }
 }
 
 /// The form of an answer.

@@ -12,7 +12,10 @@ use crate::status::Status;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The status of a daemon with hundreds of virtual servers is well below this.
-const LONGEST_ANSWER: u64 = 16 << 20;
+pub(crate) const LONGEST_ANSWER: u64 = 16 << 20;
+
+/// The question; the answer ends where the connection does.
+pub(crate) const REQUEST: &[u8] = b"GET /status HTTP/1.0\r\n\r\n";
 
 /// What the daemon at `listen` says; when none answers, what the kernel says about `vs`.
 pub fn status(listen: Option<SocketAddr>, vs: SocketAddr) -> Result<Status, Failure> {
@@ -27,14 +30,19 @@ pub fn status(listen: Option<SocketAddr>, vs: SocketAddr) -> Result<Status, Fail
     Ok(Status::of_kernel(&actual, [&vs]))
 }
 
-/// One GET without an HTTP library: the answer ends where the connection does.
+/// One GET without an HTTP library.
 fn ask(mut stream: TcpStream) -> Result<Status, String> {
     let io = |error: std::io::Error| error.to_string();
     stream.set_read_timeout(Some(PATIENCE)).map_err(io)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(io)?;
-    stream.write_all(b"GET /status HTTP/1.0\r\n\r\n").map_err(io)?;
+    stream.write_all(REQUEST).map_err(io)?;
     let mut answer = Vec::new();
     stream.take(LONGEST_ANSWER).read_to_end(&mut answer).map_err(io)?;
+    read(&answer)
+}
+
+/// What the daemon's answer, head and body, says.
+pub(crate) fn read(answer: &[u8]) -> Result<Status, String> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or("it does not speak HTTP")?;
     let (head, body) = answer.split_at(end);
     let head = String::from_utf8_lossy(head);

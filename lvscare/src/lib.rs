@@ -30,6 +30,7 @@
 //! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
 //! - [`job`]: what they are to do; [`reload`] notices that this has changed.
 //! - [`metrics`]: what is counted on the way, for Prometheus.
+//! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
 //! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
 //!
 //! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
@@ -43,6 +44,7 @@ pub mod config;
 pub mod daemon;
 pub mod desired;
 pub mod discover;
+pub mod doctor;
 pub mod exit;
 pub mod health;
 pub mod ipvs;

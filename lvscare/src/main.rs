@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use lvscare::cli::{CleanArgs, Cli, Command, ConfigCommand, Output, StatusArgs, explain};
+use lvscare::cli::{CleanArgs, Cli, Command, ConfigCommand, DoctorArgs, Output, StatusArgs, explain};
 use lvscare::config::raw::{CareArgs, File, SCHEMA};
 use lvscare::config::value::LogFormat;
 use lvscare::config::{Config, Logging};
+use lvscare::doctor::{Report, facts, render};
 use lvscare::exit::{Exit, Failure};
 use lvscare::job::Job;
 use lvscare::kernel::Linux;
@@ -35,13 +36,15 @@ fn main() -> ExitCode {
         Err(error) => return fail(&Failure::usage(explain(&error))),
     };
     match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit.into(),
         Err(failure) => fail(&failure),
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command) -> Result<Exit, Failure> {
     match command {
+        // Its answer is no failure of its own, and says more than a line.
+        Command::Doctor(args) => return doctor(&args),
         Command::Care(args) if args.clean => clean(&args.config.targets()?),
         Command::Care(args) => care(*args),
         Command::Clean(CleanArgs { file: None, target }) => clean(&[target.vs]),
@@ -54,7 +57,8 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Version { short: true } => say(env!("CARGO_PKG_VERSION")),
         Command::Version { short: false } => say(concat!("lvscare ", env!("CARGO_PKG_VERSION"))),
-    }
+    }?;
+    Ok(Exit::Success)
 }
 
 fn care(args: CareArgs) -> Result<(), Failure> {
@@ -114,15 +118,33 @@ fn show_status(args: &StatusArgs) -> Result<(), Failure> {
 }
 
 fn status_text(args: &StatusArgs) -> Result<String, Failure> {
-    let failed = |error: String| Failure::new(Exit::Failed, error);
     let status = client::status(args.listen.0, args.target.vs)?;
     let style = Style { colour: io::stdout().is_terminal(), wide: args.output == Output::Wide };
     let text = match args.output {
         Output::Table | Output::Wide => status::render(&status, style),
-        Output::Json => serde_json::to_string_pretty(&status).map_err(|error| failed(error.to_string()))?,
-        Output::Yaml => serde_yaml::to_string(&status).map_err(|error| failed(error.to_string()))?,
+        Output::Json | Output::Yaml => text_of(&status, args.output)?,
     };
     Ok(text.trim_end().to_owned())
+}
+
+fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let report = Report::of(&facts::gather(&args.into())?);
+    match args.output {
+        Output::Table | Output::Wide => {
+            say(render::render(&report, args.verbose || args.output == Output::Wide).trim_end())
+        }
+        Output::Json | Output::Yaml => say(&text_of(&report, args.output)?),
+    }?;
+    Ok(if report.healthy { Exit::Success } else { Exit::Failed })
+}
+
+/// An answer for programs.
+fn text_of(value: &impl serde::Serialize, form: Output) -> Result<String, Failure> {
+    let failed = |error: String| Failure::new(Exit::Failed, error);
+    if form == Output::Yaml {
+        return serde_yaml::to_string(value).map_err(|error| failed(error.to_string()));
+    }
+    serde_json::to_string_pretty(value).map_err(|error| failed(error.to_string()))
 }
 
 fn tell(changes: &[Change], nothing: &str) -> Result<(), Failure> {

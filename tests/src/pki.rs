@@ -3,11 +3,12 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType,
+    KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -21,6 +22,9 @@ const NAMES: [&str; 6] = [
     "apiserver.cluster.local",
     "localhost",
 ];
+
+/// The virtual addresses of every test.
+const VIRTUAL: [&str; 2] = ["10.103.97.2", "fd00:103::2"];
 
 /// A certificate authority with its files in one directory.
 pub struct Pki {
@@ -70,9 +74,11 @@ impl Pki {
 
     /// Signs a certificate for an apiserver at `addresses`, and writes it as `{name}.crt` and `{name}.key`.
     pub fn apiserver(&self, name: &str, addresses: &[IpAddr]) -> Result<Identity> {
-        let mut parameters = CertificateParams::new(NAMES.map(str::to_owned))?;
-        parameters.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+        let mut parameters = CertificateParams::new(
+            [&NAMES[..], &VIRTUAL].concat().into_iter().map(str::to_owned).collect::<Vec<_>>(),
+        )?;
         parameters.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+        parameters.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         self.sign(name, &parameters)
     }
 
@@ -83,6 +89,16 @@ impl Pki {
         parameters.distinguished_name.push(DnType::OrganizationName, "system:nodes");
         parameters.distinguished_name.push(DnType::CommonName, format!("system:node:{name}"));
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(name, &parameters)
+    }
+
+    /// Signs a certificate for exactly these names and addresses, valid between two times since 1970.
+    pub fn certificate(&self, name: &str, names: &[&str], from: Duration, to: Duration) -> Result<Identity> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut parameters = CertificateParams::new(names)?;
+        let beginning = date_time_ymd(1970, 1, 1);
+        (parameters.not_before, parameters.not_after) = (beginning + from, beginning + to);
+        parameters.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         self.sign(name, &parameters)
     }
 

@@ -137,6 +137,18 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| wrong("holds no private key in PEM form".into()))
 }
 
+/// Settings that accept any certificate.
+pub fn unverified() -> Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
 /// Accepts any certificate, but still checks that the peer holds its key.
 #[derive(Debug)]
 struct AcceptAny(Arc<CryptoProvider>);

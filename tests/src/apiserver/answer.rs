@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::LOCATION;
+use hyper::header::{DATE, LOCATION};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Interval, interval, sleep};
 
@@ -57,6 +57,10 @@ fn health(behaviour: Behaviour, meant: bool) -> Response<Content> {
     match behaviour {
         Behaviour::Healthz(status) | Behaviour::Readyz(status) if meant => refuse(&mut response, status),
         Behaviour::Both(status) => refuse(&mut response, status),
+        Behaviour::Ahead(time) => {
+            let date = httpdate::fmt_http_date(SystemTime::now() + time);
+            response.headers_mut().insert(DATE, date.parse().expect("a date"));
+        }
         Behaviour::HugeBody => *response.body_mut() = Content::Zeros(GIGABYTE),
         Behaviour::Redirect => {
             refuse(&mut response, 302);

@@ -31,6 +31,8 @@ pub enum Behaviour {
     Reset,
     /// Answers everything this much later.
     Delay(Duration),
+    /// Answers health requests with a date this much later than it is.
+    Ahead(Duration),
     /// Answers health requests with 302.
     Redirect,
     /// Answers health requests with 200 and a gigabyte.
@@ -52,6 +54,7 @@ impl fmt::Display for Behaviour {
             Self::Deaf => f.write_str("deaf"),
             Self::Reset => f.write_str("reset"),
             Self::Delay(time) => write!(f, "delay {}", time.as_millis()),
+            Self::Ahead(time) => write!(f, "ahead {}", time.as_secs()),
             Self::Redirect => f.write_str("redirect"),
             Self::HugeBody => f.write_str("huge-body"),
         }
@@ -81,6 +84,7 @@ impl FromStr for Behaviour {
             ("deaf", None) => Self::Deaf,
             ("reset", None) => Self::Reset,
             ("delay", Some(number)) => Self::Delay(time(number)),
+            ("ahead", Some(number)) => Self::Ahead(Duration::from_secs(number.into())),
             ("redirect", None) => Self::Redirect,
             ("huge-body", None) => Self::HugeBody,
             _ => return Err(unknown()),
@@ -108,6 +112,7 @@ mod tests {
             Behaviour::Deaf,
             Behaviour::Reset,
             Behaviour::Delay(time),
+            Behaviour::Ahead(Duration::from_secs(300)),
             Behaviour::Redirect,
             Behaviour::HugeBody,
         ] {

@@ -1,0 +1,165 @@
+//! Everything that looks. A fact that cannot be seen is absent.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tokio_rustls::TlsConnector;
+
+use crate::doctor::subnet::Subnet;
+use crate::exit::{Exit, Failure};
+use crate::health::tls;
+use crate::kernel::Kernel;
+use crate::status::{Status, VirtualServer};
+
+pub mod certificate;
+pub mod cluster;
+pub mod daemon;
+pub mod node;
+pub mod process;
+pub mod table;
+pub mod visit;
+
+use daemon::Daemon;
+use table::Table;
+use visit::Visit;
+
+/// What a person asked to have looked at.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The virtual server.
+    pub vs: SocketAddr,
+    /// Its real servers; none: as the daemon or the kernel has them.
+    pub servers: Vec<SocketAddr>,
+    /// Where the daemon listens; `None`: it is not asked.
+    pub listen: Option<SocketAddr>,
+    /// The name by which clients call the virtual server.
+    pub name: String,
+    /// The Service CIDRs, if told.
+    pub service_cidrs: Vec<Subnet>,
+    /// The Pod CIDRs, if told.
+    pub pod_cidrs: Vec<Subnet>,
+    /// The configuration of kube-proxy, if told.
+    pub kube_proxy_config: Option<PathBuf>,
+    /// Limit of each question over the network.
+    pub timeout: Duration,
+}
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The virtual server.
+    pub vs: SocketAddr,
+    /// The name by which clients call it.
+    pub name: String,
+    /// Seconds since 1970, by this node's clock.
+    pub now: u64,
+    /// What the daemon says.
+    pub daemon: Daemon,
+    /// What the kernel has.
+    pub table: Table,
+    /// Each real server, asked directly.
+    pub servers: Vec<Visit>,
+    /// The virtual server, asked as any client does.
+    pub through: Option<Visit>,
+    /// The source address towards each real server that there is a way to.
+    pub sources: Vec<(SocketAddr, IpAddr)>,
+    /// This node's network.
+    pub node: node::Node,
+    /// The cluster's ranges of addresses.
+    pub cluster: cluster::Cluster,
+    /// How kube-proxy is configured, if it can be seen.
+    pub kube_proxy: Option<cluster::KubeProxy>,
+    /// Programs that could guard a virtual address.
+    pub guards: Vec<process::Guard>,
+    /// What the hosts file says of the name; `None`: it cannot be read.
+    pub hosts: Option<Vec<IpAddr>>,
+    /// Packets that connection tracking took for invalid during the visits; `None`: it does not run.
+    pub invalid: Option<u64>,
+}
+
+impl Facts {
+    /// The virtual server as the daemon sees it.
+    pub fn guarded(&self) -> Option<&VirtualServer> {
+        let Daemon::Seen { first, .. } = &self.daemon else { return None };
+        of(first, self.vs)
+    }
+
+    /// The virtual address.
+    pub fn vip(&self) -> IpAddr {
+        self.vs.ip()
+    }
+}
+
+fn of(status: &Status, vs: SocketAddr) -> Option<&VirtualServer> {
+    status.virtual_servers.iter().find(|service| service.address == vs)
+}
+
+/// Looks at everything, within about twice the limit of one question.
+pub fn gather(asked: &Asked) -> Result<Facts, Failure> {
+    let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot start: {why}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let tls = tls::unverified().map_err(|error| cannot(error.to_string()))?;
+    Ok(runtime.map_err(|error| cannot(error.to_string()))?.block_on(look(asked, &TlsConnector::from(tls))))
+}
+
+async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {
+    let mut daemon = daemon::look(asked.listen, asked.timeout).await;
+    let (table, mut kernel) = table::look(asked.vs);
+    let processes = process::list(Path::new("/proc"));
+    let guards = process::guards(&processes, asked.vs.ip());
+    let kube_proxy = cluster::kube_proxy(asked.kube_proxy_config.as_deref(), &processes);
+    let cluster = cluster::look(asked, kube_proxy.as_ref());
+    let node = node::look(asked.vs.ip());
+    let hosts = node::hosts(Path::new("/etc/hosts"), &asked.name, asked.vs.is_ipv4());
+
+    let servers = servers(asked, &daemon, &table);
+    let sources = servers.iter().filter_map(|server| {
+        let source = kernel.as_mut()?.source_towards(server.ip()).ok()??;
+        Some((*server, source))
+    });
+    let sources = sources.collect();
+    let everybody = servers.iter().chain([&asked.vs]);
+    let visits = everybody.map(|&address| visit::visit(address, tls, asked)).collect();
+    let before = node::invalid();
+    let (again, mut visits) =
+        tokio::join!(daemon::look_again(&daemon, asked.listen, asked.timeout), visit::all(visits));
+    let invalid = node::invalid().zip(before).map(|(after, before)| after.saturating_sub(before));
+    let through = visits.pop();
+    if let Daemon::Seen { later, .. } = &mut daemon {
+        *later = again;
+    }
+
+    Facts {
+        vs: asked.vs,
+        name: asked.name.clone(),
+        now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+        daemon,
+        table,
+        servers: visits,
+        through,
+        sources,
+        node,
+        cluster,
+        kube_proxy,
+        guards,
+        hosts,
+        invalid,
+    }
+}
+
+/// The real servers: those told, else the daemon's, else the kernel's.
+fn servers(asked: &Asked, daemon: &Daemon, table: &Table) -> Vec<SocketAddr> {
+    if !asked.servers.is_empty() {
+        return asked.servers.clone();
+    }
+    let guarded = match daemon {
+        Daemon::Seen { first, .. } => of(first, asked.vs),
+        _ => None,
+    };
+    let service = guarded.or(match table {
+        Table::Seen { service, .. } => Some(service),
+        _ => None,
+    });
+    service.into_iter().flat_map(|service| &service.real_servers).map(|server| server.address).collect()
+}

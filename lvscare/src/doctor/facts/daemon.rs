@@ -1,0 +1,72 @@
+//! What the daemon says, twice: a counter that rises while nobody should touch anything tells of a fight.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::client;
+use crate::status::Status;
+
+/// The time between the two looks.
+const BETWEEN: Duration = Duration::from_millis(300);
+
+/// The same where there were repairs before: long enough for a pass of the daemon's guard, one a second.
+const BETWEEN_AFTER_REPAIRS: Duration = Duration::from_millis(1100);
+
+/// What came of asking the daemon.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Daemon {
+    /// It was not to be asked.
+    NotAsked,
+    /// Nobody listens there.
+    Absent(SocketAddr),
+    /// Somebody listens, and does not answer as lvscare does.
+    Silent(SocketAddr, String),
+    /// It answered.
+    Seen {
+        /// The first answer.
+        first: Status,
+        /// The answer a moment later, if there was one.
+        later: Option<Status>,
+    },
+}
+
+/// Asks once.
+pub(super) async fn look(listen: Option<SocketAddr>, limit: Duration) -> Daemon {
+    let Some(address) = listen else { return Daemon::NotAsked };
+    match timeout(limit, ask(address)).await {
+        Ok(Ok(Ok(first))) => Daemon::Seen { first, later: None },
+        Ok(Ok(Err(why))) => Daemon::Silent(address, why),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Daemon::Absent(address),
+        Ok(Err(error)) => Daemon::Silent(address, error.to_string()),
+        Err(_) => Daemon::Silent(address, format!("no answer in {:.1} s", limit.as_secs_f64())),
+    }
+}
+
+/// Asks once more a moment later, if there was an answer.
+pub(super) async fn look_again(
+    first: &Daemon,
+    listen: Option<SocketAddr>,
+    limit: Duration,
+) -> Option<Status> {
+    let Daemon::Seen { first, .. } = first else { return None };
+    let repaired = first.daemon.as_ref().is_some_and(|daemon| daemon.repairs > 0);
+    sleep(if repaired { BETWEEN_AFTER_REPAIRS } else { BETWEEN }).await;
+    match look(listen, limit).await {
+        Daemon::Seen { first, .. } => Some(first),
+        _ => None,
+    }
+}
+
+async fn ask(address: SocketAddr) -> io::Result<Result<Status, String>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(client::REQUEST).await?;
+    let mut answer = Vec::new();
+    stream.take(client::LONGEST_ANSWER).read_to_end(&mut answer).await?;
+    Ok(client::read(&answer))
+}

@@ -1,0 +1,58 @@
+//! What the kernel has of the virtual server, and which parts of itself it lacks.
+
+use std::net::SocketAddr;
+
+use crate::kernel::{Error, Kernel, Linux};
+use crate::model::{RouteOwner, Sysctl};
+use crate::status::{Status, VirtualServer};
+
+/// What came of asking the kernel.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Table {
+    /// It answered.
+    Seen {
+        /// The virtual server as it stands in the table.
+        service: VirtualServer,
+        /// Who made the local route of its address, if there is one.
+        route: Option<RouteOwner>,
+        /// `net.ipv4.vs.expire_nodest_conn`.
+        expire_nodest: Option<u32>,
+    },
+    /// It has no IPVS.
+    NoIpvs,
+    /// It tells only root.
+    NotPermitted,
+    /// Something else went wrong.
+    Failed(String),
+}
+
+/// Looks, and returns the way to the kernel for more questions.
+pub(super) fn look(vs: SocketAddr) -> (Table, Option<Linux>) {
+    let mut linux = match Linux::open() {
+        Ok(linux) => linux,
+        Err(error) => return (failed(&error), None),
+    };
+    let actual = match linux.read(&[vs]) {
+        Ok(actual) => actual,
+        Err(error) => return (failed(&error), Some(linux)),
+    };
+    let status = Status::of_kernel(&actual, [&vs]);
+    let Some(service) = status.virtual_servers.into_iter().next() else {
+        return (Table::Failed("the virtual server was not told".into()), Some(linux));
+    };
+    let table = Table::Seen {
+        service,
+        route: actual.routes.get(&vs.ip()).map(|route| route.owner),
+        expire_nodest: actual.sysctls.get(&Sysctl::ExpireNodestConn).copied(),
+    };
+    (table, Some(linux))
+}
+
+fn failed(error: &Error) -> Table {
+    match error {
+        Error::NoIpvs => Table::NoIpvs,
+        Error::NotPermitted => Table::NotPermitted,
+        other => Table::Failed(other.to_string()),
+    }
+}
