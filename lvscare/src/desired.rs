@@ -61,6 +61,6 @@ pub fn judged(
             .map(|service| (service.at, decide(service).map(|weights| wanted(service, weights))))
             .collect(),
         routes: sources.iter().map(|(&vip, &source)| (vip, Some(source))).collect(),
-        sysctls: BTreeMap::from([(Sysctl::ExpireNodestConn, 1)]),
+        sysctls: Sysctl::ALL.map(|sysctl| (sysctl, 1)).into(),
     }
 }

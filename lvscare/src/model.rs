@@ -121,16 +121,21 @@ pub enum Sysctl {
     /// `net.ipv4.vs.expire_nodest_conn` (kernel `Documentation/networking/ipvs-sysctl.rst`): packets of a
     /// connection whose real server was deleted are answered with a reset instead of being dropped.
     ExpireNodestConn,
+    /// `net.ipv4.vs.conntrack`: connection tracking sees the connections of IPVS. Otherwise it takes the real servers'
+    /// answers for invalid, and firewalls drop those: firewalld towards the node, kube-proxy in mode iptables
+    /// towards pods.
+    Conntrack,
 }
 
 impl Sysctl {
-    /// Every setting that lvscare looks after.
-    pub const ALL: [Self; 1] = [Self::ExpireNodestConn];
+    /// Every setting that lvscare looks after; each must be 1.
+    pub const ALL: [Self; 2] = [Self::ExpireNodestConn, Self::Conntrack];
 
     /// The dotted name, as `sysctl` prints it.
     pub fn name(self) -> &'static str {
         match self {
             Self::ExpireNodestConn => "net.ipv4.vs.expire_nodest_conn",
+            Self::Conntrack => "net.ipv4.vs.conntrack",
         }
     }
 }

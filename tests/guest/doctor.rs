@@ -362,13 +362,22 @@ fn kube_proxy() {
 fn firewalls_that_drop_what_seems_invalid() {
     let clinic = Clinic::new();
     let (node, pod) = (clinic.lab.node(), clinic.lab.pod());
-    let _care = Care::judged(&clinic.lab, &[]);
+    // It makes connection tracking see them, and must not do so again while this test has it otherwise.
+    let _care = Care::judged(&clinic.lab, &["--resync=5m"]);
     let id = "firewall-drops-invalid";
     let limit = Duration::from_secs(3);
     let served = |place| clinic.lab.get(place, tests::care::URL, limit).is_ok();
     let filter = |rules: &str| node.check(&["nft", &format!("flush ruleset; table inet f {{ {rules} }}")]);
 
-    filter("chain in { type filter hook input priority 0; ct state invalid drop; };");
+    let everywhere = ["input", "forward"].map(|hook| {
+        format!("chain {hook} {{ type filter hook {hook} priority 0; ct state invalid drop; }};")
+    });
+    filter(&everywhere.concat());
+    assert!(served(node) && served(pod), "lvscare has made the answers valid");
+    clinic.finds(&[], &[]);
+
+    node.sysctl("net.ipv4.vs.conntrack", "0");
+    filter(&everywhere[0]);
     assert!(!served(node) && served(pod), "answers to the node are dropped");
     let said = clinic.finds(&["--timeout=4s"], &[("vip-unreachable", "error"), (id, "error")]);
     said.sees(id, "packets seemed to belong to no connection: a firewall drops them");

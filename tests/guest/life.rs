@@ -39,6 +39,7 @@ fn run_once_builds_everything_and_a_second_run_nothing() {
          add real server 10.0.0.2:6443 weight 1 to 10.103.97.2:6443\n\
          add real server 10.0.0.3:6443 weight 1 to 10.103.97.2:6443\n\
          set net.ipv4.vs.expire_nodest_conn = 1\n\
+         set net.ipv4.vs.conntrack = 1\n\
          set route local 10.103.97.2 dev lo src 10.0.0.10\n"
     );
     wait_table(node, VIP, &lab.addresses(), 1);
