@@ -4,7 +4,8 @@
 //! pki, apiserver     what stands behind a virtual server: certificates and servers that fail on demand
 //! netns, process     what keeps a laboratory's parts apart, and gone when a test ends
 //! lab                a node, three masters and a pod inside one kernel
-//! care               the product in that laboratory
+//! care               the product in that laboratory; configuration, its file
+//! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
 //! vm                 the kernel, if the host's own will not do
 //! ```
@@ -18,6 +19,7 @@ pub mod apiserver;
 pub mod bench;
 pub mod care;
 pub mod client;
+pub mod configuration;
 pub mod kubelet;
 pub mod lab;
 pub mod load;
@@ -26,3 +28,4 @@ pub mod pki;
 pub mod process;
 pub mod vm;
 pub mod wait;
+pub mod web;
