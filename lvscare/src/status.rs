@@ -1,7 +1,7 @@
 //! What `lvscare status` shows, as data: the daemon serves it as JSON, the command renders it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,8 @@ impl Status {
         for service in &mut status.virtual_servers {
             service.mode = applied.modes.get(&service.address).copied();
             service.self_probe = answers.get(&service.address).map(|answer| probe(answer, seconds));
-            for ((_, address), entry) in board.iter().filter(|((at, _), _)| *at == service.address) {
+            let (first, last) = (([0; 4], 0).into(), (Ipv6Addr::from([0xff; 16]), u16::MAX).into());
+            for ((_, address), entry) in board.range((service.address, first)..=(service.address, last)) {
                 let servers = &mut service.real_servers;
                 let place = servers.iter().position(|server| server.address == *address);
                 let place = place.unwrap_or_else(|| {

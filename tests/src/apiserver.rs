@@ -15,14 +15,15 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
@@ -51,11 +52,16 @@ pub struct Options {
     pub identity: Identity,
     /// The path of its control socket.
     pub control: PathBuf,
+    /// The authority that must have signed the certificates of clients; `None`: they need none.
+    pub client_ca: Option<PathBuf>,
+    /// The file with the token that every request must carry; it may change.
+    pub token: Option<PathBuf>,
 }
 
 /// Serves until the process ends.
 pub async fn serve(options: Options) -> Result<()> {
-    let state = Arc::new(State::new(options.name, acceptor(&options.identity)?));
+    let tls = acceptor(&options.identity, options.client_ca.as_deref())?;
+    let state = Arc::new(State::new(options.name, tls, options.token));
     let mut listener = Some(TcpListener::bind(options.listen).await.context("cannot listen")?);
     // The control socket comes last: whoever can connect to it knows that the server is up.
     // A server that was killed has left its own behind.
@@ -90,11 +96,19 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 }
 
 /// Offers HTTP/2 first, as kube-apiserver does.
-fn acceptor(identity: &Identity) -> Result<TlsAcceptor> {
+fn acceptor(identity: &Identity, client_ca: Option<&Path>) -> Result<TlsAcceptor> {
     let certificate = CertificateDer::from_pem_file(&identity.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&identity.key)?;
-    let mut config =
-        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key)?;
+    let builder = match client_ca {
+        None => ServerConfig::builder().with_no_client_auth(),
+        Some(file) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(file)?)?;
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build()?;
+            ServerConfig::builder().with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_single_cert(vec![certificate], key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -12,16 +12,19 @@ use std::time::{Duration, Instant};
 use lvscare::client;
 use lvscare::health::Condition;
 use lvscare::health::pool::Mode;
+use lvscare::job::Reloads;
 use lvscare::kernel::ipvs::Table;
 use lvscare::model::SeenService;
 use lvscare::status::{Health, RealServer, Status};
 use nix::sys::signal::Signal;
 
 use crate::client::Connection;
+use crate::configuration::ConfigFile;
 use crate::lab::Lab;
 use crate::netns::Namespace;
 use crate::process::Process;
 use crate::wait::eventually;
+use crate::web;
 
 /// The program, which must be in reach: `vm` puts it there.
 const PROGRAM: &str = "lvscare";
@@ -82,6 +85,22 @@ impl Care {
         Self { process: lab.node().spawn(&arguments), node: lab.node().clone() }
     }
 
+    /// Starts the daemon on the laboratory's node with a configuration file, and waits until every server has a
+    /// verdict.
+    #[track_caller]
+    pub fn following(lab: &Lab, file: &ConfigFile, options: &[&str]) -> Self {
+        let mut care = Self::launch(lab, file, options);
+        care.wait_judged();
+        care
+    }
+
+    /// The same without waiting.
+    #[track_caller]
+    pub fn launch(lab: &Lab, file: &ConfigFile, options: &[&str]) -> Self {
+        let arguments = [&[PROGRAM, "care", "--config", file.path()], options].concat();
+        Self { process: lab.node().spawn(&arguments), node: lab.node().clone() }
+    }
+
     /// Starts the daemon and waits until every server has a verdict.
     #[track_caller]
     pub fn judged(lab: &Lab, options: &[&str]) -> Self {
@@ -129,6 +148,23 @@ impl Care {
     /// How many foreign changes it has undone.
     pub fn repairs(&self) -> Option<u64> {
         Some(self.status()?.daemon?.repairs)
+    }
+
+    /// Whether it calls itself ready, which is much cheaper to ask than its status.
+    pub fn ready(&self) -> bool {
+        let listen: SocketAddr = LISTEN.parse().expect("an address");
+        web::get(&self.node, listen, "/readyz", LIMIT).is_ok_and(|body| body == "ok\n")
+    }
+
+    /// What became of its configuration.
+    pub fn reloads(&self) -> Option<Reloads> {
+        Some(self.status()?.daemon?.configuration)
+    }
+
+    /// Waits until its configuration is as wanted.
+    #[track_caller]
+    pub fn wait_reloads(&self, what: &str, wanted: impl Fn(&Reloads) -> bool) -> Reloads {
+        eventually(LIMIT, what, || self.reloads().filter(&wanted))
     }
 
     fn health(&self, server: SocketAddr) -> Option<Health> {
@@ -314,6 +350,13 @@ impl Eye {
     pub fn weights(&self, at: SocketAddr) -> Option<BTreeMap<SocketAddr, u32>> {
         let destinations = self.service(at)?.destinations;
         Some(destinations.into_iter().map(|(server, seen)| (server, seen.destination.weight)).collect())
+    }
+
+    /// Whether exactly these real servers take new connections.
+    pub fn only(&self, at: SocketAddr, servers: &[SocketAddr]) -> bool {
+        let seen = self.weights(at).unwrap_or_default();
+        let serving = seen.into_iter().filter(|(_, weight)| *weight > 0).map(|(server, _)| server);
+        serving.eq(servers.iter().copied())
     }
 
     /// Looks without pause until `wanted` holds, and says how long that took.

@@ -5,7 +5,8 @@
 //! netns, process     what keeps a laboratory's parts apart, and gone when a test ends
 //! lab                a node, three masters and a pod inside one kernel
 //! api                what the Kubernetes API says of its masters, and every way not to
-//! care               the product in that laboratory
+//! care               the product in that laboratory; configuration, its file
+//! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
 //! vm                 the kernel, if the host's own will not do
 //! ```
@@ -20,6 +21,7 @@ pub mod apiserver;
 pub mod bench;
 pub mod care;
 pub mod client;
+pub mod configuration;
 pub mod kubelet;
 pub mod lab;
 pub mod load;
@@ -28,3 +30,4 @@ pub mod pki;
 pub mod process;
 pub mod vm;
 pub mod wait;
+pub mod web;

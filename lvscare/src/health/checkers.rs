@@ -1,6 +1,7 @@
 //! All checkers: one task per real server of each virtual server, as the configuration says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -43,7 +44,8 @@ impl Checkers {
     /// Starts, restarts and ends checkers so that they are those of `job`. Servers that are on the board already
     /// keep their verdict; of the others `actual` tells what to presume.
     pub fn set(&mut self, job: &Job, actual: &Actual, now: Instant) {
-        let presumed = presume(&job.config, actual, now);
+        let guarded = self.board.borrow().keys().map(|(at, _)| *at).collect();
+        let presumed = presume(&job.config, actual, &guarded, now);
         self.board.send_modify(|board| {
             let mut before = std::mem::take(board);
             *board = presumed
@@ -79,15 +81,17 @@ impl Checkers {
 
 /// What the table says about every server before any probe has: one that takes traffic is presumed alive, one
 /// at weight 0 sick, one that is not there dead. A table without any of our servers says nothing; then all are
-/// presumed alive, so that a join need not wait.
-fn presume(config: &Config, actual: &Actual, now: Instant) -> Board {
+/// presumed alive, so that a join need not wait. A virtual server that is `guarded` already has others that serve
+/// until the new ones are known.
+fn presume(config: &Config, actual: &Actual, guarded: &BTreeSet<SocketAddr>, now: Instant) -> Board {
     let mut board = Board::new();
     for service in &config.services {
         let weight = |address| {
             let seen = actual.services.get(&service.at)?.destinations.get(&address)?;
             Some(seen.destination.weight)
         };
-        let fresh = service.servers.iter().all(|server| weight(server.address).is_none());
+        let fresh = !guarded.contains(&service.at)
+            && service.servers.iter().all(|server| weight(server.address).is_none());
         for server in &service.servers {
             let condition = match weight(server.address) {
                 None if !fresh => Condition::Dead,
@@ -103,4 +107,21 @@ fn presume(config: &Config, actual: &Actual, now: Instant) -> Board {
         }
     }
     board
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+
+    /// A join need not wait for a verdict; a master that takes another's place has to.
+    #[test]
+    fn unknown_servers_are_trusted_only_where_nothing_serves_yet() {
+        let config = config("--rs 10.0.0.1:6443").unwrap();
+        for (guarded, condition) in [(vec![], Condition::Alive), (config.addresses(), Condition::Dead)] {
+            let guarded = guarded.into_iter().collect();
+            let board = presume(&config, &Actual::default(), &guarded, Instant::now());
+            assert!(board.values().all(|entry| entry.verdict.condition == condition), "{guarded:?}");
+        }
+    }
 }

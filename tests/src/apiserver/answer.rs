@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::convert::Infallible;
+use std::fs;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{DATE, LOCATION};
+use hyper::header::{AUTHORIZATION, DATE, LOCATION};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Interval, interval, sleep};
 
@@ -26,6 +27,12 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Content>, Infallible> {
     let path = request.uri().path();
+    if !authorized(&state, &request) {
+        state.stats().unauthorized += 1;
+        let mut response = Response::new(Content::Text(None));
+        refuse(&mut response, 401);
+        return Ok(response);
+    }
     count(&state, path);
     let behaviour = state.other_than(&[Behaviour::HangAccept, Behaviour::HangAnswer]).await;
     if let Behaviour::Delay(time) = behaviour {
@@ -40,6 +47,13 @@ pub(super) async fn answer(
             _ => Response::new(text(state.name.clone())),
         },
     })
+}
+
+/// Whether the request carries the token of the moment, if one is needed.
+fn authorized(state: &State, request: &Request<Incoming>) -> bool {
+    let Some(file) = &state.token else { return true };
+    let right = fs::read_to_string(file).map(|token| format!("Bearer {token}")).unwrap_or_default();
+    request.headers().get(AUTHORIZATION).is_some_and(|given| given.as_bytes() == right.as_bytes())
 }
 
 fn count(state: &State, path: &str) {

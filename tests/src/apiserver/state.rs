@@ -1,5 +1,6 @@
 //! What all connections of one server share.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
@@ -21,22 +22,27 @@ pub struct Stats {
     pub readyz: u64,
     /// All other requests.
     pub other: u64,
+    /// Requests without the right token.
+    pub unauthorized: u64,
 }
 
 /// The behaviour of the moment and the counters.
 pub(super) struct State {
     pub(super) name: String,
     pub(super) tls: TlsAcceptor,
+    /// The file with the token that requests must carry.
+    pub(super) token: Option<PathBuf>,
     behaviour: watch::Sender<Behaviour>,
     listening: watch::Sender<bool>,
     stats: Mutex<Stats>,
 }
 
 impl State {
-    pub(super) fn new(name: String, tls: TlsAcceptor) -> Self {
+    pub(super) fn new(name: String, tls: TlsAcceptor, token: Option<PathBuf>) -> Self {
         Self {
             name,
             tls,
+            token,
             behaviour: watch::Sender::new(Behaviour::Healthy),
             listening: watch::Sender::new(true),
             stats: Mutex::default(),

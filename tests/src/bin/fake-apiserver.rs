@@ -26,6 +26,12 @@ struct Cli {
     /// Path of the control socket to make
     #[arg(long)]
     control: PathBuf,
+    /// PEM file of the authority that must have signed the certificates of clients
+    #[arg(long)]
+    client_ca: Option<PathBuf>,
+    /// File with the token that every request must carry
+    #[arg(long)]
+    token_file: Option<PathBuf>,
 }
 
 // One thread: there may be two hundred of us on an emulated processor.
@@ -33,5 +39,6 @@ struct Cli {
 async fn main() -> Result<()> {
     let cli = Cli::parse();
     let identity = Identity { certificate: cli.cert, key: cli.key };
-    serve(Options { listen: cli.listen, name: cli.name, identity, control: cli.control }).await
+    let Cli { listen, name, control, client_ca, token_file: token, .. } = cli;
+    serve(Options { listen, name, identity, control, client_ca, token }).await
 }

@@ -109,8 +109,15 @@ pub fn forwarding(facts: &Facts) -> Vec<Finding> {
 /// Rules can be many, and an earlier one may let the answers in. So what counts is what happens: connections by
 /// way of IPVS fail in silence, direct ones do not, and packets are taken for invalid meanwhile.
 pub fn firewall(facts: &Facts) -> Vec<Finding> {
-    if facts.node.tracked != Some(false) {
-        return Vec::new();
+    match facts.node.tracked {
+        None => return Vec::new(),
+        Some(true) => {
+            return vec![Finding::ok(
+                INVALID,
+                "connection tracking sees what goes through the virtual server",
+            )];
+        }
+        Some(false) => {}
     }
     let fix = "show them to it: sysctl -w net.ipv4.vs.conntrack=1 && echo 'net.ipv4.vs.conntrack = 1' > \
                /etc/sysctl.d/90-lvscare.conf";

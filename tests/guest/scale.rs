@@ -1,0 +1,162 @@
+//! Many virtual servers: what they cost, and that the cost grows with their number and no faster.
+//!
+//! `-- --nocapture` shows the measured figures.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
+#![allow(clippy::print_stdout, reason = "measured figures are the point")]
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use lvscare::kernel::{Kernel, Linux};
+use tests::care::Care;
+use tests::configuration::{ConfigFile, virtual_server};
+use tests::lab::Lab;
+use tests::wait::eventually;
+use tests::web::Web;
+
+/// Ten real servers: one cheap service on so many ports.
+const PORTS: std::ops::RangeInclusive<u16> = 8001..=8010;
+
+/// Between two questions to one server. The guest is ten to twenty times slower than a node.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// A wait is spread by a fifth; and this machine may be busy.
+const LATE: Duration = Duration::from_secs(12 + 3);
+
+/// Processor time is measured for so long: each server is asked more than once.
+const WINDOW: Duration = Duration::from_secs(13);
+
+/// For a slow guest with thousands of connections to open.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What so many virtual servers cost.
+struct Cost {
+    services: u16,
+    built: Duration,
+    judged: Duration,
+    starting: Duration,
+    per_minute: Duration,
+    reading: Duration,
+    status: Duration,
+    memory: u64,
+    requests: u64,
+    pause: Duration,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} x 10: table whole after {:?}, all judged after {:?} ({:?} of processor time), then {:?} per minute; \
+             one reading of the kernel {:?}, one status {:?}; {} KiB; {} requests in {WINDOW:?}, longest pause {:?}",
+            self.services,
+            self.built,
+            self.judged,
+            self.starting,
+            self.per_minute,
+            self.reading,
+            self.status,
+            self.memory,
+            self.requests,
+            self.pause
+        )
+    }
+}
+
+fn at(number: u16) -> String {
+    format!("10.103.{}.{}:80", 100 + number / 100, 1 + number % 100)
+}
+
+fn measure(services: u16) -> Cost {
+    let lab = Lab::new();
+    let place = lab.master(1);
+    let web = Web::start(place.namespace(), PORTS, "/healthz", "web");
+    let servers: Vec<SocketAddr> = PORTS.map(|port| SocketAddr::new(place.address().ip(), port)).collect();
+    let mut text = "virtualServers:\n".to_owned();
+    (0..services).for_each(|number| text += &virtual_server(&at(number), &servers));
+    writeln!(text, "health: {{scheme: http, readyPath: none, interval: {}s}}", INTERVAL.as_secs()).unwrap();
+    let file = ConfigFile::new(&lab, &text);
+
+    let began = Instant::now();
+    let care = Care::launch(&lab, &file, &[]);
+    // There is no such file before the daemon has had the kernel load its module.
+    let listing =
+        || lab.node().enter(|| fs::read_to_string("/proc/thread-self/net/ip_vs")).unwrap_or_default();
+    let rows = || listing().matches("  -> 0A000001:").count();
+    eventually(LIMIT, "the whole table", || (rows() == usize::from(services) * 10).then_some(()));
+    let built = began.elapsed();
+    eventually(LIMIT, "all judged", || care.ready().then_some(()));
+    let judged = began.elapsed();
+    let starting = care.cpu_time();
+
+    // What the start has put off is done.
+    sleep(Duration::from_secs(2));
+    web.seen();
+    let before = care.cpu_time();
+    sleep(WINDOW);
+    let used = care.cpu_time().saturating_sub(before);
+    let seen = web.seen();
+
+    // Every pass begins with this.
+    let addresses: Vec<SocketAddr> = (0..services).map(|number| at(number).parse().unwrap()).collect();
+    let reading = lab.node().enter(|| {
+        let mut kernel = Linux::open().unwrap();
+        let read = |_| {
+            let began = Instant::now();
+            assert_eq!(kernel.read(&addresses).unwrap().routes.len(), addresses.len());
+            began.elapsed()
+        };
+        // Somebody else is often busy.
+        (0..3).map(read).min().unwrap()
+    });
+
+    let asked = Instant::now();
+    let status = care.status().unwrap();
+    let answered = asked.elapsed();
+    assert_eq!(status.virtual_servers.len(), usize::from(services));
+    for server in status.virtual_servers.iter().flat_map(|service| &service.real_servers) {
+        let probe = server.health.as_ref().and_then(|health| health.last_probe.as_ref()).unwrap();
+        assert_eq!((server.weight, probe.result.as_str()), (Some(1), "ok"));
+        assert!(probe.ago_seconds < LATE.as_secs_f64(), "{}: {}", server.address, probe.ago_seconds);
+    }
+    let daemon = status.daemon.unwrap();
+    assert_eq!((daemon.repairs, &daemon.problems[..]), (0, &[][..]));
+    Cost {
+        services,
+        built,
+        judged,
+        starting,
+        per_minute: used.mul_f64(60.0 / WINDOW.as_secs_f64()),
+        reading,
+        status: answered,
+        memory: care.memory("VmRSS"),
+        requests: seen.requests,
+        pause: seen.longest_pause,
+    }
+}
+
+#[test]
+fn four_times_the_virtual_servers_cost_four_times_as_much() {
+    let [few, many] = [50, 200].map(|services| {
+        let cost = measure(services);
+        println!("{cost}");
+        assert!(cost.pause < LATE, "somebody was asked late: {:?}", cost.pause);
+        // Each wait is a fifth longer at most.
+        let least = u64::from(services) * 10 * WINDOW.as_secs() / (INTERVAL.as_secs() * 12 / 10) * 8 / 10;
+        assert!(cost.requests >= least, "{} requests, not {least}", cost.requests);
+        cost
+    });
+    let growth = |few: Duration, many: Duration| many.as_secs_f64() / few.as_secs_f64();
+    let steady = growth(few.per_minute, many.per_minute);
+    // A start is too short to be judged by on a busy machine.
+    let start = growth(few.starting, many.starting);
+    println!(
+        "four times the virtual servers: {steady:.1} times the processor time, {start:.1} times at the start"
+    );
+    assert!(steady <= 4.0 * 1.5, "{steady:.1}");
+    assert!(many.memory < 64 << 10, "{} KiB", many.memory);
+}
