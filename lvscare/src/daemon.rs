@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -37,6 +38,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(15);
 /// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
 /// read again on SIGHUP and when the file changes.
 pub fn run(args: ConfigArgs, job: Job, kernel: Linux) -> Result<(), Failure> {
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -45,6 +47,14 @@ pub fn run(args: ConfigArgs, job: Job, kernel: Linux) -> Result<(), Failure> {
     // A hanging disk must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// Each real server takes a connection. The usual soft limit of 1024 is for programs that use `select(2)`.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        warn!(%error, "the number of open files stays limited to {:?}", limit.current);
+    }
 }
 
 async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Failure> {

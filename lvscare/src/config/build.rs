@@ -168,6 +168,19 @@ fn services(args: &ConfigArgs, file: Option<(&str, &File)>) -> Result<Vec<Servic
         }
     }
     // A virtual server on the command line is one with real servers.
+    let lonely = [
+        ("--vs", args.vs.is_some()),
+        ("--scheduler", args.scheduler.is_some()),
+        ("--kubeconfig", args.kubeconfig.is_some()),
+    ];
+    if let Some((flag, _)) = lonely.into_iter().find(|(_, given)| *given)
+        && args.rs.is_empty()
+        && !services.is_empty()
+    {
+        return Err(Failure::usage(format!(
+            "{flag} belongs to a virtual server with --rs; those of the file say it there"
+        )));
+    }
     if !args.rs.is_empty() || services.is_empty() {
         let mut health = Layers(vec![(None, &args.health)]);
         if let Some((name, file)) = file {

@@ -67,6 +67,16 @@ fn flags_go_before_the_file() {
     assert_eq!((servers(&config).len(), config.resync), (1, Duration::from_secs(2)));
 }
 
+/// What would be ignored in silence is refused.
+#[test]
+fn flags_of_no_virtual_server() {
+    for flag in ["--vs 10.103.97.9:6443", "--scheduler wrr", "--kubeconfig F"] {
+        let name = flag.split(' ').next().unwrap();
+        let why = "belongs to a virtual server with --rs; those of the file say it there";
+        assert_eq!(both(flag, TWO).unwrap_err(), format!("{name} {why}"));
+    }
+}
+
 #[test]
 fn what_is_printed_can_be_read_back() {
     for (flags, text) in
