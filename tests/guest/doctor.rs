@@ -362,8 +362,7 @@ fn kube_proxy() {
 fn firewalls_that_drop_what_seems_invalid() {
     let clinic = Clinic::new();
     let (node, pod) = (clinic.lab.node(), clinic.lab.pod());
-    // It makes connection tracking see them, and must not do so again while this test has it otherwise.
-    let _care = Care::judged(&clinic.lab, &["--resync=5m"]);
+    let mut care = Care::judged(&clinic.lab, &[]);
     let id = "firewall-drops-invalid";
     let limit = Duration::from_secs(3);
     let served = |place| clinic.lab.get(place, tests::care::URL, limit).is_ok();
@@ -376,14 +375,17 @@ fn firewalls_that_drop_what_seems_invalid() {
     assert!(served(node) && served(pod), "lvscare has made the answers valid");
     clinic.finds(&[], &[]);
 
+    // It would not let this happen.
+    care.terminate();
+    let alone = "--listen=none";
     node.sysctl("net.ipv4.vs.conntrack", "0");
     filter(&everywhere[0]);
     assert!(!served(node) && served(pod), "answers to the node are dropped");
-    let said = clinic.finds(&["--timeout=4s"], &[("vip-unreachable", "error"), (id, "error")]);
+    let said = clinic.finds(&[alone, "--timeout=4s"], &[("vip-unreachable", "error"), (id, "error")]);
     said.sees(id, "packets seemed to belong to no connection: a firewall drops them");
     node.sysctl("net.ipv4.vs.conntrack", "1");
     assert!(served(node), "what mends it");
-    clinic.finds(&[], &[]);
+    clinic.finds(&[alone], &[]);
     node.sysctl("net.ipv4.vs.conntrack", "0");
 
     // Another rule lets the answers in.
@@ -391,16 +393,16 @@ fn firewalls_that_drop_what_seems_invalid() {
         "chain in { type filter hook input priority 0; ip saddr 10.0.0.0/24 accept; ct state invalid drop; };",
     );
     assert!(served(node));
-    clinic.finds(&[], &[]);
+    clinic.finds(&[alone], &[]);
 
     // As kube-proxy does.
     filter("chain k { ct state invalid drop; }; chain fw { type filter hook forward priority 0; jump k; };");
     clinic.write("var/lib/kube-proxy/config.conf", "kind: KubeProxyConfiguration\nmode: iptables\n");
     assert!(served(node) && !served(pod), "answers to pods are dropped");
-    clinic.finds(&[], &[(id, "warning")]).sees(id, "kube-proxy in mode iptables drops forwarded packets");
+    clinic.finds(&[alone], &[(id, "warning")]).sees(id, "kube-proxy in mode iptables drops forwarded packets");
     node.sysctl("net.ipv4.vs.conntrack", "1");
     assert!(served(pod), "what mends it");
-    clinic.finds(&[], &[]);
+    clinic.finds(&[alone], &[]);
 }
 
 #[test]

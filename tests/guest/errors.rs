@@ -96,7 +96,7 @@ fn other_commands_are_as_strict() {
         (&["clena"][..], "'clean'"),
         (&["clean", "--vs", "here"], "not an address with a port"),
         (&["clean", "--all"], "'--all'"),
-        (&["status", "-o", "yaml"], "table, json"),
+        (&["status", "-o", "xml"], "table, wide, json, yaml"),
         (&["status", "--listen", "10261"], "not an address with a port"),
     ];
     for (words, message) in cases {
