@@ -399,7 +399,9 @@ fn firewalls_that_drop_what_seems_invalid() {
     filter("chain k { ct state invalid drop; }; chain fw { type filter hook forward priority 0; jump k; };");
     clinic.write("var/lib/kube-proxy/config.conf", "kind: KubeProxyConfiguration\nmode: iptables\n");
     assert!(served(node) && !served(pod), "answers to pods are dropped");
-    clinic.finds(&[alone], &[(id, "warning")]).sees(id, "kube-proxy in mode iptables drops forwarded packets");
+    clinic
+        .finds(&[alone], &[(id, "warning")])
+        .sees(id, "kube-proxy in mode iptables drops forwarded packets");
     node.sysctl("net.ipv4.vs.conntrack", "1");
     assert!(served(pod), "what mends it");
     clinic.finds(&[alone], &[]);
