@@ -72,7 +72,8 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
     let mut discoveries = Discoveries::default();
     discoveries.set(&job.config);
     let base = job;
-    let job = Arc::new(base.with_servers(&servers(&discoveries.found())));
+    let found = discoveries.found();
+    let job = Arc::new(base.with_servers(&servers(&found)));
     let mut guard = Applier::new(kernel, job.clone(), metrics.clone());
     let mut checkers = Checkers::new(metrics.clone());
     checkers.set(&job, &guard.read()?, start);
@@ -92,7 +93,7 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
 
     let applied = watch::Sender::new(first);
     let reloads = Reloads { generation: 1, hash: base.hash(), ..Reloads::default() };
-    let masters = watch::Sender::new(discoveries.found());
+    let masters = watch::Sender::new(found);
     discoveries.start(&board);
     let mut daemon = Daemon {
         args,

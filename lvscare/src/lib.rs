@@ -21,7 +21,7 @@
 //!
 //! - [`netlink`]: one blocking request function. [`kernel`]: the only modules that change the kernel.
 //! - [`discover`]: who the masters are, as the API says; what counts is decided by [`discover::accept`], pure.
-//! - [`certificate`]: what a server's certificate says.
+//! - [`tls`]: whom a client trusts; [`certificate`]: what a server's certificate says.
 //! - [`health::probe`]: one server asked over one held connection.
 //! - [`server`]: this daemon's own endpoint; [`client`] asks it; [`status`]: what is said there.
 //!
@@ -60,3 +60,4 @@ pub mod reload;
 pub mod repeats;
 pub mod server;
 pub mod status;
+pub mod tls;

@@ -83,7 +83,6 @@ fn care(args: CareArgs) -> Result<(), Failure> {
 }
 
 fn config(command: &ConfigCommand) -> Result<(), Failure> {
-    let failed = |error: String| Failure::new(Exit::Failed, error);
     match command {
         ConfigCommand::Check(args) => {
             let config = Job::load(args)?.config;
@@ -93,7 +92,7 @@ fn config(command: &ConfigCommand) -> Result<(), Failure> {
         }
         ConfigCommand::Print(args) => {
             let file = File::from(&Config::load(args)?);
-            say(serde_yaml::to_string(&file).map_err(|error| failed(error.to_string()))?.trim_end())
+            say(text_of(&file, Output::Yaml)?.trim_end())
         }
         ConfigCommand::Schema => say(SCHEMA.trim_end()),
     }

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
-use tests::care::{Care, Eye, LIMIT, URL, VIP, run_once, table};
+use tests::care::{Care, Eye, LIMIT, URL, VIP, run_once, table, vip};
 use tests::client::Connection;
 use tests::lab::{Lab, Master, NODE};
 use tests::netns::Namespace;
@@ -264,10 +264,6 @@ fn waiting_clients(place: &Namespace) -> Vec<String> {
 }
 
 // Clients
-
-fn vip() -> SocketAddr {
-    VIP.parse().unwrap()
-}
 
 /// A bare TCP connection to the virtual server.
 fn dial(place: &Namespace) -> io::Result<TcpStream> {

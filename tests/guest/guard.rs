@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use lvscare::health::Condition;
 use lvscare::kernel::{Kernel, Linux};
 use lvscare::model::{Destination, SeenRoute, Service, Sysctl};
-use tests::care::{Care, Film, Frame, LIMIT, URL, VIP, wait_table};
+use tests::care::{Care, Film, Frame, LIMIT, URL, VIP, vip, wait_table};
 use tests::lab::Lab;
 use tests::netns::Namespace;
 use tests::wait::eventually;
@@ -37,10 +37,6 @@ const FOREIGN: [&str; 12] = [
 
 /// How the log says that it had to repair something.
 const REPAIRED: &str = "repaired what somebody else had changed";
-
-fn vip() -> SocketAddr {
-    VIP.parse().unwrap()
-}
 
 fn run(place: &Namespace, command: &str) -> String {
     place.check(&command.split_whitespace().collect::<Vec<_>>())

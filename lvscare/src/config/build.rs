@@ -232,22 +232,22 @@ fn service(
         Some(scheduler) => scheduler.clone(),
         None => "rr".parse().map_err(Failure::usage)?,
     };
-    let (policy, probe) = (policy(health)?, probe(health)?);
+    let fall = health.get("--fall", "fall", 2, |health| health.fall);
+    let (policy, probe) = (policy(health, &fall)?, probe(health, &fall)?);
     Ok(ServiceConfig { at: *at, scheduler, servers, kubeconfig: None, policy, probe })
 }
 
-fn policy(health: &Layers<'_, Health>) -> Result<Policy, Failure> {
+fn policy(health: &Layers<'_, Health>, fall: &Given<u32>) -> Result<Policy, Failure> {
     let interval = within(&health.time("--interval", "interval", 2000, |health| health.interval))?;
     let fast_interval =
         within(&health.time("--fast-interval", "fastInterval", 200, |health| health.fast_interval))?;
-    let fall = count(&health.get("--fall", "fall", 2, |health| health.fall))?;
+    let fall = count(fall)?;
     let rise = count(&health.get("--rise", "rise", 2, |health| health.rise))?;
     Ok(Policy { interval, fast_interval: fast_interval.min(interval), fall, rise })
 }
 
-fn probe(health: &Layers<'_, Health>) -> Result<ProbeConfig, Failure> {
-    let fall = health.get("--fall", "fall", 2, |health| health.fall);
-    let timeout = limit(&health.time("--health-timeout", "timeout", 2000, |health| health.timeout), &fall)?;
+fn probe(health: &Layers<'_, Health>, fall: &Given<u32>) -> Result<ProbeConfig, Failure> {
+    let timeout = limit(&health.time("--health-timeout", "timeout", 2000, |health| health.timeout), fall)?;
     let connect_timeout =
         health.time("--connect-timeout", "connectTimeout", 1000, |health| health.connect_timeout);
     let ca_file = health.find("--ca-file", "caFile", |health| health.ca_file.clone());
@@ -285,7 +285,7 @@ fn probe(health: &Layers<'_, Health>) -> Result<ProbeConfig, Failure> {
             _ => Some(path(&ready_path)?),
         },
         accepted: status.map(|given| given.value.into_iter().collect()).unwrap_or_default(),
-        connect_timeout: limit(&connect_timeout, &fall)?.min(timeout),
+        connect_timeout: limit(&connect_timeout, fall)?.min(timeout),
         timeout,
         ca_file: ca_file.map(|given| given.value).filter(|_| !skips),
         server_name: health

@@ -1,27 +1,17 @@
 //! The TLS settings of a question: whom to trust, and what to prove with.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::kubeconfig::{Credentials, Identity};
+use crate::tls::{self, trusting};
 
 /// Makes the settings from the credentials.
 pub(super) fn client_config(credentials: &Credentials) -> Result<ClientConfig, String> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS: {error}"))?;
-    let builder = match &credentials.authorities {
-        Some(pem) => builder.with_root_certificates(authorities(pem)?),
-        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))),
-    };
+    let authorities = credentials.authorities.as_deref().map(authorities).transpose()?;
+    let builder = trusting(authorities).map_err(|error| format!("TLS: {error}"))?;
     let mut config = match &credentials.identity {
         None => builder.with_no_client_auth(),
         Some(Identity { certificate, key }) => {
@@ -42,11 +32,8 @@ pub(super) fn client_config(credentials: &Credentials) -> Result<ClientConfig, S
 
 /// The name that must stand in the server's certificate.
 pub(super) fn server_name(name: &str) -> Result<ServerName<'static>, String> {
-    if let Ok(ip) = name.parse::<IpAddr>() {
-        return Ok(ServerName::IpAddress(ip.into()));
-    }
-    ServerName::try_from(name.to_owned())
-        .map_err(|_| format!("tls-server-name {name:?} is neither a DNS name nor an IP address"))
+    tls::server_name(name)
+        .ok_or_else(|| format!("tls-server-name {name:?} is neither a DNS name nor an IP address"))
 }
 
 fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
@@ -63,44 +50,5 @@ fn certificates(key: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, S
     match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(format!("{key} holds no certificate in PEM form")),
-    }
-}
-
-/// Accepts any certificate, but still checks that the peer holds its key.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

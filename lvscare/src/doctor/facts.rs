@@ -2,15 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::client::Resumption;
 use tokio_rustls::TlsConnector;
 
 use crate::doctor::subnet::Subnet;
 use crate::exit::{Exit, Failure};
-use crate::health::tls;
 use crate::kernel::Kernel;
 use crate::status::{Status, VirtualServer};
+use crate::tls::trusting;
 
 pub mod certificate;
 pub mod cluster;
@@ -99,8 +101,12 @@ fn of(status: &Status, vs: SocketAddr) -> Option<&VirtualServer> {
 pub fn gather(asked: &Asked) -> Result<Facts, Failure> {
     let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot start: {why}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let tls = tls::unverified().map_err(|error| cannot(error.to_string()))?;
-    Ok(runtime.map_err(|error| cannot(error.to_string()))?.block_on(look(asked, &TlsConnector::from(tls))))
+    let builder = trusting(None).map_err(|error| cannot(error.to_string()))?;
+    let mut tls = builder.with_no_client_auth();
+    // A resumed session would not show the certificate.
+    tls.resumption = Resumption::disabled();
+    let tls = TlsConnector::from(Arc::new(tls));
+    Ok(runtime.map_err(|error| cannot(error.to_string()))?.block_on(look(asked, &tls)))
 }
 
 async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {

@@ -4,21 +4,19 @@
 //! (`kubernetes` stands in every certificate that kubeadm makes, whatever address is dialled). Without one any
 //! certificate is accepted: the probe sends no secret, and before a join there is no authority to verify with.
 
-use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tracing::warn;
 
 use crate::config::ProbeConfig;
 use crate::exit::Failure;
+use crate::tls::{self, trusting};
 
 /// What every connection to the servers of one virtual server is secured with. The files are read again when
 /// they change: authorities and client certificates are renewed while the daemon runs.
@@ -77,14 +75,8 @@ fn stamps(probe: &ProbeConfig) -> Vec<Option<Stamp>> {
 }
 
 fn client_config(probe: &ProbeConfig) -> Result<Arc<ClientConfig>, Failure> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::usage(format!("TLS: {error}")))?;
-    let builder = match &probe.ca_file {
-        Some(file) => builder.with_root_certificates(authorities(file)?),
-        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))),
-    };
+    let authorities = probe.ca_file.as_deref().map(authorities).transpose()?;
+    let builder = trusting(authorities).map_err(|error| Failure::usage(format!("TLS: {error}")))?;
     let mut config = match &probe.identity {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
@@ -101,11 +93,8 @@ fn client_config(probe: &ProbeConfig) -> Result<Arc<ClientConfig>, Failure> {
 }
 
 fn server_name(probe: &ProbeConfig) -> Result<ServerName<'static>, Failure> {
-    let name = probe.server_name.clone();
-    if let Ok(ip) = name.parse::<IpAddr>() {
-        return Ok(ServerName::IpAddress(ip.into()));
-    }
-    ServerName::try_from(name.clone()).map_err(|_| {
+    let name = &probe.server_name;
+    tls::server_name(name).ok_or_else(|| {
         Failure::usage(format!("--tls-server-name {name:?} is neither a DNS name nor an IP address"))
     })
 }
@@ -135,55 +124,4 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
     let wrong = |why: String| Failure::usage(format!("--key-file {}: {why}", file.display()));
     let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| wrong("holds no private key in PEM form".into()))
-}
-
-/// Settings that accept any certificate.
-pub fn unverified() -> Result<Arc<ClientConfig>, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-        .with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
-}
-
-/// Accepts any certificate, but still checks that the peer holds its key.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

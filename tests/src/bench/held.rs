@@ -4,7 +4,7 @@ use std::io::Read;
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use super::stage::vip;
+use crate::care::vip;
 use crate::client::Connection;
 use crate::lab::Lab;
 

@@ -1,6 +1,5 @@
 //! One contender at work in a laboratory of its own.
 
-use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::caller::{Call, Caller};
 use super::contender::{Contender, Kind, Way, Witness};
-use crate::care::{Eye, URL, VIP};
+use crate::care::{Eye, URL, vip};
 use crate::lab::{Lab, Master, NODE};
 use crate::process::Process;
 
@@ -115,11 +114,6 @@ impl<'a> Stage<'a> {
     fn is_in(&self, server: &Master) -> bool {
         self.eye.weight(vip(), server.address()).is_some_and(|weight| weight > 0)
     }
-}
-
-/// The virtual server.
-pub(super) fn vip() -> SocketAddr {
-    VIP.parse().expect("an address")
 }
 
 /// How long after `since` `wanted` held, if it did within `limit`.
