@@ -1,7 +1,9 @@
 //! The one task that changes the kernel: what the checkers found out goes in, the table comes out right.
 //!
 //! Every pass reads what is there, decides who serves, and applies the difference; it never remembers what it
-//! did. Passes happen when a verdict changes, when a route or address changes, and every `--resync`.
+//! did. Passes happen when a verdict changes, when a route or address changes, and every `--resync`. The table is
+//! read in each; what surrounds it (routes, addresses, kernel settings) when a change of it was announced, around
+//! changes of our own, and every ten seconds.
 //!
 //! Requests to the kernel are made on the runtime's own thread: the kernel answers each within `send()`, in
 //! microseconds, and a second thread would cost more than it could save.
@@ -27,8 +29,12 @@ use crate::model::{Actual, Change, Desired};
 use crate::reconcile::plan;
 use crate::repeats::Repeats;
 
+mod around;
 #[cfg(test)]
 mod tests;
+
+use around::LOOK_AROUND;
+pub use around::no_source;
 
 /// Rounds of read, plan and apply within one pass; more would mean that somebody else is changing the same
 /// objects all the time, and then the next pass is early enough.
@@ -42,10 +48,6 @@ const CONTESTED: &str = "somebody else keeps changing the same rules";
 
 /// Several routes or addresses often change together; one look at all of them is enough.
 const GATHER: Duration = Duration::from_millis(20);
-
-/// What is around (addresses, ways to the servers) is looked up again when a route or an address changes. The kernel
-/// does not tell of every change (routes that vanish with a link for example), so it is done this often anyway.
-const LOOK_AROUND: Duration = Duration::from_secs(10);
 
 /// What the latest pass left behind.
 #[derive(Clone, Debug)]
@@ -162,7 +164,8 @@ impl<K: Kernel> Applier<K> {
         self.count_down(now);
         loop {
             round += 1;
-            let actual = self.read()?;
+            // Whatever was changed just now is looked at as a whole.
+            let actual = if round == 1 { self.read_news(now)? } else { self.read()? };
             let mut errors = self.look_around(&actual, now);
             let Decided { desired, modes, cut } = self.decide(board, &actual, now);
             let changes = plan(&desired, &actual);
@@ -183,7 +186,8 @@ impl<K: Kernel> Applier<K> {
                 return Ok((applied, errors));
             }
 
-            let ours = self.left.as_ref().map(|left| plan(&desired, left));
+            let plan_of_ours = |left| plan(&desired, left).into_iter().collect::<BTreeSet<Change>>();
+            let ours = self.left.as_ref().map(plan_of_ours);
             let stuck = self.find_stuck(cut, now);
             let mut done = Vec::new();
             for change in changes {
@@ -238,6 +242,8 @@ impl<K: Kernel> Applier<K> {
                     applied.send_replace(latest);
                 }
                 Err(error) => {
+                    // It may have changed what the latest complete pass had seen.
+                    self.looked_at = None;
                     self.metrics.refused();
                     self.complain(&error, now);
                 }
@@ -255,7 +261,7 @@ impl<K: Kernel> Applier<K> {
                 changed = board.changed() => if changed.is_err() { return },
                 event = route_event(&mut watch) => {
                     if let Err(error) = event {
-                        warn!(%error, "route events are lost; looking every {:?} only", self.job.config.resync);
+                        warn!(%error, "route events are lost; looking every {LOOK_AROUND:?} only");
                         watch = None;
                     }
                     self.looked_at = None;
@@ -341,45 +347,6 @@ impl<K: Kernel> Applier<K> {
         }
     }
 
-    /// Finds this node's addresses and the source address of each virtual address's route: as configured, else
-    /// the one towards the first server that there is a way to, else what it was.
-    fn look_around(&mut self, actual: &Actual, now: Instant) -> Vec<Error> {
-        let mut errors = Vec::new();
-        let fresh = |at| now.saturating_duration_since(at) < LOOK_AROUND;
-        if self.looked_at.is_some_and(fresh) && self.missing_sources().next().is_none() {
-            return errors;
-        }
-        self.looked_at = Some(now);
-        let job = self.job.clone();
-        if job.config.prefer_local {
-            match self.kernel.own_addresses() {
-                Ok(addresses) => self.own_addresses = addresses,
-                Err(error) => errors.push(error),
-            }
-        }
-        for service in &job.config.services {
-            let vip = service.at.ip();
-            let found = match job.config.node_ip {
-                Some(node_ip) => Ok(Some(node_ip)),
-                None => self.kernel.source_towards_any(service.hosts()),
-            };
-            let source = found.unwrap_or_else(|error| {
-                errors.push(error);
-                None
-            });
-            let known = || actual.routes.get(&vip).and_then(|route| route.source);
-            if let Some(source) = source.or_else(|| self.sources.get(&vip).copied()).or_else(known) {
-                self.sources.insert(vip, source);
-            }
-        }
-        errors
-    }
-
-    fn missing_sources(&self) -> impl Iterator<Item = String> + '_ {
-        let vips = self.job.config.services.iter().map(|service| service.at.ip());
-        vips.filter(|vip| !self.sources.contains_key(vip)).map(no_source)
-    }
-
     fn report(&mut self, change: &Change, foreign: bool, now: Instant) {
         if !foreign {
             match self.own_changes.admit(&change.to_string(), now) {
@@ -410,11 +377,6 @@ impl<K: Kernel> Applier<K> {
             warn!("{error}");
         }
     }
-}
-
-/// Why a virtual address has no route.
-pub fn no_source(vip: IpAddr) -> String {
-    format!("no route for {vip}: this node has no way to any real server; give its address with --node-ip")
 }
 
 async fn route_event(watch: &mut Option<Watch>) -> std::io::Result<()> {

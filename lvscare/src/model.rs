@@ -104,11 +104,14 @@ pub enum RouteOwner {
     Foreign,
 }
 
+/// Virtual servers by their addresses.
+pub type Services = BTreeMap<SocketAddr, SeenService>;
+
 /// Everything lvscare guards, as the kernel has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actual {
     /// The virtual servers that were asked for and exist.
-    pub services: BTreeMap<SocketAddr, SeenService>,
+    pub services: Services,
     /// The local routes of the virtual addresses that were asked for and exist.
     pub routes: BTreeMap<IpAddr, SeenRoute>,
     /// The sysctls that were asked for and exist.
@@ -161,7 +164,7 @@ pub struct WantedService {
 }
 
 /// One step from what is there to what should be there. Its `Display` is what logs and `--run-once` print.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the fields carry the names of what they hold")]
 pub enum Change {
     /// Write a kernel setting.

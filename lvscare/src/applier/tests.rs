@@ -9,7 +9,7 @@ use crate::health::{Condition, Entry, Verdict};
 use crate::kernel::fake::Fake;
 use crate::metrics::Metrics;
 use crate::model::{Destination, Forwarding, RouteOwner, SeenDestination, SeenRoute, SeenService};
-use crate::model::{Service, Sysctl, Traffic};
+use crate::model::{Service, Services, Sysctl, Traffic};
 use troubled::Troubled;
 
 const AT: &str = "10.103.97.2:6443";
@@ -250,10 +250,30 @@ fn each_damage_is_repaired() {
         let mut node = Node::settled();
         let whole = node.state().clone();
         damage(&mut node);
+        node.now += LOOK_AROUND;
         let (applied, _) = node.pass();
         assert_eq!(node.take_changes(), [repair]);
         assert_eq!(*node.state(), whole);
         assert_eq!(applied.repairs, 1, "{repair}");
+    }
+}
+
+/// What surrounds the table is read when the kernel tells of a change, together with any repair, and now and then.
+#[test]
+fn surroundings_are_read_less_often() {
+    type Cause = fn(&mut Node);
+    let causes: [(Cause, usize); 4] = [
+        (|_| {}, 0),
+        (|node| node.applier.looked_at = None, 1),
+        (|node| node.now += LOOK_AROUND, 1),
+        (|node| node.state().services.clear(), 5),
+    ];
+    for (cause, changes) in causes {
+        let mut node = Node::settled();
+        node.state().sysctls.insert(Sysctl::ExpireNodestConn, 0);
+        cause(&mut node);
+        node.pass();
+        assert_eq!(node.take_changes().len(), changes);
     }
 }
 

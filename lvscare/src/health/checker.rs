@@ -75,7 +75,9 @@ impl Checker {
             }
             discounted = 0;
             let before = self.machine.verdict().since;
-            let delay = self.take_in(report);
+            // The next dialling keeps its distance from the latest one, not from the moment when that was given up.
+            let silence = report.silence;
+            let delay = self.take_in(report).saturating_sub(silence);
             if self.machine.verdict().since != before {
                 // Then the last trip was no false alarm, or the server has come back since.
                 last_trip = None;

@@ -102,13 +102,13 @@ impl Machine {
     /// How long to wait before the next probe, `latest` being what the last one saw.
     ///
     /// `spread` (0 to 1, random) lengthens or shortens the wait by up to a fifth, so that thousands of nodes
-    /// never step together. A refusal needs one confirmation, not a wait; a return is confirmed twice as fast as a
-    /// failure.
+    /// never step together. A refusal needs one confirmation, not a wait; a return is confirmed four times as fast as
+    /// a failure.
     pub fn delay(&self, latest: &Outcome, spread: f64, now: Instant) -> Duration {
         let fast_interval = self.policy.fast_interval;
         let base = match self.streak {
             Some(Streak { length: 1, .. }) if latest.is_certain() => return Duration::ZERO,
-            Some(streak) if streak.nearest > self.verdict.condition => fast_interval / 2,
+            Some(streak) if streak.nearest > self.verdict.condition => fast_interval / 4,
             Some(_) => fast_interval,
             None => self.pace(now),
         };

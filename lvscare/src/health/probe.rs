@@ -26,8 +26,9 @@ mod http;
 
 use http::Connection;
 
-/// A held connection is renewed this often, so that a dead listener behind a living connection is noticed.
-const RENEWAL: Duration = Duration::from_secs(30);
+/// A held connection is renewed this often, a quarter more or less, so that a dead listener behind a living connection
+/// is noticed. More often would load apiservers with handshakes, which are their dearest answer to a probe.
+const RENEWAL: Duration = Duration::from_secs(60);
 
 /// A limit that was noticed this late was not the server's doing: this node was stalled or asleep.
 const LATENESS: Duration = Duration::from_millis(250);
@@ -69,6 +70,9 @@ pub struct Report {
     pub took: Duration,
     /// The time limit was noticed late: this node was stalled, and the outcome says little about the server.
     pub late: bool,
+    /// How long the latest attempt to connect had been waiting in silence when the probe gave up; zero unless
+    /// several were made.
+    pub silence: Duration,
 }
 
 /// Asks one server again and again.
@@ -77,6 +81,8 @@ pub struct Prober {
     server: SocketAddr,
     held: Option<Held>,
     certificate_expiry: Option<u64>,
+    /// When the latest attempt to connect began.
+    dialled: Instant,
 }
 
 /// A connection that is kept between probes.
@@ -90,7 +96,7 @@ struct Held {
 impl Prober {
     /// A prober of `server` without a connection yet.
     pub fn new(settings: Arc<Settings>, server: SocketAddr) -> Self {
-        Self { settings, server, held: None, certificate_expiry: None }
+        Self { settings, server, held: None, certificate_expiry: None, dialled: Instant::now() }
     }
 
     /// Asks once. Where no connection comes about, another is tried every `redial`; the first one counts.
@@ -100,11 +106,13 @@ impl Prober {
         let result = self.ask(deadline, redial).await;
         let now = Instant::now();
         let late = now > deadline + LATENESS && matches!(result, Err(Failure::TimedOut(_)));
+        let silent = redial.is_some() && result == Err(Failure::TimedOut(Phase::Connect));
+        let silence = if silent { now - self.dialled } else { Duration::ZERO };
         let outcome = result.unwrap_or_else(|failure| {
             self.held = None;
             Outcome::Failed(failure)
         });
-        Report { outcome, took: now - start, late }
+        Report { outcome, took: now - start, late, silence }
     }
 
     /// When the certificate that the server showed last ends, in seconds since 1970.
@@ -181,7 +189,8 @@ impl Prober {
 
     async fn connect(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Held, Failure> {
         let by = deadline.min(Instant::now() + self.settings.config.connect_timeout);
-        let stream = match timeout_at(by, self.settings.ports.connect(self.server, redial)).await {
+        let dial = self.settings.ports.connect(self.server, redial, &mut self.dialled);
+        let stream = match timeout_at(by, dial).await {
             Err(_) => return Err(Failure::TimedOut(Phase::Connect)),
             Ok(Err(error)) => return Err(classify_io(&error)),
             Ok(Ok(stream)) => stream,
@@ -206,7 +215,7 @@ impl Prober {
 
     /// A connection to keep. Tokens are renewed, so each connection reads its own.
     fn hold(&self, stream: impl http::Stream + 'static) -> Held {
-        let renew_at = Instant::now() + RENEWAL.mul_f64(0.5 + fastrand::f64());
+        let renew_at = Instant::now() + RENEWAL.mul_f64(0.75 + 0.5 * fastrand::f64());
         let file = self.settings.config.token_file.as_ref();
         let authorization = file.and_then(|file| match read_token(file) {
             Ok(token) => Some(format!("Authorization: Bearer {token}\r\n")),

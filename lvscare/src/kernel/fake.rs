@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Error, Kernel};
-use crate::model::{Actual, Change, RouteOwner, SeenDestination, SeenRoute, SeenService, Traffic};
+use crate::model::{Actual, Change, RouteOwner, SeenDestination, SeenRoute, SeenService, Services, Traffic};
 
 /// The state and the history.
 #[derive(Clone, Debug, Default)]
@@ -25,10 +25,15 @@ pub struct Fake {
 
 impl Kernel for Fake {
     fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
-        let mut actual = self.state.clone();
-        actual.services.retain(|at, _| services.contains(at));
+        let mut actual = Actual { services: self.read_services(services)?, ..self.state.clone() };
         actual.routes.retain(|vip, _| services.iter().any(|at| at.ip() == *vip));
         Ok(actual)
+    }
+
+    fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error> {
+        let mut found = self.state.services.clone();
+        found.retain(|at, _| services.contains(at));
+        Ok(found)
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::io::Errno;
 
 use crate::exit::{Exit, Failure};
-use crate::model::{Actual, Change, Sysctl};
+use crate::model::{Actual, Change, Services, Sysctl};
 use crate::netlink;
 
 pub mod address;
@@ -109,6 +109,9 @@ pub trait Kernel {
     /// Reads the virtual servers at `services`, the local routes of their addresses, and the sysctls.
     fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error>;
 
+    /// Reads the virtual servers at `services` and nothing else.
+    fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error>;
+
     /// Makes one change.
     fn apply(&mut self, change: &Change) -> Result<(), Error>;
 
@@ -153,11 +156,8 @@ impl Linux {
 
 impl Kernel for Linux {
     fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
-        let mut actual = Actual::default();
+        let mut actual = Actual { services: self.read_services(services)?, ..Actual::default() };
         for &at in services {
-            if let Some(service) = self.ipvs.read(at)? {
-                actual.services.insert(at, service);
-            }
             if !actual.routes.contains_key(&at.ip())
                 && let Some(route) = self.routes.read(at.ip())?
             {
@@ -170,6 +170,16 @@ impl Kernel for Linux {
             }
         }
         Ok(actual)
+    }
+
+    fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error> {
+        let mut found = Services::new();
+        for &at in services {
+            if let Some(service) = self.ipvs.read(at)? {
+                found.insert(at, service);
+            }
+        }
+        Ok(found)
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use crate::model::Sysctl;
 /// A number of 32 bits with its sign and the end of line.
 const LONGEST: usize = 12;
 
-/// The settings that lvscare looks after. Their files stay open, since each is read every second.
+/// The settings that lvscare looks after. Their files stay open, since each is read again and again.
 #[derive(Debug, Default)]
 pub struct Sysctls {
     files: BTreeMap<Sysctl, File>,

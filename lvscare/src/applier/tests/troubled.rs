@@ -22,15 +22,25 @@ impl Troubled {
     pub(super) fn new(fake: Fake) -> Self {
         Self { fake, hands: VecDeque::new(), refuse: |_| None, refusals: 0 }
     }
+
+    fn meddle(&mut self) {
+        if let Some(mut hand) = self.hands.pop_front() {
+            hand(&mut self.fake.state);
+        }
+    }
 }
 
 impl Kernel for Troubled {
     fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
         let actual = self.fake.read(services);
-        if let Some(mut hand) = self.hands.pop_front() {
-            hand(&mut self.fake.state);
-        }
+        self.meddle();
         actual
+    }
+
+    fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error> {
+        let found = self.fake.read_services(services);
+        self.meddle();
+        found
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {
@@ -227,6 +237,7 @@ fn no_way_for_a_while() {
         assert_eq!(node.take_changes(), [""; 0]);
         node.state().routes.remove(&ip(VIP));
         node.state().routes.extend(damage.map(|route| (ip(VIP), route)));
+        node.applier.looked_at = None;
         node.pass();
         assert_eq!(source(&mut node), Some(ip("10.0.0.9")));
     }

@@ -191,8 +191,8 @@ fn interval_when_fine_fast_interval_otherwise() {
         (Condition::Draining, &[Outcome::NotReady(500)], fast),
         (Condition::Sick, &[Outcome::Unhealthy(500)], fast),
         (Condition::Dead, &[REFUSED], fast),
-        (Condition::Dead, &[Outcome::Ready], fast / 2),
-        (Condition::Sick, &[Outcome::NotReady(500)], fast / 2),
+        (Condition::Dead, &[Outcome::Ready], fast / 4),
+        (Condition::Sick, &[Outcome::NotReady(500)], fast / 4),
         (Condition::Dead, &[Outcome::Ready, Outcome::Ready], interval),
     ];
     for (condition, outcomes, expected) in cases {

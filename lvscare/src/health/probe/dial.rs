@@ -14,7 +14,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// A gap below this size is not worth the search.
 const FEWEST: u16 = 64;
@@ -47,15 +47,19 @@ impl Ports {
     }
 
     /// Connects to `server`. With `redial` another attempt starts whenever the latest is so old, since the kernel
-    /// repeats a lost packet only after a second; the first that ends decides.
+    /// repeats a lost packet only after a second; the first that ends decides. `latest` tells when the latest began,
+    /// even to whoever does not wait for the end.
     pub(super) async fn connect(
         &self,
         server: SocketAddr,
         redial: Option<Duration>,
+        latest: &mut Instant,
     ) -> io::Result<TcpStream> {
+        *latest = Instant::now();
         let Some(redial) = redial else { return self.dial(server).await };
         let mut attempts = JoinSet::new();
         loop {
+            *latest = Instant::now();
             let ports = self.clone();
             attempts.spawn(async move { ports.dial(server).await });
             tokio::select! {

@@ -104,7 +104,7 @@ proptest! {
             let better = !moved && outcome.speaks_for() > machine.verdict().condition;
             let base = match machine.verdict().condition {
                 _ if fine => policy.interval,
-                _ if better => policy.fast_interval / 2,
+                _ if better => policy.fast_interval / 4,
                 _ => policy.fast_interval,
             };
             if delay.is_zero() {
