@@ -14,7 +14,7 @@ use lvscare::health::Condition;
 use lvscare::model::Sysctl;
 use lvscare::status::Status;
 use serde_json::Value;
-use tests::care::{Eye, VIP, answering, names, wait_all_serve, wait_table};
+use tests::care::{VIP, answering, names, wait_all_serve, wait_table};
 use tests::lab::Lab;
 use tests::netns::Namespace;
 use tests::process::Process;
@@ -23,7 +23,7 @@ use tests::wait::eventually;
 /// Everything here starts programs by the dozen on an emulated machine.
 const LIMIT: Duration = Duration::from_secs(90);
 
-const POD: &str = include_str!("../../manifests/static-pod.yaml");
+const POD: &str = "/etc/kubernetes/manifests/kube-lvscare.yaml";
 
 /// What containerd gives to a container of which nothing is said.
 const USUAL_CAPABILITIES: [&str; 14] = [
@@ -42,6 +42,9 @@ const USUAL_CAPABILITIES: [&str; 14] = [
     "KILL",
     "AUDIT_WRITE",
 ];
+
+/// Where Debian's programs are; this guest has its own elsewhere.
+const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// `CAP_NET_ADMIN` as `/proc/PID/status` shows it.
 const NET_ADMIN: &str = "0000000000001000";
@@ -65,7 +68,7 @@ impl Containerd {
         fs::write(&config, "version = 2\ndisabled_plugins = ['io.containerd.grpc.v1.cri']\n").unwrap();
         let process = lab.node().spawn(&[
             "env",
-            "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+            PATH,
             "containerd",
             "--config",
             config.to_str().unwrap(),
@@ -92,8 +95,8 @@ impl Containerd {
         stdout.unwrap()
     }
 
-    /// Runs the image as the pod says, but for these real servers.
-    fn run(&self, lab: &Lab, image: &str, pod: &Value) {
+    /// Runs the image as the pod says.
+    fn run(&self, pod: &Value) {
         let container = &pod["spec"]["containers"][0];
         let security = &container["securityContext"];
         assert_eq!(security["readOnlyRootFilesystem"], true);
@@ -107,14 +110,11 @@ impl Containerd {
         let added = security["capabilities"]["add"].as_array().unwrap();
         let added: Vec<_> = added.iter().map(|name| format!("CAP_{}", name.as_str().unwrap())).collect();
         words.extend(added.iter().flat_map(|name| ["--cap-add", name]));
-        let mounts: Vec<_> = mounts(pod).iter().map(|(from, to)| bind(lab, from, to)).collect();
+        let bind = |(from, to)| format!("type=bind,src={from},dst={to},options=rbind:ro");
+        let mounts: Vec<_> = mounts(pod).into_iter().map(bind).collect();
         words.extend(mounts.iter().flat_map(|mount| ["--mount", mount]));
-        words.extend([image, "lvscare", "/lvscare"]);
-        let said = container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
-        let said: Vec<_> = said.filter(|word| !word.starts_with("--rs=")).collect();
-        words.extend(said);
-        let servers: Vec<_> = lab.addresses().iter().map(|server| format!("--rs={server}")).collect();
-        words.extend(servers.iter().map(String::as_str));
+        words.extend([container["image"].as_str().unwrap(), "lvscare", "/lvscare"]);
+        words.extend(container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()));
         self.ctr(&words);
     }
 
@@ -138,13 +138,6 @@ fn mounts(pod: &Value) -> Vec<(String, String)> {
         (text(&volume["hostPath"]["path"]), text(&mount["mountPath"]))
     };
     mounts.iter().map(place).collect()
-}
-
-/// The laboratory's authority stands for the cluster's.
-fn bind(lab: &Lab, from: &str, to: &str) -> String {
-    assert_eq!(from, "/etc/kubernetes/pki/ca.crt");
-    let from = lab.directory().join("ca.crt");
-    format!("type=bind,src={},dst={to},options=rbind:ro", from.display())
 }
 
 fn archive() -> PathBuf {
@@ -174,20 +167,25 @@ fn wait_condition(lab: &Lab, number: usize, wanted: Condition) {
 #[test]
 fn the_image_balances_with_no_more_rights_than_the_pod_has() {
     let lab = Lab::new();
-    // As a prepared node has it; the pod may not set it.
-    // Brings the module, and with it the settings.
-    Eye::open(lab.node());
-    for setting in Sysctl::ALL {
-        lab.node().sysctl(setting.name(), "1");
-    }
+    // kubeadm would bring it.
+    fs::create_dir_all("/etc/kubernetes/pki").unwrap();
+    fs::copy(lab.directory().join("ca.crt"), "/etc/kubernetes/pki/ca.crt").unwrap();
+    fs::create_dir_all("/var/lib").unwrap();
     let containerd = Containerd::start(&lab);
-    let pod: Value = serde_json::from_value(serde_yaml::from_str(POD).unwrap()).unwrap();
+    let prepare = |option: &str| {
+        let words = ["env", PATH, "CONTAINERD_SNAPSHOTTER=native", "lvscare-installer", "node", "prepare"];
+        let archive = archive();
+        let options = ["--master", "10.0.0.1-10.0.0.3", "--import", archive.to_str().unwrap(), option];
+        lab.node().check(&[&words[..], &options].concat())
+    };
+    let text = prepare("--diff");
+    assert!(text.contains("import the image of"), "{text}");
+    let text = prepare("--dry-run");
+    assert!(text.contains("nothing to do"), "the image is there: {text}");
 
-    containerd.ctr(&["images", "import", "--snapshotter", "native", archive().to_str().unwrap()]);
-    let images = containerd.ctr(&["images", "list", "--quiet"]);
-    let image = images.lines().find(|name| name.contains("/lvscare:")).unwrap();
-    containerd.run(&lab, image, &pod);
-
+    let pod: Value =
+        serde_json::from_value(serde_yaml::from_slice(&fs::read(POD).unwrap()).unwrap()).unwrap();
+    containerd.run(&pod);
     wait_all_serve(&lab);
     assert_eq!(answering(&lab, lab.node()), names(&["m1", "m2", "m3"]));
     lab.master(3).kill();
