@@ -15,7 +15,7 @@ VM = $(CARGO) run --quiet --package tests --bin vm --
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
 
-.PHONY: help bench build deb demo image man test test-host test-guest test-long test-package lint lint-manifests install clean
+.PHONY: help bench build dashboard deb demo image man test test-host test-guest test-long test-package lint lint-manifests install clean
 
 help:
 	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
@@ -28,6 +28,7 @@ help:
 	@echo 'make test-long   guest tests that take ten minutes, which `make test` leaves out; T=NAME as above'
 	@echo 'make test-package  Debian package under a real systemd, image under a real containerd, dashboard and alerts'
 	@echo '                 under a real Prometheus'
+	@echo 'make dashboard   docs/dashboard.svg drawn anew from a real Prometheus; takes four minutes'
 	@echo 'make man         manual pages and shell completions, in target/man'
 	@echo 'make deb         the Debian package, in target/deb'
 	@echo 'make image       the container image as an OCI archive, in target/image, without a docker engine'
@@ -86,6 +87,12 @@ test-package: deb image
 	$(VM) test --guest --limit 600 --test image --bin $(INSTALLER) --bin $(TARGET_DIR)/image/*.oci.tar $(ARGS)
 	$(VM) test --guest --limit 600 --test prometheus --bin $(LVSCARE) $(ARGS)
 	@$(MAKE) --no-print-directory lint-manifests
+
+# The picture of the README: what the dashboard's queries say while a master is killed and another one drains.
+dashboard: build
+	set -o pipefail; $(VM) test --guest --limit 900 --test prometheus --bin $(LVSCARE) -- --ignored --nocapture \
+	    | tee $(TARGET_DIR)/dashboard.txt
+	sed -n '/^<svg/,/^<\/svg>/p' $(TARGET_DIR)/dashboard.txt | tr -d '\r' >docs/dashboard.svg
 
 lint: install lint-manifests
 	$(CARGO) fmt --all --check

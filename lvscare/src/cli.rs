@@ -39,7 +39,9 @@ A configuration file; every key but virtualServers may be left out:
   operation: {listen: '127.0.0.1:10261'}
 
 `lvscare care --config FILE` follows the file: a change is in force within three seconds, or at once on SIGHUP. \
-What is not valid is refused, and the old configuration stays. Options and environment go before the file.";
+What is not valid is refused, and the old configuration stays. Options and environment go before the file.
+
+A file is read once it has rested for a second. Write it elsewhere and rename it: half a list is valid YAML as well.";
 
 const DOCTOR_HELP: &str = "\
 Each finding has a stable name, such as vip-in-service-cidr, and is an error, a warning or a note.

@@ -69,7 +69,7 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
 
     let metrics = Metrics::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot count anything: {error}")))?;
-    let mut discoveries = Discoveries::default();
+    let mut discoveries = Discoveries::new(metrics.clone());
     discoveries.set(&job.config);
     let base = job;
     let found = discoveries.found();

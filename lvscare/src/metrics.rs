@@ -6,6 +6,7 @@
 //! no more are forgotten.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +17,14 @@ use prometheus::{
 use crate::health::{Condition, Failure, Key, Outcome};
 use crate::model::Change;
 
+mod discovery;
 mod process;
 mod state;
 #[cfg(test)]
 mod tests;
 
+use discovery::Discoveries;
+pub use discovery::Discovery;
 use state::State;
 pub use state::{Server, Service, Snapshot};
 
@@ -41,6 +45,7 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     state: State,
+    discoveries: Discoveries,
     transitions: IntCounterVec,
     probe_duration: HistogramVec,
     probe_failures: IntCounterVec,
@@ -51,6 +56,8 @@ struct Inner {
     sockets_destroyed: IntCounter,
     /// The real servers that have labels.
     known: Mutex<BTreeSet<Key>>,
+    /// The virtual servers whose masters are learned.
+    learning: Mutex<BTreeSet<SocketAddr>>,
 }
 
 impl Metrics {
@@ -83,6 +90,7 @@ impl Metrics {
         registry.register(Box::new(reconcile_duration.clone()))?;
         let inner = Inner {
             state: State::new(&registry)?,
+            discoveries: Discoveries::new(&registry)?,
             transitions: counters(
                 "lvscare_real_server_transitions_total",
                 "Changes of a real server's condition, by the new one.",
@@ -118,6 +126,7 @@ impl Metrics {
             )?,
             reconcile_duration,
             known: Mutex::default(),
+            learning: Mutex::default(),
             registry: registry.clone(),
         };
         // What has never happened is a zero, not a gap.
@@ -138,7 +147,7 @@ impl Metrics {
     }
 
     /// A probe through a virtual server ended.
-    pub fn probed_through(&self, service: std::net::SocketAddr, took: Duration) {
+    pub fn probed_through(&self, service: SocketAddr, took: Duration) {
         self.0.self_probe_duration.with_label_values(&[&service.to_string()]).observe(took.as_secs_f64());
     }
 
@@ -168,10 +177,16 @@ impl Metrics {
         self.0.sockets_destroyed.inc_by(count as u64);
     }
 
+    /// A question for the masters behind a virtual server came to nothing; `reason` is one of a short list.
+    pub fn not_learned(&self, service: SocketAddr, reason: &'static str) {
+        self.0.discoveries.failed(service, reason);
+    }
+
     /// Everything in Prometheus' text format.
     pub fn render(&self, snapshot: &Snapshot) -> Result<String, prometheus::Error> {
         self.forget_others(snapshot);
         self.0.state.set(snapshot);
+        self.0.discoveries.set(&snapshot.discoveries);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
         let mut text = String::from_utf8_lossy(&text).into_owned();
@@ -204,6 +219,10 @@ impl Metrics {
             }
         }
         *known = present;
+        let asking = snapshot.discoveries.iter().map(|discovery| discovery.at).collect();
+        let mut learning = self.0.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        learning.difference(&asking).for_each(|&gone| self.0.discoveries.forget(gone));
+        *learning = asking;
     }
 }
 

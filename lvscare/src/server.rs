@@ -30,13 +30,16 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::applier::Applied;
-use crate::discover::Found;
+use crate::discover::{Found, Source};
 use crate::health::Key;
 use crate::health::checker::Board;
 use crate::health::through::{self, Answers};
 use crate::job::{Job, Reloads};
 use crate::metrics::{self, Metrics, Snapshot};
 use crate::status::Status;
+
+#[cfg(test)]
+mod tests;
 
 /// Connections served at once. An honest one lasts milliseconds.
 const CONNECTIONS: usize = 32;
@@ -107,9 +110,16 @@ impl View {
             route: applied.actual.routes.contains_key(&at.ip()),
             self_probe: answers.get(&at).map(|answer| through::works(&answer.outcome)),
         });
+        let masters = self.masters.borrow();
+        let discoveries = masters.iter().map(|(&at, found)| metrics::Discovery {
+            at,
+            masters: found.servers.len(),
+            last_success: (found.source == Source::Api).then(|| clock(found.at)),
+        });
         Snapshot {
             servers: servers.collect(),
             services: services.collect(),
+            discoveries: discoveries.collect(),
             last_pass: clock(applied.at),
             problems: applied.problems.len(),
             generation: reloads.generation,
@@ -123,7 +133,10 @@ impl View {
 /// Serves on `address` until the task is dropped. An address that is taken is tried again and again: guarding
 /// the rules matters more.
 pub async fn run(address: SocketAddr, view: View) {
-    let listener = bind(address).await;
+    accept(bind(address).await, view).await;
+}
+
+async fn accept(listener: TcpListener, view: View) {
     let mut tasks = JoinSet::new();
     let mut served = VecDeque::new();
     loop {

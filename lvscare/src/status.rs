@@ -69,6 +69,8 @@ pub struct VirtualServer {
 /// How real servers were learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Masters {
+    /// How many there are.
+    pub count: usize,
     /// From where.
     pub source: Source,
     /// Seconds since the source last said so.
@@ -156,6 +158,7 @@ impl Status {
     pub fn add_masters(&mut self, found: &BTreeMap<SocketAddr, Found>, now: Instant) {
         for service in &mut self.virtual_servers {
             service.masters = found.get(&service.address).map(|found| Masters {
+                count: found.servers.len(),
                 source: found.source,
                 ago_seconds: now.saturating_duration_since(found.at).as_secs_f64(),
                 problem: found.problem.clone(),

@@ -2,21 +2,33 @@
 //! that joins what has no label in common, shows as silence only here.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
+#![allow(clippy::print_stdout, reason = "the picture leaves the guest this way")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lvscare::discover::Source;
 use lvscare::health::Condition;
+use lvscare::health::pool::Mode;
 use serde_json::Value;
-use tests::care::Care;
+use tests::apiserver::Behaviour;
+use tests::care::{Care, URL};
 use tests::lab::Lab;
+use tests::masters::{kubeconfig, name};
 use tests::netns::Namespace;
 use tests::process::Process;
 use tests::wait::eventually;
+
+#[path = "prometheus/picture.rs"]
+mod picture;
+
+use picture::Series;
 
 /// Prometheus takes its time on an emulated machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -43,7 +55,7 @@ fn a_sample_answers_every_query() {
 #[test]
 fn the_daemon_answers_every_query() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
+    let care = learning(&lab);
     let prometheus = Prometheus::start(&lab);
     prometheus.wait_alerts("all quiet", &[]);
     lab.master(3).kill();
@@ -54,6 +66,103 @@ fn the_daemon_answers_every_query() {
     prometheus.wait_alerts("all quiet again", &[]);
     // Only now: some counters exist from their first event on.
     prometheus.every_query_has_data();
+    lint(&care.metrics());
+}
+
+/// The daemon with everything that has metrics: it learns the masters as well.
+fn learning(lab: &Lab) -> Care {
+    name(lab, Some(&lab.addresses()));
+    let care = Care::judged(lab, &["--kubeconfig", &kubeconfig(lab), "--state-dir", "none"]);
+    eventually(LIMIT, "an answer of the API", || {
+        let status = care.status()?;
+        (status.virtual_servers[0].masters.as_ref()?.source == Source::Api).then_some(())
+    });
+    care
+}
+
+/// The rows of the dashboard that the picture shows end here, in units of Grafana's grid.
+const BOTTOM: f64 = 47.0;
+
+#[test]
+#[ignore = "takes four minutes to draw a picture; run by make dashboard"]
+fn a_picture_for_the_documentation() {
+    let lab = Lab::new();
+    let care = learning(&lab);
+    let prometheus = Prometheus::start(&lab);
+    let load = lab.load(lab.node(), URL, 1, LIMIT);
+    // Rates and quantiles need some past.
+    sleep(Duration::from_secs(30));
+    let from = now();
+    sleep(Duration::from_secs(40));
+    lab.master(3).kill();
+    sleep(Duration::from_secs(50));
+    lab.master(3).start();
+    sleep(Duration::from_secs(40));
+    lab.master(2).control().set(Behaviour::Readyz(500));
+    sleep(Duration::from_secs(40));
+    lab.master(2).control().set(Behaviour::Healthy);
+    sleep(Duration::from_secs(40));
+    load.stop();
+    assert_eq!(care.mode(), Some(Mode::Normal));
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let window = Window { prometheus: &prometheus, from, to: now() };
+    // libtest may have begun the line.
+    println!("\n{}", picture::draw(&dashboard, &window, BOTTOM));
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// What Prometheus knows of a certain time.
+struct Window<'a> {
+    prometheus: &'a Prometheus,
+    from: f64,
+    to: f64,
+}
+
+impl Window<'_> {
+    fn ask(&self, path: &str, query: &str, points: &str) -> Vec<Series> {
+        let query = encode(&concrete(query, "15s"));
+        let ask = || self.prometheus.ask(&format!("/api/v1/{path}&query={query}"));
+        let data = eventually(LIMIT, "an answer", ask);
+        let series = |one: &Value| {
+            let labels: BTreeMap<String, String> = serde_json::from_value(one["metric"].clone()).unwrap();
+            let values = one.get(points).unwrap();
+            let values =
+                if points == "value" { vec![values.clone()] } else { values.as_array().unwrap().clone() };
+            let point = |it: &Value| (it[0].as_f64().unwrap(), it[1].as_str().unwrap().parse().unwrap());
+            Series { labels, points: values.iter().map(point).collect() }
+        };
+        data["result"].as_array().unwrap().iter().map(series).collect()
+    }
+}
+
+impl picture::Source for Window<'_> {
+    fn instant(&self, query: &str) -> Vec<Series> {
+        self.ask(&format!("query?time={}", self.to), query, "value")
+    }
+
+    fn range(&self, query: &str) -> Vec<Series> {
+        let path = format!("query_range?start={}&end={}&step=2", self.from, self.to);
+        self.ask(&path, query, "values")
+    }
+
+    fn time(&self) -> (f64, f64) {
+        (self.from, self.to)
+    }
+}
+
+/// What Prometheus' own checker says of names, types and texts: nothing.
+fn lint(metrics: &str) {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut promtool = promtool.env("PATH", format!("/usr/bin:{path}")).spawn().unwrap();
+    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let Output { status, stdout, stderr } = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+    assert!(status.success() && said.is_empty(), "{status}: {said}\n{metrics}");
 }
 
 /// Answers one request, whatever it is, with the sample.
@@ -109,7 +218,7 @@ impl Prometheus {
         let mut panels = BTreeSet::new();
         strings(&dashboard["panels"], "expr", &mut panels);
         strings(&dashboard["templating"], "definition", &mut panels);
-        let mut queries: BTreeSet<String> = panels.iter().map(|query| concrete(query)).collect();
+        let mut queries: BTreeSet<String> = panels.iter().map(|query| concrete(query, "1m")).collect();
         assert!(queries.len() > 30, "{queries:?}");
 
         // These say nothing as long as all is well, so what they look at must be there.
@@ -117,7 +226,7 @@ impl Prometheus {
         strings(&dashboard["annotations"], "expr", &mut conditions);
         conditions.extend(self.rules().into_iter().map(|rule| rule["query"].as_str().unwrap().to_owned()));
         assert!(conditions.len() > 10, "{conditions:?}");
-        queries.extend(conditions.iter().flat_map(|query| selectors(&concrete(query))));
+        queries.extend(conditions.iter().flat_map(|query| selectors(&concrete(query, "1m"))));
 
         let mut silent: Vec<&String> = queries.iter().collect();
         let began = std::time::Instant::now();
@@ -184,10 +293,12 @@ fn strings(value: &Value, key: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// A query of the dashboard with everything chosen; of a variable, what its values are taken from.
-fn concrete(query: &str) -> String {
-    let query =
-        ["$__rate_interval", "$__interval"].iter().fold(query.to_owned(), |all, it| all.replace(it, "1m"));
+/// A query of the dashboard with everything chosen and its rates over `interval`; of a variable, what its values are
+/// taken from.
+fn concrete(query: &str, interval: &str) -> String {
+    let query = ["$__rate_interval", "$__interval"]
+        .iter()
+        .fold(query.to_owned(), |all, it| all.replace(it, interval));
     let query = ["$node", "$virtual_server"].iter().fold(query, |all, it| all.replace(it, ".*"));
     assert!(!query.contains('$'), "a variable that this test does not know: {query}");
     match query.strip_prefix("label_values(").and_then(|rest| rest.split_once(',')) {

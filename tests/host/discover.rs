@@ -77,6 +77,7 @@ async fn answers_that_change_nothing() {
     let many: Vec<_> = (1..=65).map(server).collect();
     let named = |masters: &[SocketAddr]| Reply::Status(200, slices(masters).to_string());
     let padded = format!("{}{}", slices(&servers(&[9])), " ".repeat(5 << 20));
+    assert_eq!(stage.failures("useless"), 0);
     for (reply, problem) in [
         (Reply::Status(401, String::new()), "(401); has the certificate or token expired?"),
         (Reply::Status(403, String::new()), "does not let the user of"),
@@ -101,6 +102,12 @@ async fn answers_that_change_nothing() {
         // Without the growing pause of repeated failures.
         stage.ask();
         stage.until_learned(&[1, 2, 3]).await;
+    }
+    // A question may have been repeated before its answer was mended.
+    for (reason, least) in
+        [("unauthorized", 1), ("forbidden", 1), ("bad-status", 3), ("unreachable", 1), ("useless", 10)]
+    {
+        assert!(stage.failures(reason) >= least, "{reason}: {}", stage.failures(reason));
     }
 }
 

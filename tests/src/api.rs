@@ -77,7 +77,7 @@ struct State {
 }
 
 impl Place {
-    fn of(path: &str) -> Option<Self> {
+    pub(crate) fn of(path: &str) -> Option<Self> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let labelled = query == "labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes";
         match path {

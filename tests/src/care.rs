@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{ExitStatus, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -154,6 +155,21 @@ impl Care {
     pub fn ready(&self) -> bool {
         let listen: SocketAddr = LISTEN.parse().expect("an address");
         web::get(&self.node, listen, "/readyz", LIMIT).is_ok_and(|body| body == "ok\n")
+    }
+
+    /// What Prometheus would get to see.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let answer = self.node.enter(|| {
+            let mut stream = TcpStream::connect(LISTEN)?;
+            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        });
+        let answer = answer.expect("it runs");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("HTTP");
+        assert!(head.contains(" 200 "), "{head}");
+        body.to_owned()
     }
 
     /// What became of its configuration.

@@ -4,7 +4,8 @@
 //! pki, apiserver     what stands behind a virtual server: certificates and servers that fail on demand
 //! netns, process     what keeps a laboratory's parts apart, and gone when a test ends
 //! lab                a node, three masters and a pod inside one kernel
-//! api                what the Kubernetes API says of its masters, and every way not to
+//! api                what the Kubernetes API says of its masters, and every way not to; masters, the same in the
+//!                    laboratory
 //! care               the product in that laboratory; configuration, its file
 //! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
@@ -25,6 +26,7 @@ pub mod configuration;
 pub mod kubelet;
 pub mod lab;
 pub mod load;
+pub mod masters;
 pub mod netns;
 pub mod pki;
 pub mod process;

@@ -122,7 +122,7 @@ impl Service {
     }
 }
 
-/// One request from `place` over a connection of its own; returns the body.
+/// One request from `place` over a connection of its own; returns the body, or what of it fits into one packet.
 pub fn get(place: &Namespace, at: SocketAddr, path: &str, limit: Duration) -> io::Result<String> {
     place.enter(|| {
         let mut stream = StdTcpStream::connect_timeout(&at, limit)?;

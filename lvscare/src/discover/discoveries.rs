@@ -13,13 +13,14 @@ use super::{Found, Settings, known, run};
 use crate::config::Config;
 use crate::health::Condition;
 use crate::health::checker::Board;
+use crate::metrics::Metrics;
 
 /// How often the API is asked; masters change seldom.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// The tasks and what they found.
-#[derive(Default)]
 pub struct Discoveries {
+    metrics: Metrics,
     running: BTreeMap<SocketAddr, Running>,
     tasks: JoinSet<()>,
     news: Arc<Notify>,
@@ -33,6 +34,11 @@ struct Running {
 }
 
 impl Discoveries {
+    /// None yet.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, running: BTreeMap::new(), tasks: JoinSet::new(), news: Arc::default() }
+    }
+
     /// Makes the discoveries those of `config`: what is known of new ones is what the disk says, or the configuration.
     pub fn set(&mut self, config: &Config) {
         let mut before = std::mem::take(&mut self.running);
@@ -70,7 +76,8 @@ impl Discoveries {
                 },
                 _ => Health::Unknown,
             };
-            let discovery = run(running.settings.clone(), board.clone(), health, running.found.clone());
+            let (settings, found) = (running.settings.clone(), running.found.clone());
+            let discovery = run(settings, board.clone(), health, found, self.metrics.clone());
             let mut found = running.found.subscribe();
             let news = self.news.clone();
             let messenger = async move {

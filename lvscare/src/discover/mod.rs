@@ -18,7 +18,7 @@
 //!
 //! ```text
 //! let found = watch::Sender::new(discover::known(&settings));
-//! tasks.spawn(discover::run(settings, board.subscribe(), health_on_board, found.clone()));
+//! tasks.spawn(discover::run(settings, board.subscribe(), health_on_board, found.clone(), metrics));
 //! // found.borrow().servers are the real servers, now and after every change
 //! ```
 //!
@@ -37,6 +37,7 @@ use tokio::task::spawn_blocking;
 
 use tracing::{info, warn};
 
+use crate::metrics::Metrics;
 use crate::repeats::Repeats;
 
 pub mod accept;
@@ -118,8 +119,13 @@ pub fn known(settings: &Settings) -> Found {
 ///
 /// `health` reads from the latest `board` what is known of a server. A change of the board is a reason to look
 /// whether anybody is alive.
-pub async fn run<B, H>(settings: Settings, board: watch::Receiver<B>, health: H, found: watch::Sender<Found>)
-where
+pub async fn run<B, H>(
+    settings: Settings,
+    board: watch::Receiver<B>,
+    health: H,
+    found: watch::Sender<Found>,
+    metrics: Metrics,
+) where
     B: Send + Sync,
     H: Fn(&B, SocketAddr) -> Health + Send + Sync,
 {
@@ -138,6 +144,7 @@ where
         board,
         health,
         found,
+        metrics,
         roster,
         saved: None,
         unsaved: None,
@@ -152,6 +159,7 @@ struct Discovery<B, H> {
     board: watch::Receiver<B>,
     health: H,
     found: watch::Sender<Found>,
+    metrics: Metrics,
     roster: Roster,
     /// What the disk is known to hold.
     saved: Option<Vec<SocketAddr>>,
@@ -189,6 +197,7 @@ where
             Ok(reply) => reply,
             Err(problem) => {
                 self.failures = self.failures.saturating_add(1);
+                self.metrics.not_learned(self.settings.at, problem.reason());
                 let problem = self.complain(problem.to_string());
                 return self.publish(None, Some(problem));
             }

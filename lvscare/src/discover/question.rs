@@ -66,6 +66,21 @@ pub(super) enum Problem {
     Useless { at: SocketAddr, why: String },
 }
 
+impl Problem {
+    /// In a word, for metrics.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Kubeconfig(_) | Self::Credentials { .. } => "kubeconfig",
+            Self::Transport { .. } => "unreachable",
+            Self::TimedOut { .. } => "timeout",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Status { .. } => "bad-status",
+            Self::Useless { .. } => "useless",
+        }
+    }
+}
+
 /// What the API said.
 pub(super) struct Reply {
     /// The masters; at least one.

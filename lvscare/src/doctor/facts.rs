@@ -127,8 +127,12 @@ fn unverified() -> Result<TlsConnector, String> {
 }
 
 async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {
-    let mut daemon = daemon::look(asked.listen, asked.timeout).await;
-    let (table, mut kernel) = table::look(asked.vs);
+    // A kernel that lacks a module is asked again and again for a while; the daemon's time runs meanwhile.
+    let (mut daemon, (table, mut kernel)) = tokio::join!(
+        biased;
+        daemon::look(asked.listen, asked.timeout),
+        async { table::look(asked.vs) }
+    );
     let processes = process::list(Path::new("/proc"));
     let guards = process::guards(&processes, asked.vs.ip());
     let kube_proxy = cluster::kube_proxy(asked.kube_proxy_config.as_deref(), &processes);

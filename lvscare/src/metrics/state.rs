@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus::{CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry};
 
-use super::{CONDITIONS, SERVER, labels};
+use super::{CONDITIONS, Discovery, SERVER, labels};
 use crate::health::pool::Mode;
 use crate::health::{Condition, Key};
 use crate::model::Traffic;
@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub servers: Vec<Server>,
     /// Every configured virtual server.
     pub services: Vec<Service>,
+    /// Every virtual server whose masters are learned.
+    pub discoveries: Vec<Discovery>,
     /// When the kernel was last compared with what should be there.
     pub last_pass: f64,
     /// What could not be done.

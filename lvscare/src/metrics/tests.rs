@@ -40,6 +40,7 @@ fn snapshot() -> Snapshot {
             route: true,
             self_probe: Some(true),
         }],
+        discoveries: Vec::new(),
         last_pass: 1_700_000_100.0,
         problems: 0,
         generation: 2,
@@ -142,6 +143,29 @@ fn events_are_counted() {
             ("lvscare_self_probe_duration_seconds_count{VS}", 1.0),
         ],
     );
+}
+
+#[test]
+fn learned_masters_are_shown_as_long_as_they_are_learned() {
+    let metrics = Metrics::new().unwrap();
+    let at = AT.parse().unwrap();
+    let mut learning = snapshot();
+    learning.discoveries = vec![Discovery { at, masters: 3, last_success: None }];
+    metrics.not_learned(at, "forbidden");
+    assert_samples(
+        &metrics.render(&learning).unwrap(),
+        &[
+            ("lvscare_discovery_masters{VS}", 3.0),
+            ("lvscare_discovery_last_success_timestamp_seconds{VS}", 0.0),
+            (r#"lvscare_discovery_failures_total{reason="forbidden",VS}"#, 1.0),
+            (r#"lvscare_discovery_failures_total{reason="useless",VS}"#, 0.0),
+        ],
+    );
+    learning.discoveries[0].last_success = Some(1_700_000_099.5);
+    let text = metrics.render(&learning).unwrap();
+    assert_samples(&text, &[("lvscare_discovery_last_success_timestamp_seconds{VS}", 1_700_000_099.5)]);
+    let text = metrics.render(&snapshot()).unwrap();
+    assert!(!text.contains("lvscare_discovery_"), "{text}");
 }
 
 /// Labels are bounded by the configuration: thousands of servers that come and go leave nothing behind.

@@ -97,11 +97,11 @@ fn headline(text: &mut String, status: &Status, service: &VirtualServer, style: 
     }
     if let Some(masters) = &service.masters {
         let source = match masters.source {
-            Source::Configured => "as configured",
-            Source::Disk => "as learned before",
-            Source::Api => "as the API says",
+            Source::Configured => "as configured".to_owned(),
+            Source::Disk => "as learned before".to_owned(),
+            Source::Api => format!("as the API said {} ago", brief(seconds(masters.ago_seconds))),
         };
-        let _ = write!(text, "\nmasters {source}");
+        let _ = write!(text, "\n{} masters {source}", masters.count);
         if let Some(problem) = &masters.problem {
             let _ = write!(text, "; {} {problem}", style.paint("problem:", Some(YELLOW)));
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use lvscare::discover::accept::Health;
 use lvscare::discover::{Found, Settings, Source, known, run};
+use lvscare::metrics::{Metrics, Snapshot};
 use tempfile::TempDir;
 use tests::api::{Api, TOKEN};
 use tests::pki::{Identity, Pki};
@@ -39,6 +40,7 @@ pub(crate) struct Stage {
     pub(crate) settings: Settings,
     pub(crate) board: watch::Sender<Board>,
     pub(crate) found: watch::Sender<Found>,
+    pub(crate) metrics: Metrics,
     pub(crate) task: Option<JoinHandle<()>>,
     pub(crate) directory: TempDir,
 }
@@ -60,7 +62,9 @@ impl Stage {
         };
         let found = watch::Sender::new(known(&settings));
         let board = watch::Sender::new(Board::new());
-        let stage = Self { pki, identity, api: Some(api), settings, board, found, task: None, directory };
+        let metrics = Metrics::new().unwrap();
+        let (api, task) = (Some(api), None);
+        let stage = Self { pki, identity, api, settings, board, found, metrics, task, directory };
         stage.certify("client.pem");
         stage.configure(
             "certificate-authority: ca.crt",
@@ -110,7 +114,13 @@ impl Stage {
     /// Starts to ask, as the daemon does at its start and with every new configuration.
     pub(crate) fn ask(&mut self) {
         let health = |board: &Board, server| board.get(&server).copied().unwrap_or(Health::Unknown);
-        let task = run(self.settings.clone(), self.board.subscribe(), health, self.found.clone());
+        let task = run(
+            self.settings.clone(),
+            self.board.subscribe(),
+            health,
+            self.found.clone(),
+            self.metrics.clone(),
+        );
         if let Some(before) = self.task.replace(tokio::spawn(task)) {
             before.abort();
         }
@@ -164,6 +174,14 @@ impl Stage {
             let problem = found.problem.unwrap();
             assert!(!problem.contains(TOKEN) && !problem.contains("PRIVATE"), "{problem}");
         }
+    }
+
+    /// How many questions came to nothing for that reason.
+    pub(crate) fn failures(&self, reason: &str) -> u64 {
+        let text = self.metrics.render(&Snapshot::default()).unwrap();
+        let name = format!("lvscare_discovery_failures_total{{reason=\"{reason}\"");
+        let line = text.lines().find(|line| line.starts_with(&name));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     /// Waits for so many questions.

@@ -15,6 +15,7 @@ use tokio::time::{Interval, interval, sleep};
 
 use super::Behaviour;
 use super::state::State;
+use crate::api::Place;
 
 const GIGABYTE: u64 = 1 << 30;
 
@@ -37,6 +38,9 @@ pub(super) async fn answer(
     let behaviour = state.other_than(&[Behaviour::HangAccept, Behaviour::HangAnswer]).await;
     if let Behaviour::Delay(time) = behaviour {
         sleep(time).await;
+    }
+    if let Some(place) = request.uri().path_and_query().and_then(|path| Place::of(path.as_str())) {
+        return Ok(masters(&state, place));
     }
     Ok(match path {
         "/healthz" => health(behaviour, matches!(behaviour, Behaviour::Healthz(_))),
@@ -63,6 +67,17 @@ fn count(state: &State, path: &str) {
         "/readyz" => seen.readyz += 1,
         _ => seen.other += 1,
     }
+}
+
+/// Says who the masters are, if it was told.
+fn masters(state: &State, place: Place) -> Response<Content> {
+    let list = state.masters.lock().expect("nobody panics with it").clone();
+    let mut response = Response::new(text("404 page not found"));
+    match list.filter(|_| place == Place::Slices) {
+        Some(list) => *response.body_mut() = text(list),
+        None => *response.status_mut() = StatusCode::NOT_FOUND,
+    }
+    response
 }
 
 /// Answers a health request; `meant` says whether a status for one path means this one.

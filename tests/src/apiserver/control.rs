@@ -1,9 +1,11 @@
 //! Both ends of the control socket: a line asks, a line answers.
 //!
-//! `stats` is answered by the counters as JSON, a [`Behaviour`] by `ok` once it is in force. A socket in the file
+//! `stats` is answered by the counters as JSON, a [`Behaviour`] by `ok` once it is in force, and so are `masters` with
+//! addresses behind it, the list to be handed out, and `no-masters`. A socket in the file
 //! system is reachable from every network namespace.
 
 use std::io::{self, BufRead, BufReader as StdBufReader, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::state::State;
 use super::{Behaviour, Stats};
+use crate::api;
 
 /// The tests' end.
 #[derive(Clone, Debug)]
@@ -40,6 +43,17 @@ impl Control {
     pub fn set(&self, behaviour: Behaviour) {
         let answer = self.ask(&behaviour.to_string()).expect("the control socket answers");
         assert_eq!(answer, "ok");
+    }
+
+    /// From now on the server says that these are the masters; `None`: it knows nothing of masters.
+    pub fn name(&self, masters: Option<&[SocketAddr]>) {
+        let line = match masters {
+            None => "no-masters".to_owned(),
+            Some(masters) => {
+                masters.iter().fold("masters".to_owned(), |line, master| format!("{line} {master}"))
+            }
+        };
+        assert_eq!(self.ask(&line).expect("the control socket answers"), "ok");
     }
 
     /// The server's counters.
@@ -71,6 +85,11 @@ async fn converse(stream: UnixStream, state: Arc<State>) -> io::Result<()> {
     while let Some(question) = questions.next_line().await? {
         let answer = match question.as_str() {
             "stats" => serde_json::to_string(&*state.stats())?,
+            "no-masters" => hand_out(&state, None),
+            words if words.starts_with("masters") => {
+                let masters: Result<Vec<SocketAddr>, _> = words.split(' ').skip(1).map(str::parse).collect();
+                masters.map_or_else(|error| error.to_string(), |masters| hand_out(&state, Some(&masters)))
+            }
             words => match words.parse::<Behaviour>() {
                 Err(problem) => problem,
                 Ok(behaviour) => {
@@ -82,4 +101,10 @@ async fn converse(stream: UnixStream, state: Arc<State>) -> io::Result<()> {
         answers.write_all(format!("{answer}\n").as_bytes()).await?;
     }
     Ok(())
+}
+
+fn hand_out(state: &State, masters: Option<&[SocketAddr]>) -> String {
+    *state.masters.lock().expect("nobody panics with it") =
+        masters.map(|masters| api::slices(masters).to_string());
+    "ok".to_owned()
 }

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) tls: TlsAcceptor,
     /// The file with the token that requests must carry.
     pub(super) token: Option<PathBuf>,
+    /// The list of masters that it hands out, as JSON.
+    pub(super) masters: Mutex<Option<String>>,
     behaviour: watch::Sender<Behaviour>,
     listening: watch::Sender<bool>,
     stats: Mutex<Stats>,
@@ -43,6 +45,7 @@ impl State {
             name,
             tls,
             token,
+            masters: Mutex::default(),
             behaviour: watch::Sender::new(Behaviour::Healthy),
             listening: watch::Sender::new(true),
             stats: Mutex::default(),

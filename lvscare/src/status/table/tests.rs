@@ -3,7 +3,7 @@
 use super::*;
 use crate::health::Condition;
 use crate::job::Reloads;
-use crate::status::{Daemon, Health, Probe};
+use crate::status::{Daemon, Health, Masters, Probe};
 
 fn server(address: &str, weight: Option<u32>, connections: (u32, u32), health: Option<Health>) -> RealServer {
     let (active, inactive) = connections;
@@ -255,6 +255,21 @@ fn json_names() {
             }],
         })
     );
+}
+
+#[test]
+fn how_masters_were_learned() {
+    let mut status = healthy();
+    for (source, problem, line) in [
+        (Source::Configured, None, "\n3 masters as configured\n"),
+        (Source::Disk, Some("no answer"), "\n3 masters as learned before; problem: no answer\n"),
+        (Source::Api, None, "\n3 masters as the API said 12.5s ago\n"),
+    ] {
+        let problem = problem.map(str::to_owned);
+        status.virtual_servers[0].masters = Some(Masters { count: 3, source, ago_seconds: 12.5, problem });
+        let text = plain(&status);
+        assert!(text.contains(line), "{text}");
+    }
 }
 
 /// A clock that jumps or a daemon that lies is no reason to fail.

@@ -1,0 +1,114 @@
+//! What a scrape costs, over a real socket. How the endpoint bears attacks is tried on a real kernel.
+
+#![allow(clippy::print_stdout, reason = "measured figures are worth a look")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream as StdTcpStream;
+
+use super::*;
+use crate::config::tests::config;
+use crate::health::pool::Mode;
+use crate::health::{Condition, Entry, LastProbe, Outcome, Verdict};
+use crate::model::{Actual, Destination, SeenDestination, SeenService, Service, Traffic};
+
+/// On a busy machine without full optimisation; a millisecond is what a node has to spend.
+const LIMIT: Duration = Duration::from_millis(5);
+
+/// The daemon of a healthy node with so many apiservers.
+fn view(servers: u8, now: Instant) -> View {
+    let rs: Vec<String> = (1..=servers).map(|number| format!("10.0.0.{number}:6443")).collect();
+    let config = config(&format!("--rs {}", rs.join(","))).unwrap();
+    let at = config.services[0].at;
+    let keys: Vec<Key> = config.services[0].servers.iter().map(|server| (at, server.address)).collect();
+    let took = Duration::from_millis(3);
+    let entry = Entry {
+        verdict: Verdict { condition: Condition::Alive, verified: true, certain: true, since: now },
+        last_probe: Some(LastProbe { at: now, took, outcome: Outcome::Ready }),
+        certificate_expiry: Some(1_900_000_000),
+    };
+    let metrics = Metrics::new().unwrap();
+    for &key in &keys {
+        metrics.probed(key, &Outcome::Ready, took);
+    }
+    metrics.probed_through(at, took);
+    metrics.passed(took);
+    let seen = SeenDestination { destination: Destination::masqueraded(1), active: 7, inactive: 3 };
+    let service = SeenService {
+        service: Service { scheduler: "rr".to_owned(), flags: 0 },
+        destinations: keys.iter().map(|&(_, server)| (server, seen)).collect(),
+        traffic: Traffic { connections: 70, packets_in: 700, packets_out: 600, bytes_in: 1, bytes_out: 2 },
+    };
+    let applied = Applied {
+        at: now,
+        actual: Actual { services: [(at, service)].into(), ..Actual::default() },
+        modes: [(at, Mode::Normal)].into(),
+        all_down: BTreeMap::new(),
+        repairs: 0,
+        problems: Vec::new(),
+    };
+    let answers = Answers::from([(at, LastProbe { at: now, took, outcome: Outcome::Ready })]);
+    View {
+        job: watch::Sender::new(Arc::new(Job { config, settings: BTreeMap::new() })).subscribe(),
+        answers: watch::Sender::new(answers).subscribe(),
+        masters: watch::Sender::new(BTreeMap::new()).subscribe(),
+        metrics,
+        board: watch::Sender::new(keys.iter().map(|&key| (key, entry.clone())).collect()).subscribe(),
+        applied: watch::Sender::new(applied).subscribe(),
+        reloads: watch::Sender::new(Reloads::default()).subscribe(),
+        start: now,
+        stuck_after: Duration::from_secs(3600),
+    }
+}
+
+/// One GET over a connection of its own; returns the answer and how long it took.
+fn get(at: SocketAddr, path: &str) -> (String, Duration) {
+    let began = Instant::now();
+    let mut stream = StdTcpStream::connect(at).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    (answer, began.elapsed())
+}
+
+/// Serves `view` in a thread of its own, until the process ends, and says where.
+fn serve_in_background(view: View) -> SocketAddr {
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            said.send(listener.local_addr().unwrap()).unwrap();
+            accept(listener, view).await;
+        });
+    });
+    heard.recv().unwrap()
+}
+
+#[test]
+fn a_scrape_takes_no_time() {
+    let at = serve_in_background(view(3, Instant::now()));
+    let (answer, _) = get(at, "/metrics");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(answer.matches("\nlvscare_real_server_up{").count(), 3, "{answer}");
+    let mut times: Vec<Duration> = (0..200).map(|_| get(at, "/metrics").1).collect();
+    times.sort_unstable();
+    let [median, worst] = [times[times.len() / 2], times[times.len() - 1]];
+    println!("{} bytes for three servers, median {median:?}, at most {worst:?}", answer.len());
+    assert!(median < LIMIT, "{median:?}");
+}
+
+#[test]
+fn every_path_has_its_answer() {
+    let at = serve_in_background(view(3, Instant::now()));
+    for (path, status, part) in [
+        ("/livez", "200", "ok"),
+        ("/readyz", "200", "ok"),
+        ("/status", "200", "\"10.0.0.2:6443\""),
+        ("/metrics", "200", "lvscare_build_info"),
+        ("/", "404", "there are /metrics, /livez, /readyz and /status"),
+    ] {
+        let (answer, _) = get(at, path);
+        let head = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&head) && answer.contains(part), "{path}: {answer}");
+    }
+}
