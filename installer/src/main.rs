@@ -173,7 +173,7 @@ fn show_status(root: &Root, args: &StatusArgs) -> Result<Exit, Failure> {
 }
 
 fn undo(root: &Root, args: &UndoArgs) -> Result<Exit, Failure> {
-    if !session::is_prepared(root) {
+    if !session::is_touched(root) {
         say("nothing to undo; nothing was changed on this node")?;
         return Ok(Exit::Success);
     }

@@ -4,127 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Output;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use lvscare::model::Sysctl;
 use nix::fcntl::{Flock, FlockArg};
-use serde_json::Value;
-use tests::care::{Eye, LIMIT, VIP, answering, names, table, wait_table};
-use tests::lab::Lab;
-use tests::process::Process;
+use tests::care::{LIMIT, VIP, answering, names, table, wait_table};
+use tests::prepared::{HOSTS, Node, POD, STATE};
 use tests::wait::eventually;
-
-const HOSTS: &str = "127.0.0.1\tlocalhost\n\n# ours\n10.0.0.9 registry.example # no final newline";
-const POD: &str = "/etc/kubernetes/manifests/kube-lvscare.yaml";
-const STATE: &str = "/var/lib/lvscare-installer";
-
-/// A node before anybody prepared it. There is one `/etc` for all tests.
-struct Node {
-    lab: Lab,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Node {
-    fn new() -> Self {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(Path::new(tests::vm::PLAN).exists(), "only in the guest: use `vm test --guest --test node`");
-        for directory in [STATE, "/etc/kubernetes", "/etc/sysctl.d", "/etc/modules-load.d"] {
-            let _ = fs::remove_dir_all(directory);
-        }
-        fs::create_dir_all("/var/lib").unwrap();
-        fs::create_dir_all("/etc/sysctl.d").unwrap();
-        fs::write("/etc/hosts", HOSTS).unwrap();
-        fs::set_permissions("/etc/hosts", fs::Permissions::from_mode(0o644)).unwrap();
-        let lab = Lab::new();
-        fs::create_dir_all("/etc/kubernetes/pki").unwrap();
-        fs::copy(lab.directory().join("ca.crt"), "/etc/kubernetes/pki/ca.crt").unwrap();
-        // The module and its settings are the machine's, and stay.
-        Eye::open(lab.node());
-        lab.node().sysctl("net.ipv4.ip_forward", "0");
-        Self { lab, _alone: alone }
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        self.lab.node().run(&[&["lvscare-installer"], words].concat())
-    }
-
-    /// Runs it for all masters; it must end with `exit`. Returns what it printed.
-    #[track_caller]
-    fn expect(&self, exit: i32, words: &[&str]) -> String {
-        let output = self.run(words);
-        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(exit), "{words:?}:\n{text}");
-        text
-    }
-
-    #[track_caller]
-    fn prepare(&self, exit: i32, options: &[&str]) -> String {
-        self.expect(exit, &[&["node", "prepare", "--master", "10.0.0.1-10.0.0.3"], options].concat())
-    }
-
-    /// All that the installer could have changed.
-    fn snapshot(&self) -> BTreeMap<String, String> {
-        let mut seen = BTreeMap::new();
-        for top in ["/etc", "/var"] {
-            walk(Path::new(top), &mut seen);
-        }
-        let settings = Sysctl::ALL.map(Sysctl::name).into_iter().chain(["net.ipv4.ip_forward"]);
-        for name in settings {
-            let path = format!("/proc/sys/{}", name.replace('.', "/"));
-            seen.insert(name.to_owned(), self.lab.node().enter(|| fs::read_to_string(&path).unwrap()));
-        }
-        let commands: [&[&str]; 2] = [&["ipvsadm", "-Sn"], &["ip", "-4", "route", "show", "table", "all"]];
-        for command in commands {
-            seen.insert(command.join(" "), self.lab.node().check(command));
-        }
-        seen
-    }
-
-    /// The node is as it was, and what is not is named.
-    #[track_caller]
-    fn is(&self, before: &BTreeMap<String, String>) {
-        let now = self.snapshot();
-        let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
-        let differences: Vec<_> = names
-            .into_iter()
-            .filter(|name| before.get(*name) != now.get(*name))
-            .map(|name| format!("{name}:\n  was {:?}\n  is  {:?}", before.get(name), now.get(name)))
-            .collect();
-        assert!(differences.is_empty(), "{}", differences.join("\n"));
-    }
-
-    /// The daemon as kubelet would start it from the manifest.
-    fn start_pod(&self) -> Process {
-        let pod: Value =
-            serde_json::from_value(serde_yaml::from_slice(&fs::read(POD).unwrap()).unwrap()).unwrap();
-        let args = pod["spec"]["containers"][0]["args"].as_array().unwrap();
-        let mut words = vec!["lvscare"];
-        words.extend(args.iter().map(|word| word.as_str().unwrap()));
-        self.lab.node().spawn(&words)
-    }
-}
-
-fn walk(path: &Path, seen: &mut BTreeMap<String, String>) {
-    let meta = fs::symlink_metadata(path).unwrap();
-    let bytes = if meta.is_file() { fs::read(path).unwrap() } else { Vec::new() };
-    let what = String::from_utf8_lossy(&bytes);
-    seen.insert(
-        path.display().to_string(),
-        format!("{:o} {}:{} {what}", meta.mode(), meta.uid(), meta.gid()),
-    );
-    if meta.is_dir() {
-        for entry in fs::read_dir(path).unwrap() {
-            walk(&entry.unwrap().path(), seen);
-        }
-    }
-}
 
 #[test]
 fn a_node_is_prepared_and_as_it_was_after_undo() {

@@ -11,7 +11,6 @@ use lvscare::client;
 use lvscare::exit::{Exit, Failure};
 
 use super::action::Action;
-use super::facts;
 use super::hands::Hands;
 use super::journal::{Journal, Original};
 use super::paths::{self, Root};
@@ -149,7 +148,7 @@ fn wait_for_end(guard: SocketAddr) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a file of the node is there: for those who ask before they begin.
-pub fn is_prepared(root: &Root) -> bool {
-    facts::read(root, paths::JOURNAL).is_ok_and(|found| found.is_some())
+/// Whether some run, perhaps one that was killed at once, has left anything to take back.
+pub fn is_touched(root: &Root) -> bool {
+    root.join(Path::new(paths::STATE)).exists()
 }
