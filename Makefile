@@ -9,12 +9,13 @@ HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 STATIC := --config 'target.$(HOST).rustflags=["-C","target-feature=+crt-static"]' --target $(HOST)
 TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 LVSCARE = $(TARGET_DIR)/$(HOST)/release/lvscare
+INSTALLER = $(LVSCARE)-installer
 VM = $(CARGO) run --quiet --package tests --bin vm --
 
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
 
-.PHONY: help bench build dashboard deb demo man test test-host test-guest test-long test-package lint lint-manifests install clean
+.PHONY: help bench build dashboard deb demo image man test test-host test-guest test-long test-package lint lint-manifests install clean
 
 help:
 	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
@@ -25,18 +26,20 @@ help:
 	@echo 'make test-host   tests that need no kernel with IPVS'
 	@echo 'make test-guest  tests on a real kernel; T=NAME runs one file, ARGS="-- name" one test'
 	@echo 'make test-long   guest tests that take ten minutes, which `make test` leaves out; T=NAME as above'
-	@echo 'make test-package  the Debian package under a real systemd, dashboard and alerts under a real Prometheus'
+	@echo 'make test-package  Debian package under a real systemd, image under a real containerd, dashboard and alerts'
+	@echo '                 under a real Prometheus'
 	@echo 'make dashboard   docs/dashboard.svg drawn anew from a real Prometheus; takes four minutes'
 	@echo 'make man         manual pages and shell completions, in target/man'
 	@echo 'make deb         the Debian package, in target/deb'
+	@echo 'make image       the container image as an OCI archive, in target/image, without a docker engine'
 	@echo 'make lint        format, clippy, documentation, licences'
 
 install:
 	@tests/install.sh
 
 build: install
-	$(CARGO) build --release --package lvscare $(STATIC)
-	@ls -l $(LVSCARE)
+	$(CARGO) build --release --package lvscare --package installer $(STATIC)
+	@ls -l $(LVSCARE) $(INSTALLER)
 
 man: install
 	$(CARGO) run --quiet --package lvscare --example man -- $(TARGET_DIR)/man
@@ -46,6 +49,12 @@ man: install
 deb: build man
 	rm -rf $(TARGET_DIR)/deb
 	manifests/deb/build $(LVSCARE) $(TARGET_DIR)/man $(TARGET_DIR)/deb
+
+# As with the package: what lies there is of this version.
+image: build
+	@tests/install.sh buildah
+	rm -rf $(TARGET_DIR)/image
+	manifests/image/build $(LVSCARE) $(TARGET_DIR)/image
 
 demo: build
 	$(VM) run --bin $(LVSCARE) -- demo
@@ -66,14 +75,17 @@ test-host: install
 	$(CARGO) test --workspace
 
 test-guest: build
-	$(VM) test --limit 1500 --bin $(LVSCARE) $(if $(T),--test $(T)) $(ARGS)
+	$(VM) test --limit 1500 --bin $(LVSCARE) --bin $(INSTALLER) $(if $(T),--test $(T)) $(ARGS)
 
 test-long: build
 	$(VM) test --limit 1500 --bin $(LVSCARE) $(if $(T),--test $(T)) -- --ignored --nocapture
 
-# The Debian package is built here and tried under a real systemd; dashboard and alerts are tried in a real Prometheus.
-test-package: deb
+# The Debian package is built here and tried under a real systemd, the image under a real containerd; dashboard and
+# alerts are tried in a real Prometheus.
+test-package: deb image
 	$(VM) test --guest --limit 600 --test service --bin $(TARGET_DIR)/deb/*.deb $(ARGS)
+	$(VM) test --guest --limit 600 --test image --bin $(INSTALLER) --bin $(TARGET_DIR)/image/*.oci.tar $(ARGS)
+	$(VM) test --guest --limit 900 --test interrupted --bin $(INSTALLER) $(ARGS)
 	$(VM) test --guest --limit 600 --test prometheus --bin $(LVSCARE) $(ARGS)
 	@$(MAKE) --no-print-directory lint-manifests
 
@@ -94,6 +106,7 @@ lint: install lint-manifests
 PROMTOOL = $(firstword $(shell command -v promtool) $(wildcard $(TARGET_DIR)/guest/prometheus/usr/bin/promtool))
 
 lint-manifests:
+	@tests/validate-manifests.sh $(TARGET_DIR)/validate
 	@if test -n '$(PROMTOOL)'; then cd manifests/prometheus && $(PROMTOOL) check rules alerts.yaml && $(PROMTOOL) test rules *_test.yaml; \
 	else echo 'promtool is not installed: the alert rules were not checked'; fi
 	@if command -v systemd-analyze >/dev/null; then \

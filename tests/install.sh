@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what building and the guest machine take (Debian 12 or later, as root). Quick when nothing is missing.
+# Installs what building and the guest machine take (Debian 12 or later, as root), and the packages that are named.
+# Quick when nothing is missing.
 set -eu
 
 if ! command -v cargo >/dev/null; then
@@ -7,7 +8,7 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
-packages='gcc libc6-dev busybox-static iproute2 ipvsadm kmod nftables qemu-system-x86'
+packages="gcc libc6-dev busybox-static iproute2 ipvsadm kmod nftables qemu-system-x86 $*"
 
 missing=
 for package in $packages; do

@@ -30,6 +30,11 @@ pub fn status(listen: Option<SocketAddr>, vs: SocketAddr) -> Result<Status, Fail
     Ok(Status::of_kernel(&actual, [&vs]))
 }
 
+/// What a daemon at `listen` says, if there is one.
+pub fn daemon(listen: SocketAddr) -> Option<Status> {
+    ask(TcpStream::connect_timeout(&listen, PATIENCE).ok()?).ok()
+}
+
 /// One GET without an HTTP library.
 fn ask(mut stream: TcpStream) -> Result<Status, String> {
     let io = |error: std::io::Error| error.to_string();

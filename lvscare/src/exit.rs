@@ -5,7 +5,16 @@
 //! | 0 | done, or nothing to do |
 //! | 1 | failed for a reason that the message names |
 //! | 2 | wrong usage or a bad value; nothing was changed |
-//! | 3 to 13 | kept for the installer |
+//! | 3 | installer: values that do not fit together, or a file that is not valid |
+//! | 4 | installer: the checks refuse this node; nothing was changed |
+//! | 7 | installer: no apiserver can be reached |
+//! | 8 | installer: the image is missing or damaged |
+//! | 9 | installer: another run holds the lock |
+//! | 10 | installer: `--dry-run --detailed-exitcode` found changes to make |
+//! | 11 | installer: `kubeadm` failed |
+//! | 12 | installer: something is not as it should be after the change |
+//! | 13 | installer: refused, because somebody else's work would be damaged |
+//! | 5, 6 | kept for the installer's way over SSH |
 //! | 14 | not permitted: `CAP_NET_ADMIN` is missing |
 //! | 15 | the kernel lacks a part: IPVS itself or the scheduler |
 
@@ -21,6 +30,24 @@ pub enum Exit {
     Failed = 1,
     /// Wrong usage or a bad value; nothing was changed.
     Usage = 2,
+    /// Values that do not fit together, or a file that is not valid.
+    Invalid = 3,
+    /// The checks refuse this node; nothing was changed.
+    Refused = 4,
+    /// No apiserver can be reached.
+    Unreachable = 7,
+    /// The image is missing or damaged.
+    Image = 8,
+    /// Another run holds the lock.
+    Locked = 9,
+    /// There are changes to make.
+    Pending = 10,
+    /// `kubeadm` failed.
+    Kubeadm = 11,
+    /// Something is not as it should be after the change.
+    NotVerified = 12,
+    /// Somebody else's work would be damaged.
+    Foreign = 13,
     /// `CAP_NET_ADMIN` is missing.
     NotPermitted = 14,
     /// The kernel lacks IPVS or the scheduler.

@@ -6,7 +6,7 @@
 //! lab                a node, three masters and a pod inside one kernel
 //! api                what the Kubernetes API says of its masters, and every way not to; masters, the same in the
 //!                    laboratory
-//! care               the product in that laboratory; configuration, its file
+//! care               the product in that laboratory; configuration, its file; prepared, a node for the installer
 //! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
 //! vm                 the kernel, if the host's own will not do
@@ -29,6 +29,7 @@ pub mod load;
 pub mod masters;
 pub mod netns;
 pub mod pki;
+pub mod prepared;
 pub mod process;
 pub mod vm;
 pub mod wait;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::client::Resumption;
+use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
 use crate::doctor::subnet::Subnet;
@@ -24,7 +25,7 @@ pub mod visit;
 
 use daemon::Daemon;
 use table::Table;
-use visit::Visit;
+use visit::{Caller, Visit};
 
 /// What a person asked to have looked at.
 #[derive(Clone, Debug)]
@@ -100,13 +101,29 @@ fn of(status: &Status, vs: SocketAddr) -> Option<&VirtualServer> {
 /// Looks at everything, within about twice the limit of one question.
 pub fn gather(asked: &Asked) -> Result<Facts, Failure> {
     let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot start: {why}"));
+    let tls = unverified().map_err(cannot)?;
+    Ok(runtime().map_err(cannot)?.block_on(look(asked, &tls)))
+}
+
+/// Visits each of `addresses` as any client of `caller.vip` does, all at the same time.
+pub fn visits(addresses: &[SocketAddr], caller: &Caller) -> Result<Vec<Visit>, Failure> {
+    let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot ask: {why}"));
+    let tls = unverified().map_err(cannot)?;
+    let visits = addresses.iter().map(|&address| visit::visit(address, &tls, caller)).collect();
+    Ok(runtime().map_err(cannot)?.block_on(visit::all(visits)))
+}
+
+fn runtime() -> Result<Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let builder = trusting(None).map_err(|error| cannot(error.to_string()))?;
-    let mut tls = builder.with_no_client_auth();
+    runtime.map_err(|error| error.to_string())
+}
+
+/// Whoever answers will do: what the certificate says is for the checks.
+fn unverified() -> Result<TlsConnector, String> {
+    let mut tls = trusting(None).map_err(|error| error.to_string())?.with_no_client_auth();
     // A resumed session would not show the certificate.
     tls.resumption = Resumption::disabled();
-    let tls = TlsConnector::from(Arc::new(tls));
-    Ok(runtime.map_err(|error| cannot(error.to_string()))?.block_on(look(asked, &tls)))
+    Ok(TlsConnector::from(Arc::new(tls)))
 }
 
 async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {
@@ -130,7 +147,8 @@ async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {
     });
     let sources = sources.collect();
     let everybody = servers.iter().chain([&asked.vs]);
-    let visits = everybody.map(|&address| visit::visit(address, tls, asked)).collect();
+    let caller = Caller { vip: asked.vs.ip(), name: asked.name.clone(), limit: asked.timeout };
+    let visits = everybody.map(|&address| visit::visit(address, tls, &caller)).collect();
     let before = node::invalid();
     let (again, mut visits) =
         tokio::join!(daemon::look_again(&daemon, asked.listen, asked.timeout), visit::all(visits));

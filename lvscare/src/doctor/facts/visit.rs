@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::Asked;
 use super::certificate::Certificate;
 
 /// The head of an apiserver's answer fits here many times over.
@@ -25,6 +24,17 @@ const MOST_HEADERS: usize = 64;
 
 /// Where the visited address does not even answer the first packet.
 pub const NO_CONNECTION: &str = "no connection";
+
+/// How visits are paid.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The address that must stand in the certificate.
+    pub vip: IpAddr,
+    /// The name that must stand there, too.
+    pub name: String,
+    /// Limit of each visit.
+    pub limit: Duration,
+}
 
 /// What came of a visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +85,8 @@ pub(super) async fn all<F: Future<Output = Visit>>(visits: Vec<F>) -> Vec<Visit>
 }
 
 /// Pays one visit, within the limit of one question.
-pub(super) async fn visit(address: SocketAddr, tls: &TlsConnector, asked: &Asked) -> Visit {
-    let (vip, name, limit) = (asked.vs.ip(), asked.name.as_str(), asked.timeout);
+pub(super) async fn visit(address: SocketAddr, tls: &TlsConnector, caller: &Caller) -> Visit {
+    let (vip, name, limit) = (caller.vip, caller.name.as_str(), caller.limit);
     let mut visit = Visit { address, certificate: None, answer: Err(String::new()) };
     let mut step = NO_CONNECTION;
     let answer = timeout(limit, async {

@@ -1,0 +1,153 @@
+//! The masters as people type them: `10.0.0.1`, `10.0.0.1:6443`, `[fd00::1]:6443`, `10.0.0.1-10.0.0.3`, several
+//! separated by commas. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use lvscare::config::value;
+
+/// The port of apiservers, when none is typed.
+const APISERVER: u16 = 6443;
+
+/// More in one range cannot be meant.
+const MOST: u128 = 256;
+
+/// One or more masters, in the order in which they were typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Masters(pub Vec<SocketAddr>);
+
+impl Masters {
+    /// All of several options, none of them twice.
+    pub fn all(options: &[Self]) -> Result<Vec<SocketAddr>, String> {
+        let mut all: Vec<SocketAddr> = Vec::new();
+        for &master in options.iter().flat_map(|Self(masters)| masters) {
+            if all.contains(&master) {
+                return Err(format!("{master} is given twice"));
+            }
+            all.push(master);
+        }
+        Ok(all)
+    }
+}
+
+impl FromStr for Masters {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut masters = Vec::new();
+        for word in text.split(',').map(str::trim) {
+            let found = match word.split_once('-') {
+                Some((first, last)) if first.parse::<IpAddr>().is_ok() => range(first, last),
+                _ => with_port(word).map(|master| vec![master]),
+            };
+            masters.extend(found.map_err(|why| format!("`{word}`: {why}"))?);
+        }
+        Self::all(&[Self(masters)]).map(Self)
+    }
+}
+
+/// `IP` or `IP:PORT`.
+pub fn with_port(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    match bare.parse::<IpAddr>() {
+        // An address without a port gets one; whatever else is wrong is the daemon's to say.
+        Ok(ip) => value::endpoint(&SocketAddr::new(ip, APISERVER).to_string()),
+        Err(_) => value::endpoint(text),
+    }
+}
+
+/// Both ends and all that lies between.
+fn range(first: &str, last: &str) -> Result<Vec<SocketAddr>, String> {
+    let (first, last) = (with_port(first)?, with_port(last)?);
+    if first.is_ipv4() != last.is_ipv4() {
+        return Err("a range has one family".to_owned());
+    }
+    let (from, to) = (number(first.ip()), number(last.ip()));
+    if from > to {
+        return Err(format!("the range is the wrong way round; write {}-{}", last.ip(), first.ip()));
+    }
+    if to - from >= MOST {
+        return Err(format!("a range of more than {MOST} addresses cannot be meant"));
+    }
+    Ok((from..=to).map(|number| SocketAddr::new(address(number, first.is_ipv4()), last.port())).collect())
+}
+
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => ip.to_bits().into(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+/// The way back from [`number`].
+fn address(number: u128, is_v4: bool) -> IpAddr {
+    match u32::try_from(number) {
+        Ok(number) if is_v4 => IpAddr::V4(number.into()),
+        _ => IpAddr::V6(number.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Result<String, String> {
+        let Masters(masters) = text.parse()?;
+        Ok(masters.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn every_form_is_understood() {
+        for (text, masters) in [
+            ("10.0.0.1", "10.0.0.1:6443"),
+            ("10.0.0.1:7443, 10.0.0.2", "10.0.0.1:7443 10.0.0.2:6443"),
+            ("fd00::1,[fd00::2],[fd00::3]:7443", "[fd00::1]:6443 [fd00::2]:6443 [fd00::3]:7443"),
+            ("10.0.9.255-10.0.10.1", "10.0.9.255:6443 10.0.10.0:6443 10.0.10.1:6443"),
+            ("10.0.9.1-10.0.9.2:7443", "10.0.9.1:7443 10.0.9.2:7443"),
+            ("fd00::f-fd00::10", "[fd00::f]:6443 [fd00::10]:6443"),
+            ("255.255.255.255-255.255.255.255", "255.255.255.255:6443"),
+        ] {
+            assert_eq!(parsed(text), Ok(masters.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, why) in [
+            ("10.0.0.1,192.168.0.300", "`192.168.0.300`: not an address with a port"),
+            ("10.0.0.9-10.0.0.2", "the wrong way round; write 10.0.0.2-10.0.0.9"),
+            ("10.0.0.0-10.0.1.0", "more than 256 addresses"),
+            ("10.0.0.1-fd00::1", "one family"),
+            ("10.0.0.1-", "`10.0.0.1-`: "),
+            ("10.0.0.1:0", "port 0"),
+            ("10.0.0.1:70000", "`70000` is not a port"),
+            ("10.0.0.1,10.0.0.1:6443", "10.0.0.1:6443 is given twice"),
+            ("10.0.0.1-10.0.0.3,10.0.0.2", "10.0.0.2:6443 is given twice"),
+            ("master-1:6443", "`master-1` is a name; give the IP address"),
+            ("::ffff:10.0.0.1", "write 10.0.0.1:6443"),
+            ("", "``: "),
+        ] {
+            let refusal = parsed(text).unwrap_err();
+            assert!(refusal.contains(why), "{refusal}");
+        }
+        let twice: [Masters; 2] = ["10.0.0.1", "10.0.0.1"].map(|text| text.parse().unwrap());
+        assert_eq!(Masters::all(&twice), Err("10.0.0.1:6443 is given twice".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_does_harm(text in "[0-9a-f.:,\\[\\]-]{0,40}|.{0,20}") {
+            let _ = text.parse::<Masters>();
+        }
+
+        #[test]
+        fn a_range_has_its_length(first in any::<u32>(), more in 0_u32..256) {
+            let last = first.saturating_add(more);
+            let show = |number: u32| IpAddr::V4(number.into());
+            let Masters(masters) = format!("{}-{}", show(first), show(last)).parse().unwrap();
+            prop_assert_eq!(masters.len() as u64, u64::from(last - first) + 1);
+        }
+    }
+}

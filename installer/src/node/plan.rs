@@ -1,0 +1,298 @@
+//! What is to be done: the difference between what a node shall have and what it has. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use lvscare::applier::no_source;
+use lvscare::config::ServiceConfig;
+use lvscare::desired::{self, Sources};
+use lvscare::exit::{Exit, Failure};
+use lvscare::reconcile;
+
+use super::action::Action;
+use super::facts::Facts;
+use super::paths;
+use super::wanted::{Wanted, WantedFile};
+use crate::files::Content;
+use crate::hosts;
+
+/// The steps, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Those that make the virtual server work; it is tried before anything else is done.
+    pub data_path: Vec<Action>,
+    /// Those that make it last, and known by its name.
+    pub node: Vec<Action>,
+}
+
+impl Plan {
+    /// Every step.
+    pub fn all(&self) -> impl Iterator<Item = &Action> {
+        self.data_path.iter().chain(&self.node)
+    }
+
+    /// Whether everything is as it should be.
+    pub fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+}
+
+/// Plans the way from `facts` to `wanted`. `force` takes over what is somebody else's, reversibly.
+pub fn plan(wanted: &Wanted, facts: &Facts, force: bool) -> Result<Plan, Failure> {
+    let mut plan = Plan::default();
+    for module in wanted.modules.iter().filter(|module| !facts.modules.contains(*module)) {
+        plan.data_path.push(Action::LoadModule { name: module.clone() });
+    }
+    for (name, value) in &wanted.sysctls {
+        let before = facts.sysctls.get(name).cloned();
+        if before.as_ref() != Some(value) {
+            plan.data_path.push(Action::SetSysctl { name: name.clone(), before, after: value.clone() });
+        }
+    }
+    if wanted.rules {
+        plan.data_path.extend(rules(wanted, facts, force)?);
+    }
+    let mut made = BTreeSet::new();
+    let (boot, late): (Vec<_>, Vec<_>) =
+        wanted.files.iter().partition(|file| matches!(file.path, paths::MODULES | paths::SYSCTLS));
+    for file in boot {
+        write(file, facts, &mut made, &mut plan.node);
+    }
+    plan.node.extend(hosts_entry(wanted, facts, force)?);
+    if let Some(archive) = &wanted.archive
+        && facts.image != Some(true)
+    {
+        plan.node.push(Action::ImportImage { archive: archive.clone() });
+    }
+    for file in late {
+        write(file, facts, &mut made, &mut plan.node);
+    }
+    Ok(plan)
+}
+
+fn write(file: &WantedFile, facts: &Facts, made: &mut BTreeSet<PathBuf>, steps: &mut Vec<Action>) {
+    let path = PathBuf::from(file.path);
+    let before = facts.files.get(&path).cloned();
+    let after = Content::new(file.bytes.clone(), file.mode);
+    if before.as_ref() == Some(&after) {
+        return;
+    }
+    let mut missing: Vec<_> =
+        path.ancestors().skip(1).take_while(|path| !facts.directories.contains(*path)).collect();
+    // From the top down; the state directory is there before anything is done.
+    missing.retain(|path| *path != Path::new(paths::STATE));
+    for directory in missing.into_iter().rev() {
+        if made.insert(directory.to_owned()) {
+            steps.push(Action::MakeDirectory { path: directory.to_owned() });
+        }
+    }
+    steps.push(Action::WriteFile { path, before, after, secret: file.secret });
+}
+
+fn hosts_entry(wanted: &Wanted, facts: &Facts, force: bool) -> Result<Option<Action>, Failure> {
+    let Some((name, address)) = &wanted.hosts else { return Ok(None) };
+    let path = PathBuf::from(paths::HOSTS);
+    let before = facts.files.get(&path).cloned();
+    let old = before.clone().unwrap_or_else(|| Content::new("", 0o644));
+    let bytes = hosts::set(&old.bytes, name, *address, force)?;
+    let after = Content { bytes, ..old };
+    if before.as_ref() == Some(&after) {
+        return Ok(None);
+    }
+    Ok(Some(Action::WriteFile { path, before, after, secret: false }))
+}
+
+/// A real server that does not answer is left out: a join must not run into it. The daemon takes it in once it is
+/// alive. What a daemon is at work on is left to it.
+fn rules(wanted: &Wanted, facts: &Facts, force: bool) -> Result<Vec<Action>, Failure> {
+    let mut sources = Sources::new();
+    for service in &wanted.config.services {
+        let vip = service.at.ip();
+        let source = facts.source.ok_or_else(|| Failure::new(Exit::Unreachable, no_source(vip)))?;
+        sources.insert(vip, source);
+        refuse_foreign(service, facts, force)?;
+    }
+    let mut desired = desired::judged(&wanted.config, &sources, |service| Some(weights(service, facts)));
+    desired.sysctls.clear();
+    Ok(reconcile::plan(&desired, &facts.table).into_iter().map(Action::Rule).collect())
+}
+
+fn weights(service: &ServiceConfig, facts: &Facts) -> BTreeMap<SocketAddr, u32> {
+    let table = facts.table.services.get(&service.at);
+    let all = || service.servers.iter().map(|server| (server.address, server.weight));
+    if let Some(seen) = table.filter(|_| facts.guarded) {
+        let weight = |server| Some((server, seen.destinations.get(&server)?.destination.weight));
+        return all().filter_map(|(server, _)| weight(server)).collect();
+    }
+    let answering: BTreeMap<_, _> = all().filter(|(server, _)| !facts.silent.contains_key(server)).collect();
+    // When none answers, none is left out.
+    if answering.is_empty() { all().collect() } else { answering }
+}
+
+/// IPVS rules carry no mark of their owner. One with other real servers than ours is somebody else's.
+fn refuse_foreign(service: &ServiceConfig, facts: &Facts, force: bool) -> Result<(), Failure> {
+    let Some(seen) = facts.table.services.get(&service.at) else { return Ok(()) };
+    let foreign: Vec<_> =
+        seen.destinations.keys().filter(|at| !service.has(**at)).map(ToString::to_string).collect();
+    if foreign.is_empty() || force {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Foreign,
+        format!(
+            "the virtual server {} exists and has other real servers: {}; if the masters have changed, use \
+             `lvscare-installer node set-masters`; to replace what somebody else made, add --force",
+            service.at,
+            foreign.join(", ")
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use lvscare::model::{SeenDestination, SeenService, Service, Traffic};
+
+    use super::*;
+    use crate::cli::{Cli, Command, NodeCommand};
+    use crate::node::wanted::Rendered;
+    use crate::spec::Spec;
+
+    const VIP: &str = "10.103.97.2:6443";
+
+    fn wanted() -> Wanted {
+        use clap::Parser;
+        let words = ["lvscare-installer", "node", "prepare", "--master", "10.0.0.1-10.0.0.3"];
+        let Command::Node { command: NodeCommand::Prepare(args) } = Cli::parse_from(words).command else {
+            panic!("another command")
+        };
+        let spec = Spec::new(&args.spec).unwrap();
+        let rendered = Rendered {
+            pod: Some((spec.pod().unwrap(), spec.image.clone())),
+            join: Some(b"token".to_vec()),
+            archive: Some("/image.tar".into()),
+        };
+        Wanted::new(spec.config, &spec.name, rendered, &[])
+    }
+
+    /// A node on which there is nothing yet.
+    fn bare() -> Facts {
+        Facts {
+            source: "10.0.0.10".parse().ok(),
+            directories: ["/", "/etc", "/etc/sysctl.d", "/var", "/var/lib"].map(PathBuf::from).into(),
+            sysctls: [("net.ipv4.ip_forward".to_owned(), "0".to_owned())].into(),
+            ..Facts::default()
+        }
+    }
+
+    fn lines<'a>(steps: impl IntoIterator<Item = &'a Action>) -> Vec<String> {
+        steps.into_iter().map(ToString::to_string).collect()
+    }
+
+    fn table(servers: &[&str]) -> lvscare::model::Actual {
+        let seen = SeenDestination {
+            destination: lvscare::model::Destination::masqueraded(1),
+            active: 0,
+            inactive: 0,
+        };
+        let service = SeenService {
+            service: Service { scheduler: "rr".into(), flags: 0 },
+            destinations: servers.iter().map(|server| (server.parse().unwrap(), seen)).collect(),
+            traffic: Traffic::default(),
+        };
+        lvscare::model::Actual { services: [(VIP.parse().unwrap(), service)].into(), ..Default::default() }
+    }
+
+    #[test]
+    fn rules_come_first_and_the_pod_last() {
+        let plan = plan(&wanted(), &bare(), false).unwrap();
+        assert_eq!(
+            lines(&plan.data_path),
+            [
+                "load module ip_vs",
+                "load module nf_conntrack",
+                "load module ip_vs_rr",
+                "set net.ipv4.ip_forward = 1 (was 0)",
+                "set net.ipv4.vs.expire_nodest_conn = 1",
+                "set net.ipv4.vs.conntrack = 1",
+                "add virtual server 10.103.97.2:6443 scheduler rr",
+                "add real server 10.0.0.1:6443 weight 1 to 10.103.97.2:6443",
+                "add real server 10.0.0.2:6443 weight 1 to 10.103.97.2:6443",
+                "add real server 10.0.0.3:6443 weight 1 to 10.103.97.2:6443",
+                "set route local 10.103.97.2 dev lo src 10.0.0.10",
+            ]
+        );
+        assert_eq!(
+            lines(&plan.node),
+            [
+                "make directory /etc/modules-load.d",
+                "write /etc/modules-load.d/lvscare.conf (mode 0644)",
+                "write /etc/sysctl.d/99-lvscare.conf (mode 0644)",
+                "write /etc/hosts (mode 0644)",
+                "import the image of /image.tar",
+                "make directory /etc/kubernetes",
+                "make directory /etc/kubernetes/manifests",
+                "write /etc/kubernetes/manifests/kube-lvscare.yaml (mode 0600)",
+                "write /var/lib/lvscare-installer/kubeadm-join.yaml (mode 0600)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let plan = plan(&wanted(), &bare(), false).unwrap();
+        assert!(!serde_json::to_string(&plan.node).unwrap().contains("token"));
+        assert_eq!(plan.node.last().unwrap().diff(), None);
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_is_left_alone() {
+        let wanted = wanted();
+        let mut facts = bare();
+        facts.modules = wanted.modules.iter().cloned().collect();
+        facts.sysctls = wanted.sysctls.iter().cloned().collect();
+        facts.image = Some(true);
+        facts.table = table(&["10.0.0.1:6443", "10.0.0.2:6443", "10.0.0.3:6443"]);
+        for step in plan(&wanted, &facts, false).unwrap().node {
+            if let Action::WriteFile { path, after, .. } = step {
+                facts.files.insert(path, after);
+            }
+        }
+        assert_eq!(
+            lines(plan(&wanted, &facts, false).unwrap().all()),
+            ["set route local 10.103.97.2 dev lo src 10.0.0.10"]
+        );
+    }
+
+    #[test]
+    fn the_daemons_verdicts_are_left_to_it() {
+        let mut facts = bare();
+        facts.table = table(&["10.0.0.1:6443"]);
+        facts.guarded = true;
+        let rules = |facts: &Facts| {
+            let steps = plan(&wanted(), facts, false).unwrap().data_path;
+            lines(&steps).into_iter().filter(|line| line.contains("real server")).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(&facts), [""; 0]);
+        facts.guarded = false;
+        facts.silent.insert("10.0.0.3:6443".parse().unwrap(), "connection refused".into());
+        assert_eq!(rules(&facts), ["add real server 10.0.0.2:6443 weight 1 to 10.103.97.2:6443"]);
+    }
+
+    #[test]
+    fn somebody_elses_virtual_server_is_refused() {
+        let mut facts = bare();
+        facts.table = table(&["10.0.0.1:6443", "10.9.9.9:6443"]);
+        let refusal = plan(&wanted(), &facts, false).unwrap_err();
+        assert_eq!(refusal.exit, Exit::Foreign);
+        assert!(refusal.message.contains("10.9.9.9:6443"), "{refusal}");
+        let steps = plan(&wanted(), &facts, true).unwrap().data_path;
+        assert!(lines(&steps).contains(&"remove real server 10.9.9.9:6443 from 10.103.97.2:6443".to_owned()));
+    }
+
+    #[test]
+    fn without_a_way_to_any_master_nothing_is_planned() {
+        let facts = Facts { source: None, ..bare() };
+        assert_eq!(plan(&wanted(), &facts, false).unwrap_err().exit, Exit::Unreachable);
+    }
+}

@@ -1,0 +1,76 @@
+//! Do the apiservers answer? Asked as a client asks: TCP, TLS, `GET /healthz`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::Duration;
+
+use lvscare::doctor::facts::visit::{Caller, Visit};
+use lvscare::doctor::facts::visits;
+use lvscare::exit::{Exit, Failure};
+
+/// Limit for one answer, of a master far away and busy.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Times that the virtual server is asked, and the pause between: a master may die just now.
+const ATTEMPTS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Asks every one of `servers` directly. Returns those that gave no good answer, and why; that none did is an error.
+pub fn directly(
+    servers: &[SocketAddr],
+    vs: SocketAddr,
+    name: &str,
+) -> Result<BTreeMap<SocketAddr, String>, Failure> {
+    let silent: BTreeMap<_, _> = visits(servers, &caller(vs, name))?
+        .into_iter()
+        .filter_map(|visit| Some((visit.address, trouble(&visit)?)))
+        .collect();
+    if silent.len() < servers.len() {
+        return Ok(silent);
+    }
+    let each: Vec<_> = silent.iter().map(|(server, why)| format!("{server}: {why}")).collect();
+    Err(Failure::new(
+        Exit::Unreachable,
+        format!(
+            "no apiserver answers ({}); nothing was changed; mend that first, or leave the question out with \
+             --skip reach",
+            each.join("; ")
+        ),
+    ))
+}
+
+/// Asks through the virtual server.
+pub fn through(vs: SocketAddr, name: &str) -> Result<(), Failure> {
+    let mut why = String::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            sleep(PAUSE);
+        }
+        match visits(&[vs], &caller(vs, name))?.first().map(trouble) {
+            Some(None) => return Ok(()),
+            Some(Some(trouble)) => why = trouble,
+            None => {}
+        }
+    }
+    Err(Failure::new(
+        Exit::NotVerified,
+        format!(
+            "the apiservers answer directly, but not through the virtual server {vs}: {why}; see `lvscare doctor`, \
+             or take the changes back with `lvscare-installer node undo`"
+        ),
+    ))
+}
+
+fn caller(vs: SocketAddr, name: &str) -> Caller {
+    Caller { vip: vs.ip(), name: name.to_owned(), limit: LIMIT }
+}
+
+/// What is wrong with an answer.
+fn trouble(visit: &Visit) -> Option<String> {
+    match &visit.answer {
+        Ok(answer) if answer.is_alive() => None,
+        Ok(answer) => Some(format!("/healthz says HTTP {}", answer.status)),
+        Err(why) => Some(why.clone()),
+    }
+}

@@ -1,0 +1,77 @@
+//! What was asked for, checked as a whole. The pod's own arguments decide: what the daemon would refuse is refused
+//! here, and what the daemon will guard is what is made now.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use lvscare::cli::{Cli, Command, explain};
+use lvscare::config::{Config, value};
+use lvscare::exit::{Exit, Failure};
+
+use crate::cli::SpecArgs;
+use crate::hosts;
+use crate::masters::Masters;
+use crate::pod::{self, Pod};
+
+/// Where kubeadm puts the cluster's authority, on masters and workers.
+const AUTHORITY: &str = "/etc/kubernetes/pki/ca.crt";
+
+/// What a node shall have.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// What the daemon is told.
+    pub arguments: Vec<String>,
+    /// What that means.
+    pub config: Config,
+    /// The name by which clients call the virtual server.
+    pub name: String,
+    /// The image that the static pod runs.
+    pub image: String,
+}
+
+impl Spec {
+    /// Checks what was typed.
+    pub fn new(args: &SpecArgs) -> Result<Self, Failure> {
+        hosts::check_name(&args.apiserver)
+            .map_err(|why| Failure::new(Exit::Invalid, format!("--apiserver {why}")))?;
+        let vip = args.vip.to_string();
+        value::virtual_server(&vip)
+            .map_err(|why| Failure::new(Exit::Invalid, format!("--vip {vip}: {why}")))?;
+        let masters =
+            Masters::all(&args.masters).map_err(|why| Failure::usage(format!("--master: {why}")))?;
+        let arguments = arguments(&masters, args);
+        Ok(Self {
+            config: understood(&arguments)?,
+            arguments,
+            name: args.apiserver.clone(),
+            image: args.image.clone(),
+        })
+    }
+
+    /// The manifest of the static pod.
+    pub fn pod(&self) -> Result<Vec<u8>, Failure> {
+        let pod = Pod { image: &self.image, arguments: &self.arguments, config: &self.config };
+        let text = pod::render(&pod)?;
+        Ok(text.into_bytes())
+    }
+}
+
+fn arguments(masters: &[SocketAddr], args: &SpecArgs) -> Vec<String> {
+    let mut words = vec!["care".to_owned(), format!("--vs={}", args.vip)];
+    words.extend(masters.iter().map(|master| format!("--rs={master}")));
+    words.extend(args.node_ip.map(|node_ip| format!("--node-ip={node_ip}")));
+    if !args.lvscare_arg.iter().any(|word| word.starts_with("--ca-file")) {
+        words.push(format!("--ca-file={AUTHORITY}"));
+    }
+    words.extend(args.lvscare_arg.iter().cloned());
+    words
+}
+
+/// As the daemon will understand it.
+fn understood(arguments: &[String]) -> Result<Config, Failure> {
+    let words = std::iter::once("lvscare").chain(arguments.iter().map(String::as_str));
+    match Cli::try_parse_from(words).map_err(|error| Failure::usage(explain(&error)))?.command {
+        Command::Care(care) if !care.clean && !care.run_once => Config::load(&care.config),
+        _ => Err(Failure::usage("--lvscare-arg takes options of the daemon, not --clean or --run-once")),
+    }
+}
