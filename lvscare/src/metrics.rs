@@ -136,14 +136,12 @@ impl Metrics {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// A probe of a real server ended.
-    pub fn probed(&self, key: Key, outcome: &Outcome, took: Duration) {
+    /// Where the probes of one real server are counted.
+    pub fn probes(&self, key: Key) -> Probes {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         let [service, server] = labels(key);
-        self.0.probe_duration.with_label_values(&[&service, &server]).observe(took.as_secs_f64());
-        if let Some(reason) = reason(outcome) {
-            self.0.probe_failures.with_label_values(&[&service, &server, reason]).inc();
-        }
+        let duration = self.0.probe_duration.with_label_values(&[&service, &server]);
+        Probes { duration, failures: self.0.probe_failures.clone(), labels: [service, server] }
     }
 
     /// A probe through a virtual server ended.
@@ -223,6 +221,25 @@ impl Metrics {
         let mut learning = self.0.learning.lock().unwrap_or_else(PoisonError::into_inner);
         learning.difference(&asking).for_each(|&gone| self.0.discoveries.forget(gone));
         *learning = asking;
+    }
+}
+
+/// Counts the probes of one real server. They happen all the time: its labels are looked up once.
+#[derive(Clone, Debug)]
+pub struct Probes {
+    duration: Histogram,
+    failures: IntCounterVec,
+    labels: [String; 2],
+}
+
+impl Probes {
+    /// A probe ended.
+    pub fn ended(&self, outcome: &Outcome, took: Duration) {
+        self.duration.observe(took.as_secs_f64());
+        if let Some(reason) = reason(outcome) {
+            let [service, server] = &self.labels;
+            self.failures.with_label_values(&[service, server, reason]).inc();
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::probe::{Prober, Report, Settings};
 use super::{Condition, Entry, Key, LastProbe, Verdict};
 use crate::config::Policy;
 use crate::config::value::brief;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Probes};
 use crate::repeats::Repeats;
 
 /// What every checker has found out, by virtual and real server.
@@ -35,6 +35,7 @@ pub struct Checker {
     prober: Prober,
     board: watch::Sender<Board>,
     metrics: Metrics,
+    probes: Probes,
     repeats: Repeats,
 }
 
@@ -57,6 +58,7 @@ impl Checker {
             machine,
             prober: Prober::new(settings, key.1),
             board,
+            probes: metrics.probes(key),
             metrics,
             repeats: Repeats::after(BURST),
         }
@@ -110,7 +112,7 @@ impl Checker {
     /// Judges a report, writes it on the board, and says how long to wait.
     fn take_in(&mut self, report: Report) -> Duration {
         let now = Instant::now();
-        self.metrics.probed(self.key, &report.outcome, report.took);
+        self.probes.ended(&report.outcome, report.took);
         let transition = self.machine.observe(&report.outcome, now);
         if let Some(transition) = &transition {
             self.metrics.turned(self.key, transition.to);

@@ -119,8 +119,8 @@ fn events_are_counted() {
     let metrics = Metrics::new().unwrap();
     let one = key("10.0.0.1:6443");
     let took = Duration::from_millis(30);
-    metrics.probed(one, &Outcome::Ready, took);
-    metrics.probed(one, &Outcome::Failed(Failure::TimedOut(Phase::Connect)), 10 * took);
+    metrics.probes(one).ended(&Outcome::Ready, took);
+    metrics.probes(one).ended(&Outcome::Failed(Failure::TimedOut(Phase::Connect)), 10 * took);
     metrics.turned(one, Condition::Dead);
     metrics.repaired(&Change::RemoveServer { at: one.0, server: one.1 });
     metrics.passed(Duration::from_micros(300));
@@ -178,7 +178,7 @@ fn servers_that_are_gone_are_forgotten() {
         let [high, low] = number.to_be_bytes();
         let address = format!("10.1.{high}.{low}:6443");
         other.servers.push(server(&address, Condition::Alive, Some(1)));
-        metrics.probed(key(&address), &Outcome::NotReady(500), Duration::ZERO);
+        metrics.probes(key(&address)).ended(&Outcome::NotReady(500), Duration::ZERO);
         metrics.turned(key(&address), Condition::Draining);
         metrics.render(&other).unwrap();
     }

@@ -28,7 +28,7 @@ fn view(servers: u8, now: Instant) -> View {
     };
     let metrics = Metrics::new().unwrap();
     for &key in &keys {
-        metrics.probed(key, &Outcome::Ready, took);
+        metrics.probes(key).ended(&Outcome::Ready, took);
     }
     metrics.probed_through(at, took);
     metrics.passed(took);
