@@ -3,16 +3,17 @@
 //! A probe asks `/healthz` and, when that is fine, `/readyz`, as HTTP/1.1 over the connection of the last
 //! probe. A held connection that fails is replaced within the same probe: "closed" alone is never "down".
 //! Only what a fresh connection sees counts against the server.
+//!
+//! While all is well both questions are sent at once, which halves the work for both sides. A server that is in trouble
+//! is asked one after the other, and so is one that does not answer two questions (some boxes in between do not).
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use tracing::debug;
 
 use super::tls::Tls;
 use super::{Failure, Outcome, Phase};
@@ -22,13 +23,13 @@ use crate::config::value::Scheme;
 use crate::exit;
 
 mod dial;
+mod held;
 mod http;
+#[cfg(test)]
+mod tests;
 
-use http::Connection;
-
-/// A held connection is renewed this often, a quarter more or less, so that a dead listener behind a living connection
-/// is noticed. More often would load apiservers with handshakes, which are their dearest answer to a probe.
-const RENEWAL: Duration = Duration::from_secs(60);
+pub use held::renewal;
+use held::{Held, Question, read_token};
 
 /// A limit that was noticed this late was not the server's doing: this node was stalled or asleep.
 const LATENESS: Duration = Duration::from_millis(250);
@@ -80,23 +81,33 @@ pub struct Prober {
     settings: Arc<Settings>,
     server: SocketAddr,
     held: Option<Held>,
+    /// Whether `/readyz` is asked as well.
+    readiness: bool,
+    /// The server has not failed to answer two questions that were asked at once.
+    takes_two: bool,
     certificate_expiry: Option<u64>,
     /// When the latest attempt to connect began.
     dialled: Instant,
 }
 
-/// A connection that is kept between probes.
-struct Held {
-    connection: Connection,
-    /// The header that says who asks; empty without a token.
-    authorization: String,
-    renew_at: Instant,
-}
-
 impl Prober {
     /// A prober of `server` without a connection yet.
     pub fn new(settings: Arc<Settings>, server: SocketAddr) -> Self {
-        Self { settings, server, held: None, certificate_expiry: None, dialled: Instant::now() }
+        Self {
+            settings,
+            server,
+            held: None,
+            readiness: true,
+            takes_two: true,
+            certificate_expiry: None,
+            dialled: Instant::now(),
+        }
+    }
+
+    /// The same, asking `/healthz` alone.
+    #[must_use]
+    pub fn without_readiness(self) -> Self {
+        Self { readiness: false, ..self }
     }
 
     /// Asks once. Where no connection comes about, another is tried every `redial`; the first one counts.
@@ -126,7 +137,7 @@ impl Prober {
     pub async fn ended(&mut self) {
         match &mut self.held {
             Some(held) => {
-                held.connection.ended().await;
+                held.ended().await;
                 self.held = None;
             }
             None => std::future::pending().await,
@@ -134,7 +145,7 @@ impl Prober {
     }
 
     async fn ask(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failure> {
-        let reusable = |held: &mut Held| held.connection.is_usable() && Instant::now() < held.renew_at;
+        let reusable = |held: &mut Held| held.is_usable() && Instant::now() < held.renew_at;
         if let Some(mut held) = self.held.take_if(reusable) {
             match self.ask_over(&mut held, deadline).await {
                 Ok(outcome) => {
@@ -147,44 +158,51 @@ impl Prober {
             }
         }
         // Make before break: the old connection lives until the new one has answered.
-        let mut fresh = self.connect(deadline, redial).await?;
+        let mut fresh = self.connect(deadline, redial).await.inspect_err(|_| {
+            // It had other reasons not to answer.
+            self.takes_two = true;
+        })?;
         let outcome = self.ask_over(&mut fresh, deadline).await?;
         self.keep(fresh);
         Ok(outcome)
     }
 
     fn keep(&mut self, held: Held) {
-        self.held = held.connection.is_usable().then_some(held);
+        self.held = held.is_usable().then_some(held);
     }
 
     async fn ask_over(&mut self, held: &mut Held, deadline: Instant) -> Result<Outcome, Failure> {
-        let settings = self.settings.clone();
-        let config = &settings.config;
-        let health = self.get(held, &config.health_path, deadline).await?;
+        let both = held.fine && self.takes_two && self.asks_readiness();
+        held.fine = false;
+        let question = if both { Question::Both } else { Question::Health };
+        let health = held.ask(question, deadline).await?;
         if !is_success(health) {
-            let alive = matches!(health, 401 | 403) || config.accepted.contains(&health);
+            // A second answer, if it comes, belongs to nobody: then the connection is not usable any more.
+            let alive = matches!(health, 401 | 403) || self.settings.config.accepted.contains(&health);
             return Ok(if alive { Outcome::Ready } else { Outcome::Unhealthy(health) });
         }
-        let Some(path) = &config.ready_path else { return Ok(Outcome::Ready) };
-        if !held.connection.is_usable() {
-            // A server that ends the connection after each answer gets another for the next question.
-            *held = self.connect(deadline, None).await?;
+        if !self.asks_readiness() {
+            return Ok(Outcome::Ready);
         }
-        let ready = self.get(held, path, deadline).await?;
+        let ready = if held.is_awaited() {
+            let answer = held.answer(deadline).await;
+            self.takes_two = answer.is_ok();
+            answer?
+        } else {
+            if !held.is_usable() {
+                // A server that ends the connection after each answer gets another for the next question.
+                *held = self.connect(deadline, None).await?;
+            }
+            held.ask(Question::Readiness, deadline).await?
+        };
         // These three say that the server does not tell us.
         let untold = matches!(ready, 401 | 403 | 404);
-        Ok(if is_success(ready) || untold { Outcome::Ready } else { Outcome::NotReady(ready) })
+        held.fine = is_success(ready) || untold;
+        Ok(if held.fine { Outcome::Ready } else { Outcome::NotReady(ready) })
     }
 
-    async fn get(&self, held: &mut Held, path: &str, deadline: Instant) -> Result<u16, Failure> {
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lvscare/{}\r\n{}\r\n",
-            self.server,
-            env!("CARGO_PKG_VERSION"),
-            held.authorization,
-        );
-        let answer = timeout_at(deadline, held.connection.ask(request.as_bytes()));
-        answer.await.unwrap_or(Err(Failure::TimedOut(Phase::Answer)))
+    fn asks_readiness(&self) -> bool {
+        self.readiness && self.settings.config.ready_path.is_some()
     }
 
     async fn connect(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Held, Failure> {
@@ -196,7 +214,7 @@ impl Prober {
             Ok(Ok(stream)) => stream,
         };
         match &self.settings.tls {
-            None => Ok(self.hold(stream)),
+            None => Ok(Held::new(stream, self.server, &self.settings.config)),
             Some(tls) => {
                 let connector = TlsConnector::from(tls.client_config());
                 match timeout_at(deadline, connector.connect(tls.server_name(), stream)).await {
@@ -206,40 +224,12 @@ impl Prober {
                         let shown = stream.get_ref().1.peer_certificates();
                         self.certificate_expiry =
                             shown.and_then(|chain| chain.first()).and_then(certificate::not_after);
-                        Ok(self.hold(stream))
+                        Ok(Held::new(stream, self.server, &self.settings.config))
                     }
                 }
             }
         }
     }
-
-    /// A connection to keep. Tokens are renewed, so each connection reads its own.
-    fn hold(&self, stream: impl http::Stream + 'static) -> Held {
-        let renew_at = Instant::now() + RENEWAL.mul_f64(0.75 + 0.5 * fastrand::f64());
-        let file = self.settings.config.token_file.as_ref();
-        let authorization = file.and_then(|file| match read_token(file) {
-            Ok(token) => Some(format!("Authorization: Bearer {token}\r\n")),
-            Err(why) => {
-                debug!("token file {}: {why}", file.display());
-                None
-            }
-        });
-        Held {
-            connection: Connection::new(stream),
-            authorization: authorization.unwrap_or_default(),
-            renew_at,
-        }
-    }
-}
-
-/// The token of a file, without the line end that editors leave.
-fn read_token(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let token = text.trim();
-    if token.is_empty() || token.contains(|c: char| c.is_ascii_control()) {
-        return Err("holds no token in one line".into());
-    }
-    Ok(token.to_owned())
 }
 
 fn is_success(status: u16) -> bool {

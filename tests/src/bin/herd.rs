@@ -1,7 +1,7 @@
 //! Five thousand nodes and three apiservers, in virtual time: what do our defaults ask of each apiserver?
 //!
-//! The state machine and its delays are the daemon's own; network and apiserver are reduced to what they cost:
-//! a request, or a new connection with its TLS handshake.
+//! The state machine, its delays and the life of a held connection are the daemon's own; network and apiserver are
+//! reduced to what they cost: a request, or a new connection with its TLS handshake.
 
 #![allow(clippy::print_stdout, reason = "a report is its purpose")]
 
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use lvscare::config::Policy;
 use lvscare::health::machine::Machine;
+use lvscare::health::probe::renewal;
 use lvscare::health::{Condition, Failure, Outcome, Phase, Verdict};
 
 const NODES: usize = 5_000;
@@ -20,8 +21,6 @@ const SERVERS: usize = 3;
 const POLICY: Policy =
     Policy { interval: Duration::from_secs(2), fast_interval: Duration::from_millis(200), fall: 2, rise: 2 };
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A held connection lives this long, give or take a half.
-const RENEWAL: Duration = Duration::from_secs(30);
 /// A round trip with an answer.
 const ANSWER: Duration = Duration::from_millis(3);
 
@@ -120,7 +119,7 @@ fn simulate(trouble: Trouble, start: Duration, length: Duration) -> Work {
         };
         if outcome == Outcome::Ready {
             if checker.held_until.is_none_or(|until| time >= until) {
-                checker.held_until = Some(time + RENEWAL.mul_f64(0.5 + random.f64()));
+                checker.held_until = Some(time + renewal(random.f64()));
                 if first {
                     Work::count(&mut work.connections, time, 1);
                 }

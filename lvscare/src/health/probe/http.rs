@@ -27,6 +27,8 @@ pub(super) struct Connection {
     stream: Box<dyn Stream>,
     /// What was received and not yet understood.
     heard: Vec<u8>,
+    /// Requests whose answers are still to come.
+    awaited: usize,
     /// The next request may use it: the last answer is complete and the peer has not ended it.
     usable: bool,
 }
@@ -34,7 +36,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Speaks HTTP over `stream`.
     pub(super) fn new(stream: impl Stream + 'static) -> Self {
-        Self { stream: Box::new(stream), heard: Vec::new(), usable: true }
+        Self { stream: Box::new(stream), heard: Vec::new(), awaited: 0, usable: true }
     }
 
     /// Whether another request can be made.
@@ -42,26 +44,39 @@ impl Connection {
         self.usable
     }
 
-    /// Sends `request`, a whole GET, and returns the status of the answer, whose body is read and forgotten.
-    pub(super) async fn ask(&mut self, request: &[u8]) -> Result<u16, Failure> {
-        // Whoever gives up waiting leaves an answer behind that belongs to nobody.
-        self.usable = false;
-        self.exchange(request).await.map_err(|error| classify(&error))?.map_err(Failure::Garbled)
+    /// Whether an answer is still to come.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.awaited > 0
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> io::Result<Result<u16, String>> {
-        self.stream.write_all(request).await?;
-        self.stream.flush().await?;
+    /// Sends `count` requests, whole GETs one behind the other. Each has an [`answer`](Self::answer) of its own, in
+    /// the same order (RFC 9112, section 9.3.2).
+    pub(super) async fn send(&mut self, requests: &[u8], count: usize) -> Result<(), Failure> {
+        // Whoever gives up waiting leaves an answer behind that belongs to nobody.
+        self.usable = false;
+        self.awaited = count;
+        let sent = async {
+            self.stream.write_all(requests).await?;
+            self.stream.flush().await
+        };
+        sent.await.map_err(|error| classify(&error))
+    }
+
+    /// Returns the status of the next answer, whose body is read and forgotten.
+    pub(super) async fn answer(&mut self) -> Result<u16, Failure> {
+        self.awaited = self.awaited.saturating_sub(1);
+        self.read_answer().await.map_err(|error| classify(&error))?.map_err(Failure::Garbled)
+    }
+
+    async fn read_answer(&mut self) -> io::Result<Result<u16, String>> {
+        let mut ended = false;
         loop {
-            let ended = match self.stream.read_buf(&mut self.heard).await {
-                // A TLS connection that ends without saying so: where the length was told, that does no harm.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
-                length => length? == 0,
-            };
             match parse(&self.heard, ended) {
                 Ok(Some(answer)) => {
                     self.heard.drain(..answer.length);
-                    self.usable = answer.keeps && !ended && self.heard.is_empty();
+                    let keeps = answer.keeps && !ended;
+                    self.awaited = if keeps { self.awaited } else { 0 };
+                    self.usable = keeps && self.awaited == 0 && self.heard.is_empty();
                     return Ok(Ok(answer.status));
                 }
                 Ok(None) if ended => return Ok(Err("closed without an answer".into())),
@@ -71,6 +86,11 @@ impl Connection {
                 Ok(None) => {}
                 Err(why) => return Ok(Err(why)),
             }
+            ended = match self.stream.read_buf(&mut self.heard).await {
+                // A TLS connection that ends without saying so: where the length was told, that does no harm.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+                length => length? == 0,
+            };
         }
     }
 

@@ -81,7 +81,8 @@ async fn ask(text: &[u8], ends: bool) -> (Result<u16, Failure>, bool) {
     if ends {
         theirs.shutdown().await.unwrap();
     }
-    let result = connection.ask(REQUEST).await;
+    connection.send(REQUEST, 1).await.unwrap();
+    let result = connection.answer().await;
     (result, connection.is_usable())
 }
 
@@ -105,11 +106,30 @@ async fn what_is_no_answer_is_a_failure() {
 }
 
 #[tokio::test]
+async fn two_answers_to_two_requests() {
+    let pairs = ANSWERS.iter().flat_map(|first| ANSWERS.iter().map(move |second| (first, second)));
+    for ((first, status, keeps), (second, second_status, second_keeps)) in pairs {
+        let (ours, mut theirs) = duplex(2 * LONGEST);
+        let mut connection = Connection::new(ours);
+        connection.send(&REQUEST.repeat(2), 2).await.unwrap();
+        theirs.write_all(format!("{first}{second}").as_bytes()).await.unwrap();
+        assert_eq!(connection.answer().await, Ok(*status));
+        // Whoever ends the connection after the first answer gives no second one.
+        assert_eq!((connection.is_awaited(), connection.is_usable()), (*keeps, false), "{first}");
+        if *keeps {
+            assert_eq!(connection.answer().await, Ok(*second_status));
+            assert_eq!((connection.is_awaited(), connection.is_usable()), (false, *second_keeps), "{second}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_end_is_noticed() {
     let (ours, mut theirs) = duplex(1024);
     let mut connection = Connection::new(ours);
     theirs.write_all(ANSWERS[0].0.as_bytes()).await.unwrap();
-    connection.ask(REQUEST).await.unwrap();
+    connection.send(REQUEST, 1).await.unwrap();
+    connection.answer().await.unwrap();
     let brief = std::time::Duration::from_millis(10);
     assert!(tokio::time::timeout(brief, connection.ended()).await.is_err());
     assert!(connection.is_usable());
