@@ -16,8 +16,10 @@ use crate::wait::eventually;
 /// After its start a contender is busier than later.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// How long processor time is measured.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long processor time is measured, and how often. Twice the time of our probe through the virtual server, so that
+/// no sample is without it.
+const IDLE: Duration = Duration::from_secs(20);
+const SAMPLES: usize = 5;
 
 /// How long system calls are counted.
 const TRACED: Duration = Duration::from_secs(10);
@@ -33,22 +35,34 @@ pub(super) fn measure(contender: &'static Contender, results: &Results) {
     let who = contender.name;
     sleep(SETTLE);
     let family = Family::of(stage.process.id());
-    let (cpu, requests) = (family.cpu(), asked(&lab));
-    sleep(IDLE);
-    let (cpu, requests) = (family.cpu().saturating_sub(cpu), asked(&lab) - requests);
-
-    let minutes = IDLE.as_secs_f64() / 60.0;
-    results.add(who, Measure::Memory, family.memory());
-    results.add(who, Measure::Threads, family.threads() as f64);
-    results.add(who, Measure::Requests, requests as f64 / minutes);
-    results.add(who, Measure::Cpu, cpu.as_secs_f64() / minutes);
-    if requests > 0 {
-        results.add_time(who, Measure::CpuPerRequest, Some(cpu.div_f64(requests as f64)));
+    for _ in 0..SAMPLES {
+        idle(&lab, who, &family, results);
     }
     if let Some(calls) = calls_per_request(&lab, &family) {
         results.add(who, Measure::Syscalls, calls);
     }
     stage.stop();
+}
+
+/// One sample of what it takes.
+fn idle(lab: &Lab, who: &'static str, family: &Family, results: &Results) {
+    let (cpu, requests) = (family.cpu(), asked(lab));
+    sleep(IDLE);
+    let (cpu, requests) = (family.cpu().saturating_sub(cpu), asked(lab) - requests);
+
+    let minutes = IDLE.as_secs_f64() / 60.0;
+    results.add(who, Measure::Requests, requests as f64 / minutes);
+    results.add(who, Measure::Cpu, cpu.as_secs_f64() / minutes);
+    if requests > 0 {
+        results.add_time(who, Measure::CpuPerRequest, Some(cpu.div_f64(requests as f64)));
+    }
+}
+
+/// Memory and threads, of one that is alone: what it shares with another of the same program would count for half.
+pub(super) fn size(stage: &Stage, results: &Results) {
+    let family = Family::of(stage.process.id());
+    results.add(stage.contender.name, Measure::Memory, family.memory());
+    results.add(stage.contender.name, Measure::Threads, family.threads() as f64);
 }
 
 /// Counts system calls for a while.

@@ -123,6 +123,7 @@ fn turn(
             failover::measure(&stage, fault, round, results);
         }
         guard::measure(&stage, round, results);
+        cost::size(&stage, results);
         stage.stop();
     } else {
         let log = stage.process.log();
