@@ -12,7 +12,7 @@
 //! - [`session`]: one run. It holds the lock, and notes in the [`journal`] how a thing was before [`hands`], the one
 //!   place that changes a node, touches it.
 //! - [`undo`]: the journal read backwards.
-//! - [`prepare`]: all of it in the order that a join needs.
+//! - [`prepare`]: all of it in the order that a join needs. [`replace`]: other masters, without a gap.
 
 pub mod action;
 pub mod facts;
@@ -21,6 +21,7 @@ pub mod journal;
 pub mod paths;
 pub mod plan;
 pub mod prepare;
+pub mod replace;
 pub mod session;
 pub mod undo;
 pub mod wanted;
