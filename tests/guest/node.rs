@@ -173,6 +173,21 @@ fn bad_input_is_refused_before_anything_is_changed() {
         assert_eq!(text, format!("lvscare-installer: {said}\n"));
         node.is(&before);
     }
+    // The way back is never written over.
+    fs::create_dir_all(STATE).unwrap();
+    fs::write(format!("{STATE}/journal.json"), "{").unwrap();
+    for words in [&["node", "prepare", "--master", "10.0.0.1"][..], &["node", "undo"], &["node", "status"]] {
+        let text = node.expect(3, words);
+        assert_eq!(
+            text,
+            format!(
+                "lvscare-installer: cannot use {STATE}/journal.json: EOF while parsing an object at line 1 column 1; it is \
+                 the only way back to how the node was: mend it, or move it away to give that up\n"
+            )
+        );
+        assert_eq!(fs::read_to_string(format!("{STATE}/journal.json")).unwrap(), "{");
+    }
+    fs::remove_dir_all(STATE).unwrap();
     let text = node.expect(0, &["node", "prepare", "--dry-run", "--master", "m1"]);
     assert!(text.contains("add real server 10.0.0.1:6443"), "{text}");
     node.is(&before);

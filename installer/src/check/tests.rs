@@ -106,7 +106,7 @@ fn each_thing_that_is_wrong_is_found_and_nothing_else() {
     let answered = |facts: &mut Facts| {
         facts.doctor.through.as_mut().unwrap().answer = Err("TLS: unexpected message".into());
     };
-    let cases: [(&str, Severity, Damage); 33] = [
+    let cases: [(&str, Severity, Damage); 34] = [
         ("permission", Error, |facts| facts.root = false),
         ("kernel-version", Warning, |facts| facts.kernel = "3.10.0-1160.el7".into()),
         ("host-name", Error, |facts| facts.node_name = "Worker_1".into()),
@@ -143,6 +143,9 @@ fn each_thing_that_is_wrong_is_found_and_nothing_else() {
         ("hosts-entry", Error, foreign),
         ("apiserver-unreachable", Warning, |facts| {
             facts.doctor.servers[0].answer = Err("connection refused".into());
+        }),
+        ("clock-skew", Error, |facts| {
+            facts.doctor.servers[0].answer = Ok(Answer { status: 200, ahead: Some(300) });
         }),
         ("kernel-parts", Error, |facts| facts.doctor.table = Table::NoIpvs),
         ("ip-forward", Note, |facts| facts.doctor.node.forwards = Some(false)),

@@ -34,15 +34,15 @@ pub struct JoinArgs {
     /// How the node is prepared
     #[command(flatten)]
     pub prepare: PrepareArgs,
-    /// What kubeadm is told
-    #[command(flatten, next_help_heading = "Options of kubeadm")]
-    pub kubeadm: KubeadmArgs,
     /// Give a new master the virtual server as well; its clients use its own apiserver while that one is alive
     #[arg(long, requires = "control_plane")]
     pub prefer_local: bool,
     /// How long the daemon's pod may take after the join
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = value::duration)]
     pub wait: Duration,
+    /// What kubeadm is told
+    #[command(flatten, next_help_heading = "Options of kubeadm")]
+    pub kubeadm: KubeadmArgs,
 }
 
 /// The flags of `kubeadm join` that go into its configuration.

@@ -109,7 +109,8 @@ pub struct PrepareArgs {
 /// Which masters there are.
 #[derive(Debug, Args)]
 pub struct MastersArgs {
-    /// A master; repeat it, separate with commas, or give a range (10.0.0.1-10.0.0.3); with a port if it is not 6443
+    /// A master, or a range of them (10.0.0.1-10.0.0.3), or the name of one; repeat it, or separate with commas; with a
+    /// port if it is not 6443
     #[arg(long = "master", value_name = "IP[:PORT]", required = true)]
     pub masters: Vec<Masters>,
 }
