@@ -1,38 +1,7 @@
 use super::*;
+use crate::spec;
 
 const AT: &str = "10.103.97.2:6443";
-
-fn prepared(words: &[&str]) -> Prepared {
-    let arguments: Vec<_> = words.iter().map(ToString::to_string).collect();
-    Prepared { manifest: None, config: spec::understood(&arguments).unwrap(), arguments }
-}
-
-fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
-}
-
-#[test]
-fn only_the_masters_change() {
-    let old = prepared(&[
-        "care",
-        "--vs=10.103.97.2:6443",
-        "--rs=10.0.0.1:6443,weight=2",
-        "--rs",
-        "10.0.0.2:6443",
-        "--interval=5s",
-    ]);
-    let new = old.arguments_for(&addresses(&["10.0.0.3:6443", "10.0.0.1:6443"])).unwrap();
-    assert_eq!(
-        new,
-        [
-            "care",
-            "--vs=10.103.97.2:6443",
-            "--rs=10.0.0.3:6443",
-            "--rs=10.0.0.1:6443,weight=2",
-            "--interval=5s"
-        ]
-    );
-}
 
 fn plan(present: &[(&str, u32)], wanted: &[&str], silent: &[&str]) -> Vec<Vec<String>> {
     let words: Vec<_> = ["care".to_owned(), format!("--vs={AT}")]
