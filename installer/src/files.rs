@@ -54,14 +54,15 @@ pub fn read(path: &Path) -> io::Result<Option<Content>> {
 /// Gives `path` the content, by way of a file in the directory `staging`, which must be of the same file system.
 ///
 /// A symbolic link stays one: the file behind it is replaced. A file that is a mount point, such as /etc/hosts in a
-/// container, cannot be replaced and is written in place.
+/// container, cannot be replaced and is written in place; meanwhile a copy of the old one lies in `staging`, with which
+/// [`mend`] repairs what a crash has left.
 pub fn write(path: &Path, staging: &Path, content: &Content) -> io::Result<()> {
     let path = real(path)?;
     let staged = staged(&path, staging);
     let result = stage(&staged, &path, content).and_then(|()| match fs::rename(&staged, &path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
-            in_place(&path, content)?;
-            fs::remove_file(&staged)
+            in_place(&path, staging, content)?;
+            remove(&staged)
         }
         other => other,
     });
@@ -79,6 +80,16 @@ pub fn remove(path: &Path) -> io::Result<()> {
         other => other?,
     }
     sync_directory(path.parent())
+}
+
+/// Gives a file that was being written in place when the writer crashed its old content back. Returns whether it was.
+pub fn mend(path: &Path, staging: &Path) -> io::Result<bool> {
+    let path = real(path)?;
+    let copy = copy_of(&path, staging);
+    let Some(old) = read(&copy)? else { return Ok(false) };
+    overwrite(&path, &old)?;
+    remove(&copy)?;
+    Ok(true)
 }
 
 /// Removes what a crash in the midst of [`write()`] left behind.
@@ -132,9 +143,33 @@ fn copy_label(from: &Path, to: &File) {
     }
 }
 
-fn in_place(path: &Path, content: &Content) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+/// Where a copy of the old content of `path` lies while it is written in place.
+fn copy_of(path: &Path, staging: &Path) -> PathBuf {
+    let mut name = staged(path, staging).into_os_string();
+    name.push(".old");
+    name.into()
+}
+
+fn in_place(path: &Path, staging: &Path, content: &Content) -> io::Result<()> {
+    let copy = copy_of(path, staging);
+    if let Some(old) = read(path)? {
+        // The copy, too, is whole or not there.
+        let staged = staged(path, staging);
+        stage(&staged, path, &old)?;
+        fs::rename(&staged, &copy)?;
+        sync_directory(copy.parent())?;
+    }
+    if let Err(error) = overwrite(path, content) {
+        // A disk that is full has room for what was there.
+        return mend(path, staging).and(Err(error));
+    }
+    remove(&copy)
+}
+
+fn overwrite(path: &Path, content: &Content) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
     file.write_all(&content.bytes)?;
+    file.set_len(content.bytes.len() as u64)?;
     file.sync_all()
 }
 
@@ -197,6 +232,23 @@ mod tests {
         write(&link, directory.path(), &own("new", 0o644)).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_was_written_in_place_can_be_mended() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hosts");
+        fs::write(&path, "old").unwrap();
+        in_place(&path, directory.path(), &own("new", 0o644)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert!(!mend(&path, directory.path()).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+
+        fs::write(copy_of(&path, directory.path()), "old").unwrap();
+        fs::write(&path, "ne").unwrap();
+        assert!(mend(&path, directory.path()).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use lvscare::exit::{Exit, Failure};
 
 use crate::kubernetes::version::KubernetesVersion;
 
+/// In which the token may have come to us; nobody below needs it.
+pub const TOKEN_VARIABLE: &str = "LVSCARE_JOIN_TOKEN";
+
 /// Which one it is (`kubeadm version -o short`).
 pub fn version() -> Result<KubernetesVersion, Failure> {
     let failed = |why: String| {
@@ -22,10 +25,15 @@ pub fn version() -> Result<KubernetesVersion, Failure> {
     text.trim().parse().map_err(|error: String| failed(error))
 }
 
-/// Joins. What kubeadm says goes to the terminal; secrets are in the file alone.
-pub fn join(config: &Path, flags: &[String]) -> Result<(), Failure> {
+/// Joins. What kubeadm says goes to the terminal, to its errors unless `aloud`; secrets are in the file alone.
+pub fn join(config: &Path, flags: &[String], aloud: bool) -> Result<(), Failure> {
     let words = [OsStr::new("join"), OsStr::new("--config"), config.as_os_str()];
-    let status = Command::new("kubeadm").args(words).args(flags).stdin(Stdio::null()).status();
+    let mut command = Command::new("kubeadm");
+    command.args(words).args(flags).stdin(Stdio::null()).env_remove(TOKEN_VARIABLE);
+    if !aloud {
+        command.stdout(io::stderr());
+    }
+    let status = command.status();
     let status = status.map_err(|error: io::Error| {
         Failure::new(Exit::Kubeadm, format!("cannot run kubeadm: {error}; the node stays prepared"))
     })?;

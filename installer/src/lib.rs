@@ -23,11 +23,13 @@
 //!
 //! Arrows point one way: `main > cli > node > {hosts, pod, reach, files} > lvscare`, never back.
 
+pub mod check;
 pub mod cli;
 pub mod files;
 pub mod hosts;
 pub mod image;
 pub mod kubeadm;
+pub mod kubelet;
 pub mod kubernetes;
 pub mod lock;
 pub mod masters;

@@ -1,10 +1,13 @@
-//! The masters as people type them: `10.0.0.1`, `10.0.0.1:6443`, `[fd00::1]:6443`, `10.0.0.1-10.0.0.3`, several
-//! separated by commas. Pure.
+//! The masters as people type them: `10.0.0.1`, `10.0.0.1:6443`, `[fd00::1]:6443`, `10.0.0.1-10.0.0.3`, `master-1`,
+//! several separated by commas. Pure but for [`lookup`].
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use lvscare::config::value;
+
+use crate::hosts::check_name;
 
 /// The port of apiservers, when none is typed.
 const APISERVER: u16 = 6443;
@@ -12,22 +15,61 @@ const APISERVER: u16 = 6443;
 /// More in one range cannot be meant.
 const MOST: u128 = 256;
 
+/// A master as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Master {
+    /// Its address.
+    At(SocketAddr),
+    /// The name of its host, and the port.
+    Called(String, u16),
+}
+
 /// One or more masters, in the order in which they were typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Masters(pub Vec<SocketAddr>);
+pub struct Masters(pub Vec<Master>);
 
 impl Masters {
-    /// All of several options, none of them twice.
-    pub fn all(options: &[Self]) -> Result<Vec<SocketAddr>, String> {
+    /// All of several options, none of them twice. A name is looked up once and for all, so it must mean one address
+    /// of the family of the virtual server.
+    pub fn all(
+        options: &[Self],
+        v4: bool,
+        lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>>,
+    ) -> Result<Vec<SocketAddr>, String> {
         let mut all: Vec<SocketAddr> = Vec::new();
-        for &master in options.iter().flat_map(|Self(masters)| masters) {
-            if all.contains(&master) {
-                return Err(format!("{master} is given twice"));
+        for master in options.iter().flat_map(|Self(masters)| masters) {
+            let address = match master {
+                Master::At(address) => *address,
+                Master::Called(name, port) => SocketAddr::new(one(name, v4, lookup(name))?, *port),
+            };
+            if all.contains(&address) {
+                return Err(format!("{address} is given twice"));
             }
-            all.push(master);
+            all.push(address);
         }
         Ok(all)
     }
+}
+
+/// The one address that a name means.
+fn one(name: &str, v4: bool, found: io::Result<Vec<IpAddr>>) -> Result<IpAddr, String> {
+    let help = "give the IP address";
+    let mut all = found.map_err(|error| format!("`{name}` is not found: {error}; {help}"))?;
+    all.sort();
+    all.dedup();
+    let fitting: Vec<_> = all.iter().filter(|ip| ip.is_ipv4() == v4).collect();
+    if let [one] = fitting[..] {
+        return Ok(*one);
+    }
+    let family = if v4 { "IPv4" } else { "IPv6" };
+    let how_many = if fitting.is_empty() { "no" } else { "more than one" };
+    let all: Vec<_> = all.iter().map(ToString::to_string).collect();
+    Err(format!("`{name}` means {how_many} {family} address ({}); {help}", all.join(", ")))
+}
+
+/// What the system says that a name means.
+pub fn lookup(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 impl FromStr for Masters {
@@ -38,12 +80,25 @@ impl FromStr for Masters {
         for word in text.split(',').map(str::trim) {
             let found = match word.split_once('-') {
                 Some((first, last)) if first.parse::<IpAddr>().is_ok() => range(first, last),
-                _ => with_port(word).map(|master| vec![master]),
+                _ => match called(word) {
+                    Some(master) => Ok(vec![master]),
+                    None => with_port(word).map(|master| vec![Master::At(master)]),
+                },
             };
             masters.extend(found.map_err(|why| format!("`{word}`: {why}"))?);
         }
-        Self::all(&[Self(masters)]).map(Self)
+        Ok(Self(masters))
     }
+}
+
+/// `NAME` or `NAME:PORT`; what consists of digits and dots is an address that somebody has mistyped.
+fn called(word: &str) -> Option<Master> {
+    let (name, port) = match word.split_once(':') {
+        Some((name, port)) => (name, port.parse().ok().filter(|port| *port > 0)?),
+        None => (word, APISERVER),
+    };
+    let is_name = check_name(name).is_ok() && name.bytes().any(|byte| byte.is_ascii_alphabetic());
+    is_name.then(|| Master::Called(name.to_owned(), port))
 }
 
 /// `IP` or `IP:PORT`.
@@ -57,7 +112,7 @@ pub fn with_port(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Both ends and all that lies between.
-fn range(first: &str, last: &str) -> Result<Vec<SocketAddr>, String> {
+fn range(first: &str, last: &str) -> Result<Vec<Master>, String> {
     let (first, last) = (with_port(first)?, with_port(last)?);
     if first.is_ipv4() != last.is_ipv4() {
         return Err("a range has one family".to_owned());
@@ -69,7 +124,8 @@ fn range(first: &str, last: &str) -> Result<Vec<SocketAddr>, String> {
     if to - from >= MOST {
         return Err(format!("a range of more than {MOST} addresses cannot be meant"));
     }
-    Ok((from..=to).map(|number| SocketAddr::new(address(number, first.is_ipv4()), last.port())).collect())
+    let at = |number| Master::At(SocketAddr::new(address(number, first.is_ipv4()), last.port()));
+    Ok((from..=to).map(at).collect())
 }
 
 fn number(ip: IpAddr) -> u128 {
@@ -94,7 +150,12 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<String, String> {
-        let Masters(masters) = text.parse()?;
+        let masters = Masters::all(&[text.parse()?], !text.contains("::"), |name| match name {
+            "one" => Ok(vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
+            "two" => Ok(["10.0.0.2", "10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap()).to_vec()),
+            "six" => Ok(vec!["fd00::1".parse().unwrap()]),
+            _ => Err(io::Error::other("no such name")),
+        })?;
         Ok(masters.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
@@ -107,6 +168,8 @@ mod tests {
             ("10.0.9.255-10.0.10.1", "10.0.9.255:6443 10.0.10.0:6443 10.0.10.1:6443"),
             ("10.0.9.1-10.0.9.2:7443", "10.0.9.1:7443 10.0.9.2:7443"),
             ("fd00::f-fd00::10", "[fd00::f]:6443 [fd00::10]:6443"),
+            ("one,10.0.0.2", "10.0.0.1:6443 10.0.0.2:6443"),
+            ("one:7443", "10.0.0.1:7443"),
             ("255.255.255.255-255.255.255.255", "255.255.255.255:6443"),
         ] {
             assert_eq!(parsed(text), Ok(masters.to_owned()));
@@ -125,7 +188,10 @@ mod tests {
             ("10.0.0.1:70000", "`70000` is not a port"),
             ("10.0.0.1,10.0.0.1:6443", "10.0.0.1:6443 is given twice"),
             ("10.0.0.1-10.0.0.3,10.0.0.2", "10.0.0.2:6443 is given twice"),
-            ("master-1:6443", "`master-1` is a name; give the IP address"),
+            ("two", "`two` means more than one IPv4 address (10.0.0.1, 10.0.0.2); give the IP address"),
+            ("six", "`six` means no IPv4 address (fd00::1); give the IP address"),
+            ("none:6443", "`none` is not found: no such name; give the IP address"),
+            ("10.0.0.1,one", "10.0.0.1:6443 is given twice"),
             ("::ffff:10.0.0.1", "write 10.0.0.1:6443"),
             ("", "``: "),
         ] {
@@ -133,7 +199,7 @@ mod tests {
             assert!(refusal.contains(why), "{refusal}");
         }
         let twice: [Masters; 2] = ["10.0.0.1", "10.0.0.1"].map(|text| text.parse().unwrap());
-        assert_eq!(Masters::all(&twice), Err("10.0.0.1:6443 is given twice".to_owned()));
+        assert_eq!(Masters::all(&twice, true, lookup), Err("10.0.0.1:6443 is given twice".to_owned()));
     }
 
     proptest! {

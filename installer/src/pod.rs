@@ -54,6 +54,12 @@ pub enum Error {
     /// The example is not a pod; a test sees to it that it is.
     #[error("manifests/static-pod.yaml: {0}")]
     Example(#[from] serde_yaml::Error),
+    /// The manifest on the node is not one of ours.
+    #[error("the manifest is not as this installer writes it: {0}; put the masters into it by hand (--rs)")]
+    Foreign(serde_yaml::Error),
+    /// It runs more than the daemon.
+    #[error("the manifest has more than one container; put the masters into it by hand (--rs)")]
+    Containers,
     /// It cannot be printed.
     #[error("cannot print the static pod: {0}")]
     Print(#[from] serde_json::Error),
@@ -72,10 +78,43 @@ pub fn render(pod: &Pod<'_>) -> Result<String, Error> {
     }
     manifest.spec.volumes = volumes.into_iter().map(|(volume, _)| volume).collect();
     manifest.metadata.annotations = scrape(pod.config.listen);
+    print(manifest, EXAMPLE)
+}
+
+/// What a manifest of ours runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The image.
+    pub image: String,
+    /// What the daemon is told.
+    pub arguments: Vec<String>,
+}
+
+/// Reads a manifest of ours; what somebody has added to it is not understood.
+pub fn read(text: &str) -> Result<Seen, Error> {
+    let manifest: Manifest = serde_yaml::from_str(text).map_err(Error::Foreign)?;
+    match <[Container; 1]>::try_from(manifest.spec.containers) {
+        Ok([container]) => Ok(Seen { image: container.image, arguments: container.args }),
+        Err(_) => Err(Error::Containers),
+    }
+}
+
+/// The same manifest with other arguments for the daemon, which change nothing but what it is told.
+pub fn with_arguments(text: &str, arguments: &[String]) -> Result<String, Error> {
+    let mut manifest: Manifest = serde_yaml::from_str(text).map_err(Error::Foreign)?;
+    for container in &mut manifest.spec.containers {
+        arguments.clone_into(&mut container.args);
+    }
+    print(manifest, text)
+}
+
+/// Prints a manifest with its hash, below the comment of `template`.
+fn print(mut manifest: Manifest, template: &str) -> Result<String, Error> {
+    manifest.metadata.annotations.remove(HASH);
     let hash = digest(&SHA256, yaml::print(&manifest)?.as_bytes());
     let hash = hash.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
     manifest.metadata.annotations.insert(HASH.to_owned(), format!("{hash:016x}"));
-    let header = EXAMPLE.lines().take_while(|line| line.starts_with('#'));
+    let header = template.lines().take_while(|line| line.starts_with('#'));
     let header: String = header.flat_map(|line| [line, "\n"]).collect();
     Ok(header + &yaml::print(&manifest)?)
 }
@@ -156,6 +195,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error {
             Error::Image(_) | Error::Relative(_) => Exit::Usage,
+            Error::Foreign(_) | Error::Containers => Exit::Foreign,
             Error::Example(_) | Error::Print(_) => Exit::Failed,
         };
         Self::new(exit, error.to_string())

@@ -16,27 +16,26 @@ const LIMIT: Duration = Duration::from_secs(3);
 const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Asks every one of `servers` directly. Returns those that gave no good answer, and why; that none did is an error.
-pub fn directly(
-    servers: &[SocketAddr],
-    vs: SocketAddr,
-    name: &str,
-) -> Result<BTreeMap<SocketAddr, String>, Failure> {
-    let silent: BTreeMap<_, _> = visits(servers, &caller(vs, name))?
-        .into_iter()
-        .filter_map(|visit| Some((visit.address, trouble(&visit)?)))
-        .collect();
-    if silent.len() < servers.len() {
+/// Asks every one of `servers` directly.
+pub fn directly(servers: &[SocketAddr], vs: SocketAddr, name: &str) -> Result<Vec<Visit>, Failure> {
+    visits(servers, &caller(vs, name))
+}
+
+/// Those that gave no good answer, and why.
+pub fn silent(visits: &[Visit]) -> BTreeMap<SocketAddr, String> {
+    visits.iter().filter_map(|visit| Some((visit.address, trouble(visit)?))).collect()
+}
+
+/// Those of `asked` that gave no good answer, and why; that none did is an error, with a way out.
+pub fn some_answer(visits: &[Visit], way_out: &str) -> Result<BTreeMap<SocketAddr, String>, Failure> {
+    let silent = silent(visits);
+    if silent.len() < visits.len() {
         return Ok(silent);
     }
     let each: Vec<_> = silent.iter().map(|(server, why)| format!("{server}: {why}")).collect();
     Err(Failure::new(
         Exit::Unreachable,
-        format!(
-            "no apiserver answers ({}); nothing was changed; mend that first, or leave the question out with \
-             --skip reach",
-            each.join("; ")
-        ),
+        format!("no apiserver answers ({}); nothing was changed; mend that first{way_out}", each.join("; ")),
     ))
 }
 
@@ -63,7 +62,7 @@ pub fn through(vs: SocketAddr, name: &str) -> Result<(), Failure> {
 }
 
 fn caller(vs: SocketAddr, name: &str) -> Caller {
-    Caller { vip: vs.ip(), name: name.to_owned(), limit: LIMIT }
+    Caller { vip: vs.ip(), name: name.to_owned(), limit: LIMIT, authority: None }
 }
 
 /// What is wrong with an answer.

@@ -6,7 +6,6 @@ use lvscare::exit::{Exit, Failure};
 use serde::Serialize;
 
 use crate::node::action::Action;
-use crate::node::plan::Plan;
 
 /// What a run did, or would do.
 #[derive(Debug, Serialize)]
@@ -22,16 +21,10 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Of a plan.
-    pub fn new(plan: &'a Plan, planned: bool, notes: Vec<String>) -> Self {
-        Self { changed: !plan.is_empty(), planned, steps: plan.all().collect(), notes }
-    }
-}
-
-impl<'a> Report<'a> {
-    /// Of the way back.
-    pub fn of_undo(steps: &'a [Action], planned: bool) -> Self {
-        Self { changed: !steps.is_empty(), planned, steps: steps.iter().collect(), notes: Vec::new() }
+    /// Of these steps.
+    pub fn new(steps: impl IntoIterator<Item = &'a Action>, planned: bool, notes: Vec<String>) -> Self {
+        let steps: Vec<_> = steps.into_iter().collect();
+        Self { changed: !steps.is_empty(), planned, steps, notes }
     }
 }
 
@@ -40,8 +33,8 @@ pub fn json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
-/// What would be done, for people.
-pub fn preview(report: &Report<'_>, diff: bool) -> String {
+/// What would be done, for people; `nothing` is said when that is nothing.
+pub fn preview(report: &Report<'_>, diff: bool, nothing: &str) -> String {
     let mut text = String::new();
     for note in &report.notes {
         let _ = writeln!(text, "! {note}");
@@ -50,7 +43,7 @@ pub fn preview(report: &Report<'_>, diff: bool) -> String {
         text.push_str("would do:\n");
         text.push_str(&steps(report.steps.iter().copied(), diff));
     } else {
-        text.push_str("nothing to do; this node is prepared");
+        text.push_str(nothing);
     }
     text.trim_end().to_owned()
 }

@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use clap::Parser;
 use lvscare::cli::{Cli, Command, explain};
 use lvscare::config::{Config, value};
+use lvscare::doctor::subnet::Subnet;
 use lvscare::exit::{Exit, Failure};
 
-use crate::cli::SpecArgs;
+use crate::check::{Asked, Role};
+use crate::cli::node::{MastersArgs, SpecArgs};
 use crate::hosts;
-use crate::masters::Masters;
+use crate::masters::{self, Masters};
 use crate::pod::{self, Pod};
 
 /// Where kubeadm puts the cluster's authority, on masters and workers.
@@ -27,6 +29,12 @@ pub struct Spec {
     pub name: String,
     /// The image that the static pod runs.
     pub image: String,
+    /// The virtual server.
+    pub vs: SocketAddr,
+    /// The masters.
+    pub masters: Vec<SocketAddr>,
+    service_cidrs: Vec<Subnet>,
+    pod_cidrs: Vec<Subnet>,
 }
 
 impl Spec {
@@ -37,15 +45,50 @@ impl Spec {
         let vip = args.vip.to_string();
         value::virtual_server(&vip)
             .map_err(|why| Failure::new(Exit::Invalid, format!("--vip {vip}: {why}")))?;
-        let masters =
-            Masters::all(&args.masters).map_err(|why| Failure::usage(format!("--master: {why}")))?;
+        for (flag, kind, subnets) in
+            [("--service-cidr", "Service", &args.service_cidr), ("--pod-cidr", "Pod", &args.pod_cidr)]
+        {
+            if let Some(subnet) = subnets.iter().find(|subnet| subnet.holds(args.vip.ip())) {
+                return Err(Failure::new(
+                    Exit::Invalid,
+                    format!(
+                        "--vip {vip} lies in the {kind} CIDR {subnet} ({flag}), of which Kubernetes may give it away; \
+                         choose an address outside, or a smaller range such as 10.96.0.0/22"
+                    ),
+                ));
+            }
+        }
+        let masters = masters(&args.masters, args.vip.is_ipv4())?;
         let arguments = arguments(&masters, args);
         Ok(Self {
-            config: understood(&arguments)?,
+            config: understood(&arguments).map_err(|refusal| in_our_words(&refusal))?,
             arguments,
             name: args.apiserver.clone(),
             image: args.image.clone(),
+            vs: args.vip,
+            masters,
+            service_cidrs: args.service_cidr.clone(),
+            pod_cidrs: args.pod_cidr.clone(),
         })
+    }
+
+    /// What the node is to be checked for: a worker that is to be prepared and no more. The caller knows better.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            vs: self.vs,
+            masters: self.masters.clone(),
+            listen: self.config.listen,
+            name: self.name.clone(),
+            service_cidrs: self.service_cidrs.clone(),
+            pod_cidrs: self.pod_cidrs.clone(),
+            cri_socket: None,
+            node_name: None,
+            authorities: Vec::new(),
+            role: Role::Worker,
+            archive: None,
+            joins: false,
+            reach: true,
+        }
     }
 
     /// The manifest of the static pod.
@@ -54,6 +97,12 @@ impl Spec {
         let text = pod::render(&pod)?;
         Ok(text.into_bytes())
     }
+}
+
+/// The masters of the command line, each by its address.
+pub fn masters(args: &MastersArgs, v4: bool) -> Result<Vec<SocketAddr>, Failure> {
+    let all = Masters::all(&args.masters, v4, masters::lookup);
+    all.map_err(|why| Failure::usage(format!("--master: {why}")))
 }
 
 fn arguments(masters: &[SocketAddr], args: &SpecArgs) -> Vec<String> {
@@ -67,8 +116,14 @@ fn arguments(masters: &[SocketAddr], args: &SpecArgs) -> Vec<String> {
     words
 }
 
+/// What the daemon calls `--vs` and `--rs` has other names here.
+pub fn in_our_words(refusal: &Failure) -> Failure {
+    let message = refusal.message.replace("--vs ", "--vip ").replace("--rs ", "--master ");
+    Failure::new(refusal.exit, message)
+}
+
 /// As the daemon will understand it.
-fn understood(arguments: &[String]) -> Result<Config, Failure> {
+pub fn understood(arguments: &[String]) -> Result<Config, Failure> {
     let words = std::iter::once("lvscare").chain(arguments.iter().map(String::as_str));
     match Cli::try_parse_from(words).map_err(|error| Failure::usage(explain(&error)))?.command {
         Command::Care(care) if !care.clean && !care.run_once => Config::load(&care.config),

@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use lvscare::client;
-use lvscare::exit::{Exit, Failure};
+use lvscare::exit::Failure;
 use lvscare::status::{self, Status, Style};
 use serde::Serialize;
 
@@ -30,9 +29,7 @@ pub struct Things {
 impl Things {
     /// Looks at them. Where the virtual server is, the journal knows.
     pub fn of(root: &Root) -> Result<Self, Failure> {
-        let journal = Journal::open(&root.join(Path::new(paths::JOURNAL))).map_err(|error| {
-            Failure::new(Exit::Invalid, format!("cannot use {}: {error}", paths::JOURNAL))
-        })?;
+        let journal = Journal::at(root)?;
         let known = journal.originals().iter().find_map(|original| match original {
             Original::Rules { at, guard, .. } => Some((*at, *guard)),
             _ => None,

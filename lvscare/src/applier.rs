@@ -157,6 +157,18 @@ impl<K: Kernel> Applier<K> {
         self.looked_at = None;
     }
 
+    /// Real servers that are not configured and are found at the start are those of the daemon before, which was told
+    /// of other ones: they finish what they have.
+    fn adopt(&mut self, actual: &Actual, now: Instant) {
+        for service in &self.job.config.services {
+            let found =
+                actual.services.get(&service.at).into_iter().flat_map(|seen| seen.destinations.keys());
+            for &server in found.filter(|server| !service.has(**server)) {
+                self.leaving.insert((service.at, server), Verdict::leaving(now));
+            }
+        }
+    }
+
     /// One pass. The errors are those of single changes; the others were applied all the same.
     pub fn pass(&mut self, board: &Board, now: Instant) -> Result<(Applied, Vec<Error>), Error> {
         let mut refused = Vec::new();
@@ -167,6 +179,9 @@ impl<K: Kernel> Applier<K> {
             // Whatever was changed just now is looked at as a whole.
             let actual = if round == 1 { self.read_news(now)? } else { self.read()? };
             let mut errors = self.look_around(&actual, now);
+            if self.left.is_none() && round == 1 {
+                self.adopt(&actual, now);
+            }
             let Decided { desired, modes, cut } = self.decide(board, &actual, now);
             let changes = plan(&desired, &actual);
             if changes.is_empty() || round > ROUNDS || !refused.is_empty() {

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use ::ring::digest::{SHA256, digest};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, RootCertStore};
@@ -19,6 +21,18 @@ pub fn not_after(der: &CertificateDer<'_>) -> Option<u64> {
         Some(CertificateError::ExpiredContext { not_after, .. }) => Some(not_after.as_secs()),
         _ => None,
     }
+}
+
+/// SHA-256 of its public key (RFC 7469, section 2.4), as kubeadm names an authority: `sha256:` and digits.
+pub fn public_key_hash(der: &CertificateDer<'_>) -> Option<String> {
+    let certificate = ParsedCertificate::try_from(der).ok()?;
+    let hash = digest(&SHA256, &certificate.subject_public_key_info());
+    Some(hash.as_ref().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+/// The same of the first certificate in a PEM file.
+pub fn pem_key_hash(pem: &[u8]) -> Option<String> {
+    public_key_hash(&CertificateDer::from_pem_slice(pem).ok()?)
 }
 
 /// Why the certificate would be refused at that time. Its dates are looked at before anything else.

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::raw::{CareArgs, ConfigArgs, TargetArgs};
 use crate::config::value::{self, Listen, RealServers, Time};
-use crate::doctor::facts::Asked;
+use crate::doctor::facts::{Asked, Scope};
 use crate::doctor::subnet::Subnet;
 
 const EXIT_CODES: &str = "\
@@ -193,6 +193,8 @@ impl From<&DoctorArgs> for Asked {
             pod_cidrs: args.pod_cidr.clone(),
             kube_proxy_config: args.kube_proxy_config.clone(),
             timeout: args.timeout,
+            scope: Scope::Whole,
+            authority: None,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `lvscare-installer node`, killed before each call that changes something, and on a disk that is full at each write:
 //! nothing is half-written, the next run finishes the job, and `undo` leads back from everywhere.
 //!
-//! strace does it to the program as it is: there is nothing in it for tests. The apiservers are not asked, which
-//! changes nothing and costs time.
+//! strace does it to the program as it is: there is nothing in it for tests. Apiservers and checks are left out of
+//! `prepare`: they change nothing and cost time.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 
@@ -22,7 +22,7 @@ const FULL: (&str, &[&str]) = ("error=ENOSPC", &["write", "rename", "mkdir", "fs
 /// So many runs in a row that came to no harm, and there are no more calls of a kind.
 const ENOUGH: usize = 4;
 
-const PREPARE: [&str; 6] = ["node", "prepare", "--master", "10.0.0.1-10.0.0.3", "--skip", "reach"];
+const PREPARE: [&str; 6] = ["node", "prepare", "--master", "10.0.0.1-10.0.0.3", "--skip", "checks,reach"];
 const UNDO: [&str; 2] = ["node", "undo"];
 
 struct Ground {
@@ -42,34 +42,35 @@ impl Ground {
         Self { node, before, prepared }
     }
 
-    /// Runs the installer with something done to its `number`th call of this kind.
-    fn injected(&self, words: &[&str], call: &str, harm: &str, number: usize) -> Output {
-        let inject = format!("inject={call}:{harm}:when={number}");
-        let trace = format!("trace={call}");
-        let strace = ["/usr/bin/strace", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
-        self.node.lab.node().run(&[&strace[..], &["lvscare-installer"], words].concat())
-    }
-
     /// Whatever happened, every file is the old one or the new one.
     #[track_caller]
-    fn nothing_is_half_written(&self, where_: &str) {
+    fn nothing_is_half_written(&self, point: usize) {
         let hosts = fs::read_to_string("/etc/hosts").unwrap();
         let whole = hosts == HOSTS || self.prepared["/etc/hosts"].ends_with(&hosts);
-        assert!(whole, "{where_}: {hosts}");
+        assert!(whole, "{point}: {hosts}");
         let manifests = fs::read_dir("/etc/kubernetes/manifests").into_iter().flatten();
         for entry in manifests {
             let path = entry.unwrap().path();
-            assert_eq!(path.to_str().unwrap(), POD, "{where_}");
+            assert_eq!(path.to_str().unwrap(), POD, "{point}");
             let text = fs::read_to_string(&path).unwrap();
-            assert!(self.prepared[POD].ends_with(&text) && !text.is_empty(), "{where_}: {text}");
+            assert!(self.prepared[POD].ends_with(&text) && !text.is_empty(), "{point}: {text}");
         }
     }
 }
 
-/// Does `harm` to every one of `calls` in turn while `words` run; after each one `check` is called, which leads back to
+/// Runs the installer with something done to its `number`th call of this kind.
+fn injected(node: &Node, words: &[&str], call: &str, harm: &str, number: usize) -> Output {
+    let inject = format!("inject={call}:{harm}:when={number}");
+    let trace = format!("trace={call}");
+    let strace = ["/usr/bin/strace", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    node.lab.node().run(&[&strace[..], &["lvscare-installer"], words].concat())
+}
+
+/// Calls `begin`, then does `harm` to every one of `calls` in turn while `words` run; after each one `check` is called, which leads back to
 /// how the node was. Returns how many there were.
 fn everywhere(
     ground: &Ground,
+    begin: impl Fn(&Node),
     words: &[&str],
     (harm, calls): (&str, &[&str]),
     mut check: impl FnMut(&Output, usize),
@@ -78,10 +79,8 @@ fn everywhere(
     for call in calls {
         let mut unharmed = 0;
         for number in 1.. {
-            if words == UNDO {
-                ground.node.expect(0, &PREPARE);
-            }
-            let output = ground.injected(words, call, harm, number);
+            begin(&ground.node);
+            let output = injected(&ground.node, words, call, harm, number);
             if output.status.success() {
                 ground.node.run(&UNDO);
                 ground.node.is(&ground.before);
@@ -93,7 +92,6 @@ fn everywhere(
                 continue;
             }
             (points, unharmed) = (points + 1, 0);
-            ground.nothing_is_half_written(&format!("{call} {number} of {words:?}"));
             check(&output, points);
             ground.node.is(&ground.before);
         }
@@ -101,17 +99,81 @@ fn everywhere(
     points
 }
 
+fn prepare(node: &Node) {
+    node.expect(0, &PREPARE);
+}
+
 #[test]
-fn killed_anywhere_in_prepare() {
+fn killed_anywhere_in_set_masters() {
+    // The first master goes; nobody uses it.
+    const SET: [&str; 6] = ["node", "set-masters", "--master", "10.0.0.2-10.0.0.3", "--drain-timeout", "0s"];
     let ground = Ground::new();
-    let points = everywhere(&ground, &PREPARE, KILLED, |_, point| {
-        // The job is finished, or taken back, whatever the administrator chooses.
+    let old = &ground.prepared;
+    prepare(&ground.node);
+    ground.node.expect(0, &SET);
+    let set = ground.node.snapshot();
+    ground.node.expect(0, &UNDO);
+    let points = everywhere(&ground, prepare, &SET, KILLED, |_, point| {
+        // Each of both files was seen whole; there is always a master that serves.
+        let text = fs::read_to_string(POD).unwrap();
+        assert!(old[POD].ends_with(&text) || set[POD].ends_with(&text), "{text}");
+        let table = tests::care::table(ground.node.lab.node(), tests::care::VIP).unwrap();
+        assert!(table.values().filter(|weight| **weight > 0).count() >= 2, "{table:?}");
         if point % 2 == 0 {
-            ground.node.expect(0, &PREPARE);
-            ground.node.is(&ground.prepared);
+            ground.node.expect(0, &SET);
+            ground.node.is(&set);
         }
         ground.node.expect(0, &UNDO);
     });
+    println!("killed at {points} places of set-masters");
+    assert!(points > 10, "{points}");
+}
+
+#[test]
+fn killed_anywhere_while_a_mounted_hosts_file_is_written() {
+    const SET: [&str; 4] = ["hosts", "set", "apiserver.cluster.local", "10.103.97.2"];
+    const UNSET: [&str; 3] = ["hosts", "unset", "apiserver.cluster.local"];
+    let node = Node::new();
+    fs::write("/run/hosts", HOSTS).unwrap();
+    node.lab.node().check(&["mount", "--bind", "/run/hosts", "/etc/hosts"]);
+    let before = node.snapshot();
+    let mut points = 0;
+    for call in KILLED.1 {
+        let mut unharmed = 0;
+        for number in 1.. {
+            let output = injected(&node, &SET, call, KILLED.0, number);
+            node.expect(0, &UNSET);
+            node.is(&before);
+            (points, unharmed) =
+                if output.status.success() { (points, unharmed + 1) } else { (points + 1, 0) };
+            if unharmed == ENOUGH {
+                break;
+            }
+        }
+    }
+    node.lab.node().check(&["umount", "/etc/hosts"]);
+    println!("killed at {points} places of a write in place");
+    assert!(points > 5, "{points}");
+}
+
+#[test]
+fn killed_anywhere_in_prepare() {
+    let ground = Ground::new();
+    let points = everywhere(
+        &ground,
+        |_| {},
+        &PREPARE,
+        KILLED,
+        |_, point| {
+            ground.nothing_is_half_written(point);
+            // The job is finished, or taken back, whatever the administrator chooses.
+            if point % 2 == 0 {
+                ground.node.expect(0, &PREPARE);
+                ground.node.is(&ground.prepared);
+            }
+            ground.node.expect(0, &UNDO);
+        },
+    );
     println!("killed at {points} places of prepare");
     assert!(points > 30, "{points}");
 }
@@ -119,7 +181,8 @@ fn killed_anywhere_in_prepare() {
 #[test]
 fn killed_anywhere_in_undo() {
     let ground = Ground::new();
-    let points = everywhere(&ground, &UNDO, KILLED, |_, _| {
+    let points = everywhere(&ground, prepare, &UNDO, KILLED, |_, point| {
+        ground.nothing_is_half_written(point);
         ground.node.expect(0, &UNDO);
     });
     println!("killed at {points} places of undo");
@@ -129,11 +192,18 @@ fn killed_anywhere_in_undo() {
 #[test]
 fn a_disk_that_is_full_at_any_write() {
     let ground = Ground::new();
-    let points = everywhere(&ground, &PREPARE, FULL, |output, _| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("lvscare-installer: cannot"), "{said}");
-        ground.node.expect(0, &UNDO);
-    });
+    let points = everywhere(
+        &ground,
+        |_| {},
+        &PREPARE,
+        FULL,
+        |output, point| {
+            ground.nothing_is_half_written(point);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("lvscare-installer: cannot"), "{said}");
+            ground.node.expect(0, &UNDO);
+        },
+    );
     println!("full at {points} places of prepare");
     assert!(points > 20, "{points}");
 }

@@ -7,6 +7,7 @@
 //! api                what the Kubernetes API says of its masters, and every way not to; masters, the same in the
 //!                    laboratory
 //! care               the product in that laboratory; configuration, its file; prepared, a node for the installer
+//! stub               a kubeadm of any version, and what it was told
 //! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
 //! vm                 the kernel, if the host's own will not do
@@ -31,6 +32,7 @@ pub mod netns;
 pub mod pki;
 pub mod prepared;
 pub mod process;
+pub mod stub;
 pub mod vm;
 pub mod wait;
 pub mod web;

@@ -1,17 +1,31 @@
 //! `kubeadm join` in the words of 2019, and everything that kubeadm's own flags can say.
 
+use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use lvscare::config::value;
+use lvscare::exit::Failure;
 
-use super::PrepareArgs;
+use super::node::PrepareArgs;
+use crate::kubeadm;
 use crate::kubernetes::join::{ControlPlane, Join};
 use crate::kubernetes::version::KubernetesVersion;
 use crate::kubernetes::words::{CaCertHash, CertificateKey, Token};
 
-/// `lvscare-installer kubeadm join`.
+/// What follows the options.
+pub const HELP: &str = "\
+The same as `lvscare-installer node prepare` and then `kubeadm join --config FILE`, where FILE is of the form that this \
+kubeadm reads, and holds the secrets.
+
+Example:
+  lvscare-installer kubeadm join 10.103.97.2:6443 --token 9vr73a.a8uxyaju799qwdjv \\
+    --master 10.103.97.100:6443 --master 10.103.97.101:6443 --master 10.103.97.102:6443 \\
+    --discovery-token-ca-cert-hash sha256:7c2e69131a36ae2a042a339b33381c6d0d43887e2de83720eff5359e26aec866";
+
+/// `lvscare-installer kubeadm join`, and `node join`.
 #[derive(Debug, Args)]
 pub struct JoinArgs {
     /// The virtual server, IP:PORT; the node joins by the name of --apiserver, which will mean it
@@ -20,20 +34,26 @@ pub struct JoinArgs {
     /// How the node is prepared
     #[command(flatten)]
     pub prepare: PrepareArgs,
-    /// What kubeadm is told
-    #[command(flatten, next_help_heading = "Options of kubeadm")]
-    pub kubeadm: KubeadmArgs,
+    /// Give a new master the virtual server as well; its clients use its own apiserver while that one is alive
+    #[arg(long, requires = "control_plane")]
+    pub prefer_local: bool,
     /// How long the daemon's pod may take after the join
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = value::duration)]
     pub wait: Duration,
+    /// What kubeadm is told
+    #[command(flatten, next_help_heading = "Options of kubeadm")]
+    pub kubeadm: KubeadmArgs,
 }
 
 /// The flags of `kubeadm join` that go into its configuration.
 #[derive(Debug, Args)]
 pub struct KubeadmArgs {
     /// The bootstrap token, for discovery and for kubelet's certificate
-    #[arg(long, env = "LVSCARE_JOIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(long, env = kubeadm::TOKEN_VARIABLE, hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<Token>,
+    /// A file with the bootstrap token
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
     /// Another token for discovery
     #[arg(long, value_name = "TOKEN")]
     pub discovery_token: Option<Token>,
@@ -64,7 +84,7 @@ pub struct KubeadmArgs {
     /// Phases to leave out
     #[arg(long, value_name = "PHASE", value_delimiter = ',')]
     pub skip_phases: Vec<String>,
-    /// Make the node a master; its rules need `--lvscare-arg=--prefer-local`
+    /// Make the node a master; it gets no virtual server, and its clients use its own apiserver
     #[arg(long)]
     pub control_plane: bool,
     /// The address of the new master's apiserver
@@ -82,6 +102,23 @@ pub struct KubeadmArgs {
 }
 
 impl KubeadmArgs {
+    /// Whether anything says how to join.
+    pub fn says_how(&self) -> bool {
+        self.token.is_some()
+            || self.token_file.is_some()
+            || self.discovery_token.is_some()
+            || self.discovery_file.is_some()
+    }
+
+    /// Reads the token of --token-file.
+    pub fn read_token(&mut self) -> Result<(), Failure> {
+        let Some(path) = self.token_file.take() else { return Ok(()) };
+        let wrong = |why: String| Failure::usage(format!("--token-file {}: {why}", path.display()));
+        let text = fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+        self.token = Some(text.trim().parse().map_err(wrong)?);
+        Ok(())
+    }
+
     /// What kubeadm is told, to join at `endpoint`.
     pub fn join(&self, endpoint: String) -> Join {
         let token = |own: &Option<Token>| own.clone().or_else(|| self.token.clone());

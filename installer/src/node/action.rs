@@ -1,6 +1,7 @@
 //! The steps by which a node is changed. A plan is a list of them: it can be printed instead of done.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use lvscare::model::Change;
@@ -43,6 +44,18 @@ impl Action {
             Self::WriteFile { .. } => "write-file",
             Self::RemoveFile { .. } => "remove-file",
             Self::ImportImage { .. } => "import-image",
+        }
+    }
+
+    /// The real server that the step is about.
+    pub fn server(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Rule(
+                Change::AddServer { server, .. }
+                | Change::UpdateServer { server, .. }
+                | Change::RemoveServer { server, .. },
+            ) => Some(*server),
+            _ => None,
         }
     }
 

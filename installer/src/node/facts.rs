@@ -14,6 +14,7 @@ use super::paths::{self, Root};
 use super::wanted::Wanted;
 use crate::files::{self, Content};
 use crate::image;
+use crate::spec::in_our_words;
 
 /// What a node has, of what it shall have.
 #[derive(Clone, Debug, Default)]
@@ -90,10 +91,8 @@ pub fn read(root: &Root, path: &str) -> Result<Option<Content>, Failure> {
 }
 
 fn rules(root: &Root, wanted: &Wanted, facts: &mut Facts) -> Result<(), Failure> {
-    preflight::check(&wanted.config, &address::list()?).map_err(|refusal| {
-        // Here it has another name than in the daemon.
-        Failure::new(Exit::Invalid, refusal.message.replace("--vs ", "--vip "))
-    })?;
+    preflight::check(&wanted.config, &address::list()?)
+        .map_err(|refusal| Failure { exit: Exit::Invalid, ..in_our_words(&refusal) })?;
     facts.guarded = wanted.config.listen.and_then(client::daemon).is_some();
     let mut route = lvscare::kernel::route::Routes::open()?;
     facts.source = match wanted.config.node_ip {

@@ -8,9 +8,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use lvscare::exit::{Exit, Failure};
 use lvscare::model::{Actual, Destination, Forwarding, Service, WantedService};
 use serde::{Deserialize, Serialize};
 
+use super::paths::{self, Root};
 use crate::files::{self, Content};
 
 /// How something was before it was touched.
@@ -114,6 +116,15 @@ impl Journal {
             return Err(io::Error::other(message));
         }
         Ok(Self { path: path.to_owned(), records })
+    }
+
+    /// The journal of the node.
+    pub fn at(root: &Root) -> Result<Self, Failure> {
+        Self::open(&root.join(Path::new(paths::JOURNAL))).map_err(|error| {
+            let help =
+                "it is the only way back to how the node was: mend it, or move it away to give that up";
+            Failure::new(Exit::Invalid, format!("cannot use {}: {error}; {help}", paths::JOURNAL))
+        })
     }
 
     /// How things were, the first that was touched first.

@@ -12,7 +12,8 @@
 //! - [`session`]: one run. It holds the lock, and notes in the [`journal`] how a thing was before [`hands`], the one
 //!   place that changes a node, touches it.
 //! - [`undo`]: the journal read backwards.
-//! - [`prepare`]: all of it in the order that a join needs.
+//! - [`prepare`]: all of it in the order that a join needs. [`prepared`]: what a node was prepared with, and
+//!   [`replace`]: other masters for it, without a gap.
 
 pub mod action;
 pub mod facts;
@@ -21,6 +22,8 @@ pub mod journal;
 pub mod paths;
 pub mod plan;
 pub mod prepare;
+pub mod prepared;
+pub mod replace;
 pub mod session;
 pub mod undo;
 pub mod wanted;

@@ -32,6 +32,8 @@ pub const MODULES: &str = "/etc/modules-load.d/lvscare.conf";
 pub const SYSCTLS: &str = "/etc/sysctl.d/99-lvscare.conf";
 /// Names and addresses (`hosts(5)`).
 pub const HOSTS: &str = "/etc/hosts";
+/// kubelet's kubeconfig, which a join makes.
+pub const KUBELET: &str = "/etc/kubernetes/kubelet.conf";
 /// Where kubelet finds its static pods.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Ours.

@@ -154,7 +154,8 @@ mod tests {
     use lvscare::model::{SeenDestination, SeenService, Service, Traffic};
 
     use super::*;
-    use crate::cli::{Cli, Command, NodeCommand};
+    use crate::cli::node::NodeCommand;
+    use crate::cli::{Cli, Command};
     use crate::node::wanted::Rendered;
     use crate::spec::Spec;
 
@@ -166,7 +167,7 @@ mod tests {
         let Command::Node { command: NodeCommand::Prepare(args) } = Cli::parse_from(words).command else {
             panic!("another command")
         };
-        let spec = Spec::new(&args.spec).unwrap();
+        let spec = Spec::new(&args.prepare.spec).unwrap();
         let rendered = Rendered {
             pod: Some((spec.pod().unwrap(), spec.image.clone())),
             join: Some(b"token".to_vec()),

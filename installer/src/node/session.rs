@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use lvscare::client;
 use lvscare::exit::{Exit, Failure};
+use lvscare::model::Actual;
 
 use super::action::Action;
 use super::hands::Hands;
@@ -43,11 +44,8 @@ impl Session {
             lock::Error::Held(_) => Failure::new(Exit::Locked, error.to_string()),
             lock::Error::File { .. } => Failure::new(Exit::Failed, error.to_string()),
         })?;
-        let journal = Journal::open(&root.join(Path::new(paths::JOURNAL))).map_err(|error| {
-            let help =
-                "it is the only way back to how the node was: mend it, or move it away to give that up";
-            Failure::new(Exit::Invalid, format!("cannot use {}: {error}; {help}", paths::JOURNAL))
-        })?;
+        mend_hosts(root)?;
+        let journal = Journal::at(root)?;
         Ok(Self { root: root.clone(), hands: Hands::new(root.clone()), journal, lock })
     }
 
@@ -66,6 +64,11 @@ impl Session {
             tell(step);
         }
         Ok(())
+    }
+
+    /// What the kernel has at a virtual server.
+    pub fn read_rules(&mut self, at: SocketAddr) -> Result<Actual, Failure> {
+        self.hands.read_rules(at)
     }
 
     /// What undoing would do, the last change first.
@@ -124,6 +127,15 @@ impl Session {
         let _ = fs::remove_dir(self.root.join(Path::new(paths::STATE)));
         Ok(())
     }
+}
+
+/// A run that was killed while it wrote a mounted hosts file in place has left a copy of the old one.
+pub fn mend_hosts(root: &Root) -> Result<(), Failure> {
+    let path = Path::new(paths::HOSTS);
+    let mended = files::mend(&root.join(path), &root.join(paths::staging(path)));
+    mended.map(|_| ()).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot give {} its old content back: {error}", paths::HOSTS))
+    })
 }
 
 fn unnoted(error: &std::io::Error) -> Failure {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use clap::ValueEnum as _;
 use lvscare::config::Config;
 
 use super::paths;
@@ -60,6 +61,8 @@ pub struct Rendered {
 /// A part of the preparation that can be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Part {
+    /// Looking whether the node is fit
+    Checks,
     /// Loading kernel modules
     Modules,
     /// Kernel settings
@@ -80,7 +83,7 @@ impl Wanted {
         let has = |part| !skip.contains(&part);
         let mut wanted = Self {
             modules: if has(Part::Modules) { modules(&config) } else { Vec::new() },
-            sysctls: if has(Part::Sysctl) { sysctls() } else { Vec::new() },
+            sysctls: if has(Part::Sysctl) { sysctls(has(Part::Rules)) } else { Vec::new() },
             rules: has(Part::Rules),
             files: Vec::new(),
             hosts: vip(&config).filter(|_| has(Part::Hosts)).map(|vip| (name.to_owned(), vip)),
@@ -108,6 +111,16 @@ impl Wanted {
         wanted
     }
 
+    /// No opinion on anything.
+    pub fn nothing(config: Config) -> Self {
+        Self::new(config, "", Rendered::default(), Part::value_variants())
+    }
+
+    /// Nothing but that `name` means `address`.
+    pub fn only_name(config: Config, name: &str, address: IpAddr) -> Self {
+        Self { hosts: Some((name.to_owned(), address)), ..Self::nothing(config) }
+    }
+
     /// The virtual servers.
     pub fn services(&self) -> Vec<SocketAddr> {
         self.config.services.iter().map(|service| service.at).collect()
@@ -127,12 +140,11 @@ fn modules(config: &Config) -> Vec<String> {
     modules
 }
 
-/// What the daemon cannot set, since `/proc/sys` is read-only in its pod, and what kubeadm asks for.
-fn sysctls() -> Vec<(String, String)> {
-    let ours = lvscare::model::Sysctl::ALL.map(|sysctl| (sysctl.name().to_owned(), "1".to_owned()));
-    let mut sysctls = vec![("net.ipv4.ip_forward".to_owned(), "1".to_owned())];
-    sysctls.extend(ours);
-    sysctls
+/// What the daemon cannot set, since `/proc/sys` is read-only in its pod, and what pods need.
+fn sysctls(rules: bool) -> Vec<(String, String)> {
+    let ours = lvscare::model::Sysctl::ALL.map(lvscare::model::Sysctl::name);
+    let all = std::iter::once("net.ipv4.ip_forward").chain(ours.into_iter().filter(|_| rules));
+    all.map(|name| (name.to_owned(), "1".to_owned())).collect()
 }
 
 fn commented(comment: &str, lines: &[String]) -> Vec<u8> {

@@ -140,6 +140,29 @@ fn what_cannot_work_is_refused() {
 }
 
 #[test]
+fn other_masters_change_nothing_else() {
+    let old = rendered(&["--interval=5s", "--listen=0.0.0.0:9"]);
+    assert_eq!(read_seen(&old), (IMAGE.to_owned(), arguments(&["--interval=5s", "--listen=0.0.0.0:9"])));
+    let words =
+        ["care", "--vs=10.103.97.2:6443", "--rs=10.0.0.7:6443", "--interval=5s", "--listen=0.0.0.0:9"];
+    let new = with_arguments(&old, &words.map(str::to_owned)).unwrap();
+    let changed = |text: &str| {
+        let different = |line: &&str| !line.contains("--rs=") && !line.contains(HASH);
+        text.lines().filter(different).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(changed(&old), changed(&new));
+    assert_eq!(with_arguments(&new, &read_seen(&old).1).unwrap(), old);
+
+    let foreign = old.replace("hostNetwork: true", "hostNetwork: true\n  hostPID: true");
+    assert!(with_arguments(&foreign, &[]).unwrap_err().to_string().contains("hostPID"));
+}
+
+fn read_seen(text: &str) -> (String, Vec<String>) {
+    let Seen { image, arguments } = super::read(text).unwrap();
+    (image, arguments)
+}
+
+#[test]
 fn another_pod_has_another_hash() {
     let hash = |text: &str| read(text).metadata.annotations[HASH].clone();
     assert_eq!(hash(&rendered(&[])), hash(&rendered(&[])));

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::RootCertStore;
 use rustls::client::Resumption;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
 use crate::doctor::subnet::Subnet;
 use crate::exit::{Exit, Failure};
-use crate::kernel::Kernel;
+use crate::kernel::route::Routes;
 use crate::status::{Status, VirtualServer};
 use crate::tls::trusting;
 
@@ -46,6 +49,22 @@ pub struct Asked {
     pub kube_proxy_config: Option<PathBuf>,
     /// Limit of each question over the network.
     pub timeout: Duration,
+    /// What is looked at.
+    pub scope: Scope,
+    /// The cluster's authority, in PEM, if it must have signed the certificates.
+    pub authority: Option<Vec<u8>>,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    Whole,
+    /// What is there before lvscare is: the kernel is not made to load IPVS, and nobody waits for the virtual server.
+    Before {
+        /// Whether the real servers are asked.
+        visits: bool,
+    },
 }
 
 /// What was seen.
@@ -98,6 +117,9 @@ fn of(status: &Status, vs: SocketAddr) -> Option<&VirtualServer> {
     status.virtual_servers.iter().find(|service| service.address == vs)
 }
 
+/// Who answers at the virtual address before lvscare does, answers soon.
+const SHORT: Duration = Duration::from_millis(500);
+
 /// Looks at everything, within about twice the limit of one question.
 pub fn gather(asked: &Asked) -> Result<Facts, Failure> {
     let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot start: {why}"));
@@ -118,6 +140,15 @@ fn runtime() -> Result<Runtime, String> {
     runtime.map_err(|error| error.to_string())
 }
 
+/// Those who may have signed a certificate.
+fn roots(pem: &[u8]) -> Option<Arc<RootCertStore>> {
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(pem) {
+        roots.add(authority.ok()?).ok()?;
+    }
+    (!roots.is_empty()).then(|| Arc::new(roots))
+}
+
 /// Whoever answers will do: what the certificate says is for the checks.
 fn unverified() -> Result<TlsConnector, String> {
     let mut tls = trusting(None).map_err(|error| error.to_string())?.with_no_client_auth();
@@ -127,12 +158,14 @@ fn unverified() -> Result<TlsConnector, String> {
 }
 
 async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {
+    let whole = asked.scope == Scope::Whole;
     // A kernel that lacks a module is asked again and again for a while; the daemon's time runs meanwhile.
-    let (mut daemon, (table, mut kernel)) = tokio::join!(
+    let (mut daemon, table) = tokio::join!(
         biased;
         daemon::look(asked.listen, asked.timeout),
-        async { table::look(asked.vs) }
+        async { if whole || table::is_loaded() { table::look(asked.vs) } else { Table::NotLoaded } }
     );
+    let mut routes = Routes::open().ok();
     let processes = process::list(Path::new("/proc"));
     let guards = process::guards(&processes, asked.vs.ip());
     let kube_proxy = cluster::kube_proxy(asked.kube_proxy_config.as_deref(), &processes);
@@ -142,16 +175,27 @@ async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {
 
     let servers = servers(asked, &daemon, &table);
     let sources = servers.iter().filter_map(|server| {
-        let source = kernel.as_mut()?.source_towards(server.ip()).ok()??;
+        let source = routes.as_mut()?.source_towards(server.ip()).ok()??;
         Some((*server, source))
     });
     let sources = sources.collect();
-    let everybody = servers.iter().chain([&asked.vs]);
-    let caller = Caller { vip: asked.vs.ip(), name: asked.name.clone(), limit: asked.timeout };
-    let visits = everybody.map(|&address| visit::visit(address, tls, &caller)).collect();
+    let caller = Caller {
+        vip: asked.vs.ip(),
+        name: asked.name.clone(),
+        limit: asked.timeout,
+        authority: asked.authority.as_deref().and_then(roots),
+    };
+    let short =
+        Caller { limit: if whole { caller.limit } else { SHORT.min(caller.limit) }, ..caller.clone() };
     let before = node::invalid();
-    let (again, mut visits) =
-        tokio::join!(daemon::look_again(&daemon, asked.listen, asked.timeout), visit::all(visits));
+    let mut visits = Vec::new();
+    if asked.scope != (Scope::Before { visits: false }) {
+        visits.extend(servers.iter().map(|&address| visit::visit(address, tls, &caller)));
+        visits.push(visit::visit(asked.vs, tls, &short));
+    }
+    let again =
+        async { if whole { daemon::look_again(&daemon, asked.listen, asked.timeout).await } else { None } };
+    let (again, mut visits) = tokio::join!(again, visit::all(visits));
     let invalid = node::invalid().zip(before).map(|(after, before)| after.saturating_sub(before));
     let through = visits.pop();
     if let Daemon::Seen { later, .. } = &mut daemon {

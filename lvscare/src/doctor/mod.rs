@@ -105,13 +105,17 @@ pub struct Report {
 impl Report {
     /// Judges facts.
     pub fn of(facts: &facts::Facts) -> Self {
-        let all = checks::ALL.iter().flat_map(|check| check(facts));
+        Self::new(facts.vs, checks::ALL.iter().flat_map(|check| check(facts)))
+    }
+
+    /// Sorts findings.
+    pub fn new(vs: SocketAddr, all: impl Iterator<Item = Finding>) -> Self {
         let (found, passed): (Vec<_>, Vec<_>) = all.partition(|finding| finding.severity > Severity::Ok);
         let worst_first = [Severity::Error, Severity::Warning, Severity::Note];
         let of = |severity| found.iter().filter(move |finding| finding.severity == severity).cloned();
         let findings: Vec<_> = worst_first.into_iter().flat_map(of).collect();
         Self {
-            virtual_server: facts.vs,
+            virtual_server: vs,
             healthy: findings.iter().all(|finding| finding.severity < Severity::Warning),
             findings,
             passed,

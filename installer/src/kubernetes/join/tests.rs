@@ -43,6 +43,40 @@ fn yaml(join: &Join, version: &str) -> String {
     render(join, version).unwrap().yaml.reveal().to_owned()
 }
 
+/// The examples are what the line of 2019 gives.
+#[test]
+fn the_examples_are_what_is_rendered() {
+    let join = Join {
+        endpoint: "apiserver.cluster.local:6443".to_owned(),
+        discovery_token: Some("9vr73a.a8uxyaju799qwdjv".parse().unwrap()),
+        tls_bootstrap_token: Some("9vr73a.a8uxyaju799qwdjv".parse().unwrap()),
+        ca_cert_hashes: vec![
+            "sha256:7c2e69131a36ae2a042a339b33381c6d0d43887e2de83720eff5359e26aec866".parse().unwrap(),
+        ],
+        ..Join::default()
+    };
+    assert_eq!(yaml(&join, "1.30.14"), include_str!("../../../../manifests/kubeadm/worker-v1beta3.yaml"));
+    assert_eq!(yaml(&join, "1.34.1"), include_str!("../../../../manifests/kubeadm/worker-v1beta4.yaml"));
+}
+
+/// The virtual address is neither a Service's nor one that kube-proxy would take away.
+#[test]
+fn the_example_of_a_cluster_leaves_the_virtual_address_alone() {
+    use lvscare::doctor::subnet::Subnet;
+    use serde::Deserialize as _;
+    let text = include_str!("../../../../manifests/kubeadm/cluster.yaml");
+    let read = |document| serde_json::Value::deserialize(document).unwrap();
+    let [cluster, proxy] = &serde_yaml::Deserializer::from_str(text).map(read).collect::<Vec<_>>()[..] else {
+        panic!("two documents")
+    };
+    let holds = |subnet: &serde_json::Value| {
+        subnet.as_str().unwrap().parse::<Subnet>().unwrap().holds("10.103.97.2".parse().unwrap())
+    };
+    assert!(!holds(&cluster["networking"]["serviceSubnet"]) && !holds(&cluster["networking"]["podSubnet"]));
+    assert!(holds(&proxy["ipvs"]["excludeCIDRs"][0]));
+    assert_eq!(cluster["controlPlaneEndpoint"], worker().endpoint);
+}
+
 #[test]
 fn a_worker_of_today() {
     let wanted = "\

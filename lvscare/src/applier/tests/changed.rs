@@ -57,6 +57,22 @@ fn a_removed_server_finishes_what_it_has() {
     assert!(node.applier.leaving.is_empty());
 }
 
+/// A daemon that starts with other servers than the one before had treats those alike.
+#[test]
+fn a_restart_with_other_servers_is_no_different() {
+    let mut before = Node::settled();
+    before.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 2;
+    let mut after = Node::with(with_servers(&SERVERS[1..]));
+    *after.state() = before.state().clone();
+    let (applied, _) = after.pass();
+    assert_eq!(after.take_changes(), ["update real server 10.0.0.1:6443 weight 0 of 10.103.97.2:6443"]);
+    assert_eq!(applied.repairs, 0);
+    after.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 0;
+    after.now += Duration::from_secs(10);
+    after.pass();
+    assert_eq!(after.take_changes(), ["remove real server 10.0.0.1:6443 from 10.103.97.2:6443"]);
+}
+
 /// But not for ever.
 #[test]
 fn a_removed_server_is_cut_off_in_the_end() {

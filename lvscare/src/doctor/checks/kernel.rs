@@ -11,6 +11,7 @@ const PARTS: &str = "kernel-parts";
 pub fn parts(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &facts.table {
+        Table::NotLoaded => {}
         Table::NoIpvs => findings.push(Finding::error(
             PARTS,
             "this kernel has no IPVS and could not load it",

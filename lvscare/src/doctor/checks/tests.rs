@@ -23,6 +23,7 @@ fn visit(address: &str) -> Visit {
         not_after: Some(NOW + 200 * DAY),
         has_vip: true,
         has_name: true,
+        is_of_cluster: None,
     };
     Visit {
         address: address.parse().unwrap(),

@@ -3,10 +3,11 @@
 
 use std::net::IpAddr;
 
-use rustls::CertificateError;
-use rustls::client::verify_server_name;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, Error, RootCertStore};
 
 use crate::certificate::{not_after, refusal};
 
@@ -21,11 +22,19 @@ pub struct Certificate {
     pub has_vip: bool,
     /// Whether clients may call it by the name.
     pub has_name: bool,
+    /// Whether the authority that was told has signed it; `None`: none was told, or that cannot be said.
+    pub is_of_cluster: Option<bool>,
 }
 
 impl Certificate {
-    /// Reads a certificate; `None` if it is none.
-    pub fn read(der: &CertificateDer<'_>, vip: IpAddr, name: &str) -> Option<Self> {
+    /// Reads the first certificate of a chain; `None` if it is none.
+    pub fn read(
+        chain: &[CertificateDer<'_>],
+        vip: IpAddr,
+        name: &str,
+        authority: Option<&RootCertStore>,
+    ) -> Option<Self> {
+        let (der, others) = chain.split_first()?;
         let certificate = ParsedCertificate::try_from(der).ok()?;
         let is_for = |name: ServerName<'_>| verify_server_name(&certificate, &name).is_ok();
         Some(Self {
@@ -37,6 +46,30 @@ impl Certificate {
             not_after: not_after(der),
             has_vip: is_for(ServerName::IpAddress(vip.into())),
             has_name: ServerName::try_from(name).is_ok_and(is_for),
+            is_of_cluster: authority.and_then(|roots| is_signed(&certificate, roots, others)),
         })
+    }
+}
+
+/// A certificate that is too old, or too young, says nothing of who signed it.
+fn is_signed(
+    certificate: &ParsedCertificate<'_>,
+    roots: &RootCertStore,
+    others: &[CertificateDer<'_>],
+) -> Option<bool> {
+    let algorithms = ring::default_provider().signature_verification_algorithms;
+    let verified = verify_server_cert_signed_by_trust_anchor(
+        certificate,
+        roots,
+        others,
+        UnixTime::now(),
+        algorithms.all,
+    );
+    match verified {
+        Ok(()) => Some(true),
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            Some(false)
+        }
+        Err(_) => None,
     }
 }

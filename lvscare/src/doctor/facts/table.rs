@@ -1,6 +1,7 @@
 //! What the kernel has of the virtual server, and which parts of itself it lacks.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::kernel::{Error, Kernel, Linux};
 use crate::model::{RouteOwner, Sysctl};
@@ -19,6 +20,8 @@ pub enum Table {
         /// `net.ipv4.vs.expire_nodest_conn`.
         expire_nodest: Option<u32>,
     },
+    /// It was not asked, since that would have made it load IPVS.
+    NotLoaded,
     /// It has no IPVS.
     NoIpvs,
     /// It tells only root.
@@ -27,26 +30,26 @@ pub enum Table {
     Failed(String),
 }
 
-/// Looks, and returns the way to the kernel for more questions.
-pub(super) fn look(vs: SocketAddr) -> (Table, Option<Linux>) {
-    let mut linux = match Linux::open() {
-        Ok(linux) => linux,
-        Err(error) => return (failed(&error), None),
-    };
-    let actual = match linux.read(&[vs]) {
+/// Whether asking makes the kernel load nothing.
+pub(super) fn is_loaded() -> bool {
+    Path::new("/sys/module/ip_vs").is_dir()
+}
+
+/// Looks.
+pub(super) fn look(vs: SocketAddr) -> Table {
+    let actual = match Linux::open().and_then(|mut linux| linux.read(&[vs])) {
         Ok(actual) => actual,
-        Err(error) => return (failed(&error), Some(linux)),
+        Err(error) => return failed(&error),
     };
     let status = Status::of_kernel(&actual, [&vs]);
     let Some(service) = status.virtual_servers.into_iter().next() else {
-        return (Table::Failed("the virtual server was not told".into()), Some(linux));
+        return Table::Failed("the virtual server was not told".into());
     };
-    let table = Table::Seen {
+    Table::Seen {
         service,
         route: actual.routes.get(&vs.ip()).map(|route| route.owner),
         expire_nodest: actual.sysctls.get(&Sysctl::ExpireNodestConn).copied(),
-    };
-    (table, Some(linux))
+    }
 }
 
 fn failed(error: &Error) -> Table {

@@ -4,9 +4,11 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -34,6 +36,8 @@ pub struct Caller {
     pub name: String,
     /// Limit of each visit.
     pub limit: Duration,
+    /// Who must have signed the certificate, if that is known.
+    pub authority: Option<Arc<RootCertStore>>,
 }
 
 /// What came of a visit.
@@ -87,6 +91,7 @@ pub(super) async fn all<F: Future<Output = Visit>>(visits: Vec<F>) -> Vec<Visit>
 /// Pays one visit, within the limit of one question.
 pub(super) async fn visit(address: SocketAddr, tls: &TlsConnector, caller: &Caller) -> Visit {
     let (vip, name, limit) = (caller.vip, caller.name.as_str(), caller.limit);
+    let authority = caller.authority.as_deref();
     let mut visit = Visit { address, certificate: None, answer: Err(String::new()) };
     let mut step = NO_CONNECTION;
     let answer = timeout(limit, async {
@@ -96,8 +101,8 @@ pub(super) async fn visit(address: SocketAddr, tls: &TlsConnector, caller: &Call
         let server = ServerName::IpAddress(vip.into());
         let connecting = tls.connect(server, stream);
         let mut stream = connecting.await.map_err(|error| format!("TLS: {error}"))?;
-        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        visit.certificate = shown.and_then(|shown| Certificate::read(shown, vip, name));
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        visit.certificate = Certificate::read(shown, vip, name, authority);
         step = "no answer";
         ask(&mut stream, address).await
     });

@@ -1,0 +1,166 @@
+//! `lvscare-installer node check`: is this a node that can be prepared and joined? All that is wrong, at once.
+//!
+//! ```text
+//!   the doctor's facts ─┐
+//!                       ├──► Facts ──[`addresses`, `machine`, `kubernetes`, `system`], pure──► the doctor's Report
+//!   [`facts`], the rest ┘
+//! ```
+//!
+//! What `lvscare doctor` knows to judge is judged by it. Here is what matters before lvscare is on the node: an error
+//! refuses the node, a warning is for people to decide.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lvscare::doctor::checks::{addresses as vip, certificates, guards, kernel, network, servers};
+use lvscare::doctor::subnet::Subnet;
+use lvscare::doctor::{Finding, Report, Severity};
+use lvscare::exit::{Exit, Failure};
+
+pub mod addresses;
+pub mod facts;
+pub mod kubernetes;
+pub mod machine;
+pub mod system;
+
+#[cfg(test)]
+mod tests;
+
+use facts::Facts;
+
+/// What a node is checked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The virtual server.
+    pub vs: SocketAddr,
+    /// The masters.
+    pub masters: Vec<SocketAddr>,
+    /// Where the daemon will listen.
+    pub listen: Option<SocketAddr>,
+    /// The name by which clients call the virtual server.
+    pub name: String,
+    /// The Service CIDRs, if told.
+    pub service_cidrs: Vec<Subnet>,
+    /// The Pod CIDRs, if told.
+    pub pod_cidrs: Vec<Subnet>,
+    /// The container runtime's socket, if told.
+    pub cri_socket: Option<String>,
+    /// The node's name, if it is not that of the host.
+    pub node_name: Option<String>,
+    /// Hashes of the authority of the cluster to join, if told.
+    pub authorities: Vec<String>,
+    /// What the node is to become.
+    pub role: Role,
+    /// An archive with the image, which needs room.
+    pub archive: Option<PathBuf>,
+    /// Whether kubeadm comes next: then what it would refuse is an error.
+    pub joins: bool,
+    /// Whether the masters are asked.
+    pub reach: bool,
+}
+
+/// What a node is to become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// A node for pods
+    #[default]
+    Worker,
+    /// A node with an apiserver of its own
+    Master,
+}
+
+/// A check: nothing, when it lacks its facts.
+pub type Check = fn(&Facts) -> Vec<Finding>;
+
+/// What must be well, and what should be, before a node is prepared.
+pub const BEFORE: [Check; 25] = [
+    machine::permission,
+    machine::kernel,
+    machine::host_name,
+    machine::writable,
+    machine::space,
+    machine::hosts_mount,
+    kubernetes::cluster,
+    kubernetes::ports,
+    kubernetes::runtime,
+    kubernetes::manifests,
+    addresses::in_use,
+    |facts| vip::service_cidr(&facts.doctor),
+    |facts| vip::pod_cidr(&facts.doctor),
+    |facts| certificates::names(&facts.doctor),
+    |facts| certificates::dates(&facts.doctor),
+    |facts| servers::clocks(&facts.doctor),
+    |facts| soften(guards::kube_proxy(&facts.doctor)),
+    |facts| guards::others(&facts.doctor),
+    |facts| network::sources(&facts.doctor),
+    |facts| network::rp_filter(&facts.doctor),
+    addresses::default_route,
+    addresses::count,
+    system::swap,
+    system::names,
+    system::keepers,
+];
+
+/// What `prepare` refuses on its own, each with an exit code of its own.
+const PREPARES: [Check; 5] = [
+    addresses::possible,
+    addresses::hosts,
+    addresses::reachable,
+    |facts| kernel::parts(&facts.doctor),
+    |facts| as_note(network::forwarding(&facts.doctor)),
+];
+
+/// Everything about a node that is to be prepared and joined.
+pub fn all(facts: &Facts) -> Report {
+    report(facts, BEFORE.iter().chain(&PREPARES))
+}
+
+/// What `prepare` looks at first.
+pub fn before(facts: &Facts) -> Report {
+    report(facts, BEFORE.iter())
+}
+
+fn report<'a>(facts: &Facts, checks: impl Iterator<Item = &'a Check>) -> Report {
+    Report::new(facts.doctor.vs, checks.flat_map(|check| check(facts)))
+}
+
+/// The node can be prepared all the same.
+fn soften(findings: Vec<Finding>) -> Vec<Finding> {
+    let soften = |finding: Finding| Finding { severity: finding.severity.min(Severity::Warning), ..finding };
+    findings.into_iter().map(soften).collect()
+}
+
+/// Preparing the node mends it.
+fn as_note(findings: Vec<Finding>) -> Vec<Finding> {
+    let note = |finding: Finding| match finding.severity {
+        Severity::Ok => finding,
+        _ => Finding {
+            severity: Severity::Note,
+            fix: Some("nothing to do: lvscare-installer node prepare sets it".to_owned()),
+            ..finding
+        },
+    };
+    findings.into_iter().map(note).collect()
+}
+
+/// The refusal of a node with errors.
+pub fn refuse(report: &Report) -> Result<(), Failure> {
+    let errors: Vec<_> =
+        report.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let foreign = errors.iter().any(|finding| finding.id == kubernetes::CLUSTER);
+    let lines = errors.iter().map(|finding| {
+        let fix = finding.fix.as_deref().unwrap_or_default();
+        format!("\n  {}: {}\n    fix: {fix}", finding.id, finding.seen)
+    });
+    Err(Failure::new(
+        if foreign { Exit::Foreign } else { Exit::Refused },
+        format!(
+            "the checks refuse this node; nothing was changed:{}\nlvscare-installer node check says more; --skip \
+             checks goes on in spite of them",
+            lines.collect::<String>()
+        ),
+    ))
+}

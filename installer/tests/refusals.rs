@@ -1,0 +1,359 @@
+//! What bad input gets: the exit code and every word, before the node is looked at. No root, no kernel.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
+
+use std::process::Command;
+
+/// Runs the installer; the answer as a person sees it.
+fn run(words: &str) -> String {
+    let words = words.split_whitespace();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lvscare-installer"));
+    let output = command.args(words).env("COLUMNS", "120").env("PATH", "/nowhere").output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let exit = output.status.code().unwrap();
+    format!("exit code {exit}\n{}{}", text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn no_master() {
+    insta::assert_snapshot!(run("node prepare"), @r#"
+    exit code 2
+    lvscare-installer: the following required arguments were not provided: --master <IP[:PORT]>
+    "#);
+}
+
+#[test]
+fn an_address_that_is_none() {
+    insta::assert_snapshot!(run("node prepare --master 192.168.0.300"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '192.168.0.300' for '--master <IP[:PORT]>': `192.168.0.300`: not an address with a port, such as 10.0.0.1:6443
+    "#);
+}
+
+#[test]
+fn a_range_the_wrong_way_round() {
+    insta::assert_snapshot!(run("node prepare --master 10.0.0.9-10.0.0.2"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '10.0.0.9-10.0.0.2' for '--master <IP[:PORT]>': `10.0.0.9-10.0.0.2`: the range is the wrong way round; write 10.0.0.2-10.0.0.9
+    "#);
+}
+
+#[test]
+fn a_range_that_is_too_long() {
+    insta::assert_snapshot!(run("node prepare --master 10.0.0.0-10.0.9.0"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '10.0.0.0-10.0.9.0' for '--master <IP[:PORT]>': `10.0.0.0-10.0.9.0`: a range of more than 256 addresses cannot be meant
+    "#);
+}
+
+#[test]
+fn port_zero() {
+    insta::assert_snapshot!(run("node prepare --master 10.0.0.1:0"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '10.0.0.1:0' for '--master <IP[:PORT]>': `10.0.0.1:0`: port 0 is no port; apiservers usually listen on 6443
+    "#);
+}
+
+#[test]
+fn a_port_that_is_too_high() {
+    insta::assert_snapshot!(run("node prepare --master 10.0.0.1:70000"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '10.0.0.1:70000' for '--master <IP[:PORT]>': `10.0.0.1:70000`: `70000` is not a port from 1 to 65535
+    "#);
+}
+
+#[test]
+fn the_same_master_twice() {
+    insta::assert_snapshot!(run("node prepare --master 10.0.0.1 --master 10.0.0.1:6443"), @r#"
+    exit code 2
+    lvscare-installer: --master: 10.0.0.1:6443 is given twice
+    "#);
+}
+
+#[test]
+fn masters_of_another_family() {
+    insta::assert_snapshot!(run("node prepare --master fd00::1"), @r#"
+    exit code 2
+    lvscare-installer: --master [fd00::1]:6443 and --vip 10.103.97.2:6443 are of different families; IPVS cannot translate between IPv4 and IPv6
+    "#);
+}
+
+#[test]
+fn a_virtual_address_of_loopback() {
+    insta::assert_snapshot!(run("node prepare --vip 127.0.0.1 --master 10.0.0.1"), @r#"
+    exit code 3
+    lvscare-installer: --vip 127.0.0.1:6443: 127.0.0.1 is a loopback address: packets from it cannot leave the node; use an unused one such as 10.103.97.2
+    "#);
+}
+
+#[test]
+fn a_virtual_address_for_many() {
+    insta::assert_snapshot!(run("node prepare --vip 224.0.0.1 --master 10.0.0.1"), @r#"
+    exit code 3
+    lvscare-installer: --vip 224.0.0.1:6443: 224.0.0.1 cannot be a virtual address; use an unused one such as 10.103.97.2
+    "#);
+}
+
+#[test]
+fn a_virtual_address_that_is_a_master() {
+    insta::assert_snapshot!(run("node prepare --vip 10.0.0.1 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --master 10.0.0.1:6443 is the virtual address itself; name the apiserver's own address
+    "#);
+}
+
+#[test]
+fn a_virtual_address_of_services() {
+    insta::assert_snapshot!(run("node prepare --service-cidr 10.96.0.0/12 --master 10.0.0.1"), @r#"
+    exit code 3
+    lvscare-installer: --vip 10.103.97.2:6443 lies in the Service CIDR 10.96.0.0/12 (--service-cidr), of which Kubernetes may give it away; choose an address outside, or a smaller range such as 10.96.0.0/22
+    "#);
+}
+
+#[test]
+fn a_virtual_address_of_pods() {
+    insta::assert_snapshot!(run("node prepare --vip 10.244.3.4 --pod-cidr 10.244.0.0/16 --master 10.0.0.1"), @r#"
+    exit code 3
+    lvscare-installer: --vip 10.244.3.4:6443 lies in the Pod CIDR 10.244.0.0/16 (--pod-cidr), of which Kubernetes may give it away; choose an address outside, or a smaller range such as 10.96.0.0/22
+    "#);
+}
+
+#[test]
+fn a_range_of_services_that_is_none() {
+    insta::assert_snapshot!(run("node prepare --service-cidr 10.96.0.0 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '10.96.0.0' for '--service-cidr <CIDR>': not a range of addresses such as 10.96.0.0/22
+    "#);
+}
+
+#[test]
+fn a_name_that_is_an_address() {
+    insta::assert_snapshot!(run("node prepare --apiserver 10.0.0.1 --master 10.0.0.1"), @r#"
+    exit code 3
+    lvscare-installer: --apiserver "10.0.0.1" is not a name for a host: it is an address; clients call the virtual server by a name such as apiserver.cluster.local
+    "#);
+}
+
+#[test]
+fn a_name_in_capitals() {
+    insta::assert_snapshot!(run("node prepare --apiserver API.cluster.local --master 10.0.0.1"), @r#"
+    exit code 3
+    lvscare-installer: --apiserver "API.cluster.local" is not a name for a host: write it in lower case
+    "#);
+}
+
+#[test]
+fn an_image_of_any_day() {
+    insta::assert_snapshot!(run("node prepare --image lvscare:latest --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: image "lvscare:latest": `latest` is another one every day; name a version, such as :1.0.0
+    "#);
+}
+
+#[test]
+fn an_image_without_a_tag() {
+    insta::assert_snapshot!(run("node prepare --image registry:5000/lvscare --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: image "registry:5000/lvscare": it has no tag, which means `latest`; name a version, such as :1.0.0
+    "#);
+}
+
+#[test]
+fn an_archive_that_is_not_there() {
+    insta::assert_snapshot!(run("node prepare --import /nowhere.tar --master 10.0.0.1"), @r#"
+    exit code 8
+    lvscare-installer: --import /nowhere.tar: No such file or directory (os error 2); nothing was changed
+    "#);
+}
+
+#[test]
+fn a_part_that_is_none() {
+    insta::assert_snapshot!(run("node prepare --skip rules,hsots --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'hsots' for '--skip <PART>'; [possible values: checks, modules, sysctl, rules, reach, hosts, pod]; a similar value exists: 'hosts'
+    "#);
+}
+
+#[test]
+fn an_option_that_the_daemon_refuses() {
+    insta::assert_snapshot!(run("node prepare --lvscare-arg=--fall=0 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --fall 0 is not a number of probes from 1 to 100
+    "#);
+}
+
+#[test]
+fn an_option_that_is_none_of_the_daemons() {
+    insta::assert_snapshot!(run("node prepare --lvscare-arg=--clean --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --lvscare-arg takes options of the daemon, not --clean or --run-once
+    "#);
+}
+
+#[test]
+fn an_option_that_is_misspelled() {
+    insta::assert_snapshot!(run("node prepare --mastre 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: unexpected argument '--mastre' found; a similar argument exists: '--master'
+    "#);
+}
+
+#[test]
+fn a_file_relative_to_nowhere() {
+    insta::assert_snapshot!(run("node prepare --lvscare-arg=--ca-file=ca.crt --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: ca.crt: the pod has another working directory; give the whole path, beginning with /
+    "#);
+}
+
+#[test]
+fn an_exit_code_without_a_preview() {
+    insta::assert_snapshot!(run("node prepare --detailed-exitcode --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: the following required arguments were not provided: --dry-run
+    "#);
+}
+
+#[test]
+fn no_way_to_join() {
+    insta::assert_snapshot!(run("kubeadm join 10.103.97.2:6443 --kube-version v1.34.1 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: a join needs --token or --discovery-file
+    "#);
+}
+
+#[test]
+fn a_token_without_a_hash() {
+    insta::assert_snapshot!(run("kubeadm join --kube-version v1.34.1 --master 10.0.0.1 --token abcdef.0123456789abcdef"), @r#"
+    exit code 2
+    lvscare-installer: give --discovery-token-ca-cert-hash, or --discovery-token-unsafe-skip-ca-verification to trust whoever answers; not both
+    "#);
+}
+
+#[test]
+fn a_token_that_is_none() {
+    insta::assert_snapshot!(run("kubeadm join --master 10.0.0.1 --token abcdef.SECRET"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '***' for '--token <TOKEN>': the token `abcdef.***` has 6 characters after the dot; a token is 6 characters, a dot and 16 characters, all of them a to z or 0 to 9
+    "#);
+}
+
+#[test]
+fn a_token_and_a_file() {
+    insta::assert_snapshot!(run("kubeadm join --master 10.0.0.1 --token abcdef.0123456789abcdef --token-file /nowhere"), @r#"
+    exit code 2
+    lvscare-installer: the argument '--token <TOKEN>' cannot be used with '--token-file <FILE>'
+    "#);
+}
+
+#[test]
+fn a_file_of_a_token_that_is_not_there() {
+    insta::assert_snapshot!(run("kubeadm join --master 10.0.0.1 --token-file /nowhere"), @r#"
+    exit code 2
+    lvscare-installer: --token-file /nowhere: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn a_hash_of_another_kind() {
+    insta::assert_snapshot!(run("kubeadm join --master 10.0.0.1 --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash md5:00"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'md5:00' for '--discovery-token-ca-cert-hash <sha256:HEX>': `md5:00` is of kind "md5"; kubeadm knows only sha256
+    "#);
+}
+
+#[test]
+fn a_version_that_is_too_old() {
+    insta::assert_snapshot!(run("kubeadm join --kube-version v1.13.12 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'v1.13.12' for '--kube-version <VERSION>': Kubernetes v1.13.12 is too old; the oldest that is supported is v1.14
+    "#);
+}
+
+#[test]
+fn a_version_that_is_none() {
+    insta::assert_snapshot!(run("kubeadm join --kube-version latest --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'latest' for '--kube-version <VERSION>': `latest` is not a version of Kubernetes, such as v1.34.1
+    "#);
+}
+
+#[test]
+fn no_kubeadm() {
+    insta::assert_snapshot!(run("kubeadm join 10.103.97.2:6443 --master 10.0.0.1 --token abcdef.0123456789abcdef --discovery-token-unsafe-skip-ca-verification"), @r#"
+    exit code 11
+    lvscare-installer: cannot ask kubeadm for its version: No such file or directory (os error 2); install it, or say which one it will be with --kube-version
+    "#);
+}
+
+#[test]
+fn an_endpoint_that_is_a_name() {
+    insta::assert_snapshot!(run("kubeadm join apiserver.cluster.local:6443 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'apiserver.cluster.local:6443' for '[IP:PORT]': `apiserver.cluster.local` is a name; give the IP address, names may not resolve before the join
+    "#);
+}
+
+#[test]
+fn a_local_preference_of_a_worker() {
+    insta::assert_snapshot!(run("kubeadm join --prefer-local --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: the following required arguments were not provided: --control-plane
+    "#);
+}
+
+#[test]
+fn a_key_that_1_14_takes_as_an_argument_only() {
+    insta::assert_snapshot!(run("kubeadm join --kube-version v1.14.1 --control-plane --certificate-key 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef --master 10.0.0.1 --token abcdef.0123456789abcdef --discovery-token-unsafe-skip-ca-verification"), @r#"
+    exit code 2
+    lvscare-installer: --certificate-key needs Kubernetes v1.15; this is v1.14.1
+    "#);
+}
+
+#[test]
+fn no_masters_to_set() {
+    insta::assert_snapshot!(run("node set-masters"), @r#"
+    exit code 2
+    lvscare-installer: the following required arguments were not provided: --master <IP[:PORT]>
+    "#);
+}
+
+#[test]
+fn a_hosts_entry_for_an_address() {
+    insta::assert_snapshot!(run("hosts set 10.0.0.1 10.103.97.2"), @r#"
+    exit code 2
+    lvscare-installer: "10.0.0.1" is not a name for a host: it is an address; clients call the virtual server by a name such as apiserver.cluster.local
+    "#);
+}
+
+#[test]
+fn a_hosts_entry_without_an_address() {
+    insta::assert_snapshot!(run("hosts set apiserver.cluster.local"), @r#"
+    exit code 2
+    lvscare-installer: the following required arguments were not provided: <ADDRESS>
+    "#);
+}
+
+#[test]
+fn a_pod_of_no_masters() {
+    insta::assert_snapshot!(run("pod render"), @r#"
+    exit code 2
+    lvscare-installer: the following required arguments were not provided: --master <IP[:PORT]>
+    "#);
+}
+
+#[test]
+fn a_pod_with_any_image() {
+    insta::assert_snapshot!(run("pod render --image lvscare --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: image "lvscare": it has no tag, which means `latest`; name a version, such as :1.0.0
+    "#);
+}
+
+#[test]
+fn an_unknown_command() {
+    insta::assert_snapshot!(run("node repair"), @r#"
+    exit code 2
+    lvscare-installer: unrecognized subcommand 'repair'; a similar subcommand exists: 'prepare'
+    "#);
+}
