@@ -95,9 +95,9 @@ fi
 
 # kubeadm compares versions, so every program must know its own.
 stamp="-s -w"
-for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+for package in component-base/version client-go/pkg/version; do
+    package=k8s.io/kubernetes/vendor/k8s.io/$package
     stamp="$stamp -X $package.gitVersion=v$version -X $package.gitMajor=1 -X $package.gitMinor=20"
-    stamp="$stamp -X $package.gitTreeState=clean -X $package.gitCommit=debian"
 done
 for program in $programs; do
     test -x "$top/bin/$program" && continue
@@ -108,5 +108,6 @@ for program in $programs; do
     say "$program: $(($(date +%s) - begin)) s"
 done
 
+test "$("$top/bin/kubeadm" version --output short)" = "v$version"
 say 'removing what only the build needed'
 rm -rf "$top/apt" "$top/go" "$top/go-cache" "$top/source"

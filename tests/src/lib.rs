@@ -9,6 +9,7 @@
 //! care               the product in that laboratory; configuration, its file; prepared, a node for the installer
 //! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
+//! kubernetes         real apiservers, a real kubelet: `make test-kubernetes`
 //! vm                 the kernel, if the host's own will not do
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod care;
 pub mod client;
 pub mod configuration;
 pub mod kubelet;
+pub mod kubernetes;
 pub mod lab;
 pub mod load;
 pub mod masters;
