@@ -120,11 +120,12 @@ fn prove(lab: &mut Laboratory, only: &[Part]) -> Result<()> {
     if wanted(Part::Reboot) {
         reboot::comes_back(lab);
     }
-    if wanted(Part::Discovery) {
-        discovery::from_one_master(lab);
-    }
     if wanted(Part::Gone) {
         gone::reset_and_undo(lab, &fresh);
+    }
+    if wanted(Part::Discovery) {
+        discovery::from_one_master(lab);
+        gone::undo_and_reset(lab, &fresh);
     }
     Ok(())
 }

@@ -35,8 +35,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 pub struct ControlPlane {
     /// The masters.
     pub masters: Vec<Master>,
-    // Dropped in this order: a namespace with a process inside would live on.
-    _daemons: Vec<Daemon>,
+    // Dropped in this order: a namespace with a process inside would live on. etcd and kube-controller-manager:
+    daemons: Vec<Daemon>,
     _names: Names,
     network: Network,
     programs: PathBuf,
@@ -51,7 +51,7 @@ impl ControlPlane {
         let names = Names::new(&network.net, &format!("127.0.0.1 localhost\n10.0.0.1 {NAME}\n"))?;
         let mut this = Self {
             masters: Vec::new(),
-            _daemons: Vec::new(),
+            daemons: Vec::new(),
             _names: names,
             programs: programs.to_owned(),
             etcd: etcd.join("usr/bin"),
@@ -64,7 +64,7 @@ impl ControlPlane {
             this.kubeadm_phase(phase)?;
         }
         let etcd = this.start_etcd()?;
-        this._daemons.push(etcd);
+        this.daemons.push(etcd);
         this.start_masters();
         this.register_master()?;
         fs::write(this.config(), configuration(Path::new("/etc/kubernetes/pki")))?;
@@ -72,7 +72,7 @@ impl ControlPlane {
             this.kubeadm_phase(&[phase, &["--kubeconfig", &text(&this.admin())]].concat())?;
         }
         let manager = this.start_manager()?;
-        this._daemons.push(manager);
+        this.daemons.push(manager);
         Ok(this)
     }
 

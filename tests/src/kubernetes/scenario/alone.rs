@@ -25,7 +25,7 @@ pub fn without_lvscare(lab: &mut Laboratory) {
     sleep(Duration::from_secs(9));
     let (began, renewals) = (Instant::now(), lab.leases.count());
     lab.cluster.masters[usize::from(lost) - 1].strike(Death::LinkDown);
-    patiently(LIMIT, "kubelet renews its Lease", || (lab.leases.count() >= renewals + 1).then_some(()));
+    patiently(LIMIT, "kubelet renews its Lease", || (lab.leases.count() > renewals).then_some(()));
     let gap = lab.leases.longest_gap(began);
     lab.cluster.masters[usize::from(lost) - 1].repair(Death::LinkDown);
     lab.worker.check(&["mv", AWAY, POD]);

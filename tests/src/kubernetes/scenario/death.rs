@@ -52,7 +52,9 @@ fn follow(lab: &mut Laboratory, death: Death) {
 pub fn follow_all(lab: &mut Laboratory) {
     let before = lab.restarts();
     assert!(before.is_some(), "no pod");
-    Death::ALL.into_iter().for_each(|death| follow(lab, death));
+    for death in Death::ALL {
+        follow(lab, death);
+    }
     lab.wait_pod_ready();
     assert_eq!(lab.restarts(), before);
     say("probes of the static pod", "ready, not restarted once");

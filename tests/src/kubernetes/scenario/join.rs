@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::{LIMIT, Laboratory, say, seconds};
+use super::{LIMIT, Laboratory, MASTERS_NAMED, say, seconds};
 
 /// Nothing runs the daemon yet: the rules that were made before carry the join, and kubelet after it.
 pub fn without_image(lab: &Laboratory) {
     let began = Instant::now();
-    let said = lab.join(&["--wait", "3s"]);
+    let said = lab.join(MASTERS_NAMED, &["--wait", "3s"]);
     let joined = began.elapsed();
     assert!(said.contains("This node has joined the cluster"), "{said}");
     assert!(said.contains("the static pod is not up yet"), "{said}");
@@ -29,7 +29,7 @@ pub fn without_image(lab: &Laboratory) {
 /// The daemon comes up with kubelet, over rules that kubelet's connection already uses.
 pub fn with_image(lab: &Laboratory) {
     let began = Instant::now();
-    let said = lab.join(&["--import", "/opt/lvscare.oci.tar"]);
+    let said = lab.join(MASTERS_NAMED, &["--import", "/opt/lvscare.oci.tar"]);
     let joined = began.elapsed();
     assert!(said.contains("joined; lvscare guards the rules"), "{said}");
     lab.wait_pod_ready();

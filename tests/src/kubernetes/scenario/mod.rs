@@ -22,6 +22,9 @@ pub mod join;
 pub mod kube_proxy;
 pub mod reboot;
 
+/// As the administrator names the masters.
+const MASTERS_NAMED: &str = "10.0.0.1-10.0.0.3";
+
 /// For what takes a busy emulated node some seconds.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -46,11 +49,11 @@ impl Laboratory {
         Ok(Self { worker, leases, cluster, invitation })
     }
 
-    /// Our join, with more options. Returns what it said.
+    /// Our join, with the masters that are named and more options. Returns what it said.
     #[track_caller]
-    pub fn join(&self, options: &[&str]) -> String {
+    pub fn join(&self, masters: &str, options: &[&str]) -> String {
         let (token, hash) = &self.invitation;
-        let words = ["lvscare-installer", "kubeadm", "join", VIP, "--master", "10.0.0.1-10.0.0.3"];
+        let words = ["lvscare-installer", "kubeadm", "join", VIP, "--master", masters];
         let secrets = ["--token", token, "--discovery-token-ca-cert-hash", hash];
         self.worker.check(&[&words[..], &secrets, options].concat())
     }
