@@ -1,7 +1,7 @@
 //! What a node shall have. Pure: everything follows from what was asked for.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lvscare::config::Config;
 
@@ -106,6 +106,13 @@ impl Wanted {
             wanted.files.push(WantedFile { path: paths::JOIN, bytes, mode: PRIVATE, secret: true });
         }
         wanted
+    }
+
+    /// Where the daemon will keep the masters that it learns from the API.
+    pub fn state(&self) -> Option<&Path> {
+        let learns = self.config.services.iter().any(|service| service.kubeconfig.is_some());
+        // Without a pod nobody writes there.
+        self.config.state_dir.as_deref().filter(|_| learns && self.image.is_some())
     }
 
     /// The virtual servers.
