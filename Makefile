@@ -15,7 +15,7 @@ VM = $(CARGO) run --quiet --package tests --bin vm --
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
 
-.PHONY: help bench build dashboard deb demo image man test test-host test-guest test-long test-package lint lint-manifests install clean
+.PHONY: help bench build dashboard deb demo image man test test-host test-guest test-kubernetes test-long test-package lint lint-manifests install clean
 
 help:
 	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
@@ -28,6 +28,8 @@ help:
 	@echo 'make test-long   guest tests that take ten minutes, which `make test` leaves out; T=NAME as above'
 	@echo 'make test-package  Debian package under a real systemd, image under a real containerd, dashboard and alerts'
 	@echo '                 under a real Prometheus'
+	@echo 'make test-kubernetes  real kubeadm, kubelet, kube-proxy and three real apiservers, one after the other lost;'
+	@echo '                 builds Kubernetes 1.20.2 the first time; ARGS="--only death" for one part'
 	@echo 'make dashboard   docs/dashboard.svg drawn anew from a real Prometheus; takes four minutes'
 	@echo 'make man         manual pages and shell completions, in target/man'
 	@echo 'make deb         the Debian package, in target/deb'
@@ -88,6 +90,15 @@ test-package: deb image
 	$(VM) test --guest --limit 900 --test interrupted --bin $(INSTALLER) $(ARGS)
 	$(VM) test --guest --limit 600 --test prometheus --bin $(LVSCARE) $(ARGS)
 	@$(MAKE) --no-print-directory lint-manifests
+
+# Opt-in: the first time it builds Kubernetes, which is kept outside of the repository.
+KUBERNETES ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lvscare/kubernetes-1.20.2
+
+test-kubernetes: image
+	@tests/install.sh e2fsprogs
+	tests/kubernetes/build.sh $(KUBERNETES)
+	timeout --signal=INT 3600 $(CARGO) run --quiet --package tests --bin kubernetes -- \
+	    --programs $(KUBERNETES)/bin --installer $(INSTALLER) --image $(TARGET_DIR)/image/*.oci.tar $(ARGS)
 
 # The picture of the README: what the dashboard's queries say while a master is killed and another one drains.
 dashboard: build

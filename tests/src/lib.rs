@@ -10,6 +10,7 @@
 //! stub               a kubeadm of any version, and what it was told
 //! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
+//! kubernetes         real apiservers, a real kubelet: `make test-kubernetes`
 //! vm                 the kernel, if the host's own will not do
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod care;
 pub mod client;
 pub mod configuration;
 pub mod kubelet;
+pub mod kubernetes;
 pub mod lab;
 pub mod load;
 pub mod masters;

@@ -60,6 +60,7 @@ pub fn gather(root: &Root, wanted: &Wanted) -> Result<Facts, Failure> {
         let directories = Path::new(path).ancestors().skip(1);
         facts.directories.extend(directories.filter(|path| root.join(path).is_dir()).map(Path::to_owned));
     }
+    facts.directories.extend(wanted.state().filter(|path| root.join(path).is_dir()).map(Path::to_owned));
     facts.image = wanted.image.as_deref().and_then(image::is_present);
     if wanted.rules {
         rules(root, wanted, &mut facts)?;

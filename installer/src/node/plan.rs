@@ -41,6 +41,10 @@ impl Plan {
 /// Plans the way from `facts` to `wanted`. `force` takes over what is somebody else's, reversibly.
 pub fn plan(wanted: &Wanted, facts: &Facts, force: bool) -> Result<Plan, Failure> {
     let mut plan = Plan::default();
+    // The first that is done is undone last: when the daemon that writes there has ended.
+    if let Some(directory) = wanted.state().filter(|directory| !facts.directories.contains(*directory)) {
+        plan.data_path.push(Action::MakeDirectory { path: directory.to_owned() });
+    }
     for module in wanted.modules.iter().filter(|module| !facts.modules.contains(*module)) {
         plan.data_path.push(Action::LoadModule { name: module.clone() });
     }
@@ -237,6 +241,18 @@ mod tests {
                 "write /var/lib/lvscare-installer/kubeadm-join.yaml (mode 0600)",
             ]
         );
+    }
+
+    #[test]
+    fn the_daemons_directory_is_made_first_if_it_learns_masters() {
+        let mut wanted = wanted();
+        wanted.config.services[0].kubeconfig = Some("/etc/kubernetes/kubelet.conf".into());
+        wanted.config.state_dir = Some("/var/lib/lvscare".into());
+        let mut facts = bare();
+        let first = |facts: &Facts| lines(plan(&wanted, facts, false).unwrap().all()).swap_remove(0);
+        assert_eq!(first(&facts), "make directory /var/lib/lvscare");
+        facts.directories.insert("/var/lib/lvscare".into());
+        assert_eq!(first(&facts), "load module ip_vs");
     }
 
     #[test]

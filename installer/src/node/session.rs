@@ -98,12 +98,8 @@ impl Session {
         Ok(())
     }
 
-    /// Of a run that was killed.
     fn remove_leftover(&self, path: &Path) -> Result<(), Failure> {
-        let staging = self.root.join(paths::staging(path));
-        files::remove_leftover(&self.root.join(path), &staging).map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot tidy up beside {}: {error}", path.display()))
-        })
+        remove_leftover(&self.root, path)
     }
 
     /// The journal, to look at.
@@ -129,12 +125,20 @@ impl Session {
     }
 }
 
-/// A run that was killed while it wrote a mounted hosts file in place has left a copy of the old one.
-pub fn mend_hosts(root: &Root) -> Result<(), Failure> {
+/// A run that was killed while it wrote the hosts file has left its new content beside it, and where that file is a
+/// mount, a copy of the old one, which is given back.
+fn mend_hosts(root: &Root) -> Result<(), Failure> {
     let path = Path::new(paths::HOSTS);
-    let mended = files::mend(&root.join(path), &root.join(paths::staging(path)));
-    mended.map(|_| ()).map_err(|error| {
+    files::mend(&root.join(path), &root.join(paths::staging(path))).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot give {} its old content back: {error}", paths::HOSTS))
+    })?;
+    remove_leftover(root, path)
+}
+
+/// Of a run that was killed.
+fn remove_leftover(root: &Root, path: &Path) -> Result<(), Failure> {
+    files::remove_leftover(&root.join(path), &root.join(paths::staging(path))).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot tidy up beside {}: {error}", path.display()))
     })
 }
 

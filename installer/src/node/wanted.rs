@@ -1,7 +1,7 @@
 //! What a node shall have. Pure: everything follows from what was asked for.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 use lvscare::config::Config;
@@ -119,6 +119,13 @@ impl Wanted {
     /// Nothing but that `name` means `address`.
     pub fn only_name(config: Config, name: &str, address: IpAddr) -> Self {
         Self { hosts: Some((name.to_owned(), address)), ..Self::nothing(config) }
+    }
+
+    /// Where the daemon will keep the masters that it learns from the API.
+    pub fn state(&self) -> Option<&Path> {
+        let learns = self.config.services.iter().any(|service| service.kubeconfig.is_some());
+        // Without a pod nobody writes there.
+        self.config.state_dir.as_deref().filter(|_| learns && self.image.is_some())
     }
 
     /// The virtual servers.

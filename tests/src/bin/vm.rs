@@ -127,7 +127,7 @@ impl Setup {
         let kernel = Kernel::fetch(&cache)?;
         let packages = match [self.debian.as_slice(), &built.debian].concat().as_slice() {
             [] => None,
-            names => Some(Tree::fetch(&cache, names)?),
+            names => Some(Tree::fetch(&cache, &names.join("+"), names)?),
         };
         let image = tempfile::tempfile()?;
         vm::pack(image.try_clone()?, &kernel, built, &self.extra()?, packages.as_ref(), plan)?;

@@ -16,6 +16,9 @@ const FEATURE: &str = "guest";
 /// Line numbers of panics survive without the debug information, which is nine tenths of the size.
 const FLAGS: &str = "-C target-feature=+crt-static -C strip=debuginfo";
 
+/// Our programs that stay on the host.
+const HOST: [&str; 2] = ["kubernetes", "vm"];
+
 /// What to build.
 #[derive(Debug, Default)]
 pub struct Request {
@@ -112,8 +115,7 @@ pub fn build(request: &Request) -> Result<Built> {
         }
         arguments.extend(["-p".to_owned(), package.name.clone()]);
         for target in &package.targets {
-            // `vm` itself stays on the host.
-            if target.is("bin") && !(ours && target.name == "vm") {
+            if target.is("bin") && !(ours && HOST.contains(&target.name.as_str())) {
                 arguments.extend(["--bin".to_owned(), target.name.clone()]);
             }
         }

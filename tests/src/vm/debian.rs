@@ -19,12 +19,13 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The tree of `packages` in `cache`, or a new one from where apt finds packages.
-    pub fn fetch(cache: &Path, packages: &[String]) -> Result<Self> {
+    /// The tree of `packages` in `cache`, or a new one from where apt finds packages. It is found again by `name`.
+    pub fn fetch(cache: &Path, name: &str, packages: &[impl AsRef<str>]) -> Result<Self> {
         fs::create_dir_all(cache)?;
-        let root = cache.join(packages.join("+"));
+        let packages: Vec<String> = packages.iter().map(|package| package.as_ref().to_owned()).collect();
+        let root = cache.join(name);
         if !root.exists() {
-            unpack(&root, &closure(packages)?, |tree| {
+            unpack(&root, &closure(&packages)?, |tree| {
                 let unwanted = UNWANTED.iter().map(|path| tree.join(path)).filter(|path| path.exists());
                 unwanted.into_iter().try_for_each(fs::remove_dir_all).map_err(Into::into)
             })?;

@@ -19,7 +19,7 @@ use super::{Built, Kernel, PLAN, Plan, Program, Tree, find, output};
 const TOOLS: &[&str] = &["bash", "ip", "ipvsadm", "kmod", "nft", "sh", "ss", "tc"];
 
 /// A static program that stands for all other small ones.
-const BUSYBOX: &str = "/bin/busybox";
+pub(super) const BUSYBOX: &str = "/bin/busybox";
 
 /// Where the kernel looks for its module loader.
 const MODPROBE: &str = "/sbin/modprobe";
@@ -32,7 +32,7 @@ const FILES: &[(&str, &str)] = &[
 
 const DIRECTORIES: &[&str] = &["/dev", "/proc", "/root", "/run", "/sys", "/tmp"];
 
-type Writer = Archive<BufWriter<File>>;
+pub(super) type Writer = Archive<BufWriter<File>>;
 
 /// Writes the archive to `out`.
 pub fn pack(
@@ -99,7 +99,7 @@ fn modules(archive: &mut Writer, kernel: &Kernel) -> Result<()> {
 }
 
 /// Everything below `root`, which becomes `/`.
-fn tree(archive: &mut Writer, root: &Path) -> Result<()> {
+pub(super) fn tree(archive: &mut Writer, root: &Path) -> Result<()> {
     let mut left = vec![root.to_owned()];
     while let Some(directory) = left.pop() {
         for entry in fs::read_dir(&directory)? {
@@ -119,7 +119,7 @@ fn tree(archive: &mut Writer, root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn copy(archive: &mut Writer, to: &str, from: &Path) -> Result<()> {
+pub(super) fn copy(archive: &mut Writer, to: &str, from: &Path) -> Result<()> {
     let permissions = fs::metadata(from).with_context(|| format!("{}", from.display()))?.permissions();
     archive.file(to, permissions.mode() & 0o777, &fs::read(from)?)?;
     Ok(())

@@ -82,13 +82,28 @@ impl Kernel {
         Path::new("lib/modules").join(&self.release)
     }
 
-    /// Copies the wanted modules below `target` and indexes them there.
+    /// All its modules, indexed, as the host has them.
+    pub fn modules(&self) -> PathBuf {
+        self.root.join(self.module_directory())
+    }
+
+    /// What it was built with.
+    pub fn config(&self) -> PathBuf {
+        self.root.join(format!("boot/config-{}", self.release))
+    }
+
+    /// Copies the modules that tests ask for below `target` and indexes them there.
     ///
     /// Only these are indexed: `modprobe` reads the whole index each time, and the emulated machine is slow.
     pub fn stage_modules(&self, target: &Path) -> Result<()> {
-        let (from, to) = (self.root.join(self.module_directory()), target.join(self.module_directory()));
+        self.stage(MODULES, target)
+    }
+
+    /// The same for the modules that match `patterns`.
+    pub(super) fn stage(&self, patterns: &[&str], target: &Path) -> Result<()> {
+        let (from, to) = (self.modules(), target.join(self.module_directory()));
         let index = fs::read_to_string(from.join("modules.dep"))?;
-        for module in closure(&index)? {
+        for module in closure(patterns, &index)? {
             let copy = to.join(&module);
             fs::create_dir_all(copy.parent().context("a module at the root")?)?;
             fs::copy(from.join(&module), copy)?;
@@ -104,8 +119,8 @@ fn depmod(root: &Path, release: &str) -> Result<()> {
     output(Command::new(find("depmod")?).arg("-b").arg(root).arg(release)).map(drop)
 }
 
-/// The files of [`MODULES`] and of all that they depend on, out of a `modules.dep`.
-fn closure(index: &str) -> Result<BTreeSet<String>> {
+/// The files of the modules that match `patterns` and of all that they depend on, out of a `modules.dep`.
+fn closure(patterns: &[&str], index: &str) -> Result<BTreeSet<String>> {
     let depends: BTreeMap<&str, Vec<&str>> = index
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -113,7 +128,7 @@ fn closure(index: &str) -> Result<BTreeSet<String>> {
         .collect();
     ensure!(!depends.is_empty(), "the kernel's module index is empty");
     let mut wanted = BTreeSet::new();
-    for pattern in MODULES {
+    for pattern in patterns {
         let mut found = depends.iter().filter(|(module, _)| matches(pattern, stem(module))).peekable();
         ensure!(found.peek().is_some(), "this kernel has no module {pattern}");
         for (module, needs) in found {

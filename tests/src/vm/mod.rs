@@ -5,6 +5,7 @@
 //! debian.rs   Debian's packages, unpacked
 //! kernel.rs   its kernel and the modules we need
 //! image.rs    packs all of them, and the host's own tools, into an archive (cpio.rs)
+//! disk.rs     instead: a disk that outlives a reboot, and the archive that mounts it
 //! qemu.rs     boots it and reads the verdict that bin/init.rs prints
 //! ```
 
@@ -17,12 +18,14 @@ use serde::{Deserialize, Serialize};
 mod cargo;
 mod cpio;
 mod debian;
+mod disk;
 mod image;
 mod kernel;
 mod qemu;
 
 pub use cargo::{Built, Request, build, target_directory};
 pub use debian::Tree;
+pub use disk::{format, pack_mount};
 pub use image::pack;
 pub use kernel::Kernel;
 pub use qemu::{Machine, Verdict};
@@ -53,7 +56,7 @@ pub struct Program {
 }
 
 /// Runs a command to its end and returns what it wrote; its complaints are in the error if it failed.
-fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot run {name}: run tests/install.sh"))?;
     if !output.status.success() {
@@ -63,7 +66,7 @@ fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Looks a tool up where administrators' tools live, even if the caller's PATH leaves those out.
-fn find(name: &str) -> Result<PathBuf> {
+pub(crate) fn find(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let mut candidates = places.map(|place| place.join(name));
