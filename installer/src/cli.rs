@@ -6,8 +6,10 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod join;
+pub mod kubeadm;
 pub mod node;
 pub mod pod;
+pub mod prepare;
 
 use join::JoinArgs;
 use node::NodeCommand;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use lvscare::config::value;
+use lvscare::exit::Failure;
 
 use crate::hosts::check_name;
 
@@ -141,6 +142,12 @@ fn address(number: u128, is_v4: bool) -> IpAddr {
         Ok(number) if is_v4 => IpAddr::V4(number.into()),
         _ => IpAddr::V6(number.into()),
     }
+}
+
+/// What the daemon calls `--vs` and `--rs` has other names here.
+pub fn in_our_words(refusal: &Failure) -> Failure {
+    let message = refusal.message.replace("--vs ", "--vip ").replace("--rs ", "--master ");
+    Failure::new(refusal.exit, message)
 }
 
 #[cfg(test)]

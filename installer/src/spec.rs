@@ -9,10 +9,10 @@ use lvscare::config::{Config, value};
 use lvscare::doctor::subnet::Subnet;
 use lvscare::exit::{Exit, Failure};
 
-use crate::check::{Asked, Role};
-use crate::cli::node::{MastersArgs, SpecArgs};
+use crate::check::asked::{Asked, Role};
+use crate::cli::prepare::{MastersArgs, SpecArgs};
 use crate::hosts;
-use crate::masters::{self, Masters};
+use crate::masters::{self, Masters, in_our_words};
 use crate::pod::{self, Pod};
 
 /// Where kubeadm puts the cluster's authority, on masters and workers.
@@ -114,12 +114,6 @@ fn arguments(masters: &[SocketAddr], args: &SpecArgs) -> Vec<String> {
     }
     words.extend(args.lvscare_arg.iter().cloned());
     words
-}
-
-/// What the daemon calls `--vs` and `--rs` has other names here.
-pub fn in_our_words(refusal: &Failure) -> Failure {
-    let message = refusal.message.replace("--vs ", "--vip ").replace("--rs ", "--master ");
-    Failure::new(refusal.exit, message)
 }
 
 /// As the daemon will understand it.

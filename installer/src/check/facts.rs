@@ -14,12 +14,12 @@ use lvscare::kernel::address;
 use lvscare::preflight;
 use rustix::fs::{IFlags, StatVfsMountFlags, ioctl_getflags, statvfs};
 
-use super::{Asked, Role};
+use super::asked::{Asked, Role};
 use crate::hosts::{self, Foreign};
 use crate::kubelet::{self, Joined};
+use crate::masters::in_our_words;
 use crate::node::facts as node;
 use crate::node::paths::{self, Root};
-use crate::spec::in_our_words;
 
 /// Limit for one answer, of a master far away and busy.
 const LIMIT: Duration = Duration::from_secs(3);

@@ -9,15 +9,12 @@
 //! What `lvscare doctor` knows to judge is judged by it. Here is what matters before lvscare is on the node: an error
 //! refuses the node, a warning is for people to decide.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
 use lvscare::doctor::checks::{addresses as vip, certificates, guards, kernel, network, servers};
-use lvscare::doctor::subnet::Subnet;
 use lvscare::doctor::{Finding, Report, Severity};
 use lvscare::exit::{Exit, Failure};
 
 pub mod addresses;
+pub mod asked;
 pub mod facts;
 pub mod kubernetes;
 pub mod machine;
@@ -26,48 +23,8 @@ pub mod system;
 #[cfg(test)]
 mod tests;
 
+pub use asked::{Asked, Role};
 use facts::Facts;
-
-/// What a node is checked for.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// The virtual server.
-    pub vs: SocketAddr,
-    /// The masters.
-    pub masters: Vec<SocketAddr>,
-    /// Where the daemon will listen.
-    pub listen: Option<SocketAddr>,
-    /// The name by which clients call the virtual server.
-    pub name: String,
-    /// The Service CIDRs, if told.
-    pub service_cidrs: Vec<Subnet>,
-    /// The Pod CIDRs, if told.
-    pub pod_cidrs: Vec<Subnet>,
-    /// The container runtime's socket, if told.
-    pub cri_socket: Option<String>,
-    /// The node's name, if it is not that of the host.
-    pub node_name: Option<String>,
-    /// Hashes of the authority of the cluster to join, if told.
-    pub authorities: Vec<String>,
-    /// What the node is to become.
-    pub role: Role,
-    /// An archive with the image, which needs room.
-    pub archive: Option<PathBuf>,
-    /// Whether kubeadm comes next: then what it would refuse is an error.
-    pub joins: bool,
-    /// Whether the masters are asked.
-    pub reach: bool,
-}
-
-/// What a node is to become.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Role {
-    /// A node for pods
-    #[default]
-    Worker,
-    /// A node with an apiserver of its own
-    Master,
-}
 
 /// A check: nothing, when it lacks its facts.
 pub type Check = fn(&Facts) -> Vec<Finding>;

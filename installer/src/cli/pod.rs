@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::ChangeArgs;
-use super::node::SpecArgs;
+use super::prepare::SpecArgs;
 
 /// `lvscare-installer pod`.
 #[derive(Debug, Subcommand)]

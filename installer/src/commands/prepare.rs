@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use installer::check::{Asked, Role};
-use installer::cli::join::KubeadmArgs;
-use installer::cli::node::{PrepareArgs, PrepareNodeArgs};
+use installer::cli::kubeadm::KubeadmArgs;
+use installer::cli::node::PrepareNodeArgs;
+use installer::cli::prepare::PrepareArgs;
 use installer::cli::{ChangeArgs, Output};
 use installer::kubeadm;
 use installer::kubernetes::join::Rendered as Join;

@@ -14,7 +14,7 @@ use super::paths::{self, Root};
 use super::wanted::Wanted;
 use crate::files::{self, Content};
 use crate::image;
-use crate::spec::in_our_words;
+use crate::masters::in_our_words;
 
 /// What a node has, of what it shall have.
 #[derive(Clone, Debug, Default)]
