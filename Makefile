@@ -87,7 +87,7 @@ test-long: build
 test-package: deb image
 	$(VM) test --guest --limit 600 --test service --bin $(TARGET_DIR)/deb/*.deb $(ARGS)
 	$(VM) test --guest --limit 600 --test image --bin $(INSTALLER) --bin $(TARGET_DIR)/image/*.oci.tar $(ARGS)
-	$(VM) test --guest --limit 900 --test interrupted --bin $(INSTALLER) $(ARGS)
+	$(VM) test --guest --limit 1800 --test interrupted --bin $(INSTALLER) $(ARGS)
 	$(VM) test --guest --limit 600 --test prometheus --bin $(LVSCARE) $(ARGS)
 	@$(MAKE) --no-print-directory lint-manifests
 
