@@ -94,10 +94,9 @@ pub fn mend(path: &Path, staging: &Path) -> io::Result<bool> {
 
 /// Removes what a crash in the midst of [`write()`] left behind.
 pub fn remove_leftover(path: &Path, staging: &Path) -> io::Result<()> {
-    if !staging.is_dir() {
-        return Ok(());
-    }
-    remove(&staged(&real(path)?, staging))
+    let leftover = staged(&real(path)?, staging);
+    // A disk that is read-only refuses to remove even what is not there.
+    if leftover.symlink_metadata().is_ok() { remove(&leftover) } else { Ok(()) }
 }
 
 /// The file behind symbolic links; itself, when there is none yet.
