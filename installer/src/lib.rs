@@ -13,15 +13,16 @@
 //!
 //! # One node
 //!
-//! - [`node`]: plan, do, note, undo.
-//! - [`reach`]: do the apiservers answer? [`image`]: is the image there? [`kubeadm`]: the stock one.
-//! - [`files`]: written whole or not at all. [`lock`]: one run at a time.
+//! - [`check`]: can this be a node? All that is wrong, at once. [`node`]: plan, do, note, undo.
+//! - [`reach`]: do the apiservers answer? [`image`]: is the image there? [`kubeadm`]: the stock one. [`kubelet`]: has the
+//!   node joined?
+//! - [`files`]: written whole or not at all. [`lock`]: one run at a time. [`wait`]: bounded.
 //!
 //! # At the shell
 //!
 //! - [`cli`]: what can be typed. [`show`], [`things`]: what is answered.
 //!
-//! Arrows point one way: `main > cli > node > {hosts, pod, reach, files} > lvscare`, never back.
+//! Arrows point one way: `main > commands > {check, node} > {cli, hosts, pod, reach, files} > lvscare`, never back.
 
 pub mod check;
 pub mod cli;
@@ -39,4 +40,5 @@ pub mod reach;
 pub mod show;
 pub mod spec;
 pub mod things;
+pub mod wait;
 pub mod yaml;

@@ -10,7 +10,7 @@ use lvscare::doctor::facts::visits;
 use lvscare::exit::{Exit, Failure};
 
 /// Limit for one answer, of a master far away and busy.
-const LIMIT: Duration = Duration::from_secs(3);
+pub const LIMIT: Duration = Duration::from_secs(3);
 
 /// Times that the virtual server is asked, and the pause between: a master may die just now.
 const ATTEMPTS: usize = 3;

@@ -87,7 +87,6 @@ impl Spec {
             role: Role::Worker,
             archive: None,
             joins: false,
-            reach: true,
         }
     }
 

@@ -23,16 +23,13 @@ pub fn not_after(der: &CertificateDer<'_>) -> Option<u64> {
     }
 }
 
-/// SHA-256 of its public key (RFC 7469, section 2.4), as kubeadm names an authority: `sha256:` and digits.
-pub fn public_key_hash(der: &CertificateDer<'_>) -> Option<String> {
-    let certificate = ParsedCertificate::try_from(der).ok()?;
+/// SHA-256 of the public key (RFC 7469, section 2.4) of the first certificate in a PEM file, as kubeadm names an
+/// authority: `sha256:` and digits.
+pub fn pem_key_hash(pem: &[u8]) -> Option<String> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    let certificate = ParsedCertificate::try_from(&der).ok()?;
     let hash = digest(&SHA256, &certificate.subject_public_key_info());
     Some(hash.as_ref().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}")))
-}
-
-/// The same of the first certificate in a PEM file.
-pub fn pem_key_hash(pem: &[u8]) -> Option<String> {
-    public_key_hash(&CertificateDer::from_pem_slice(pem).ok()?)
 }
 
 /// Why the certificate would be refused at that time. Its dates are looked at before anything else.

@@ -22,6 +22,15 @@ pub fn trusting(
     })
 }
 
+/// Those who may have signed a certificate.
+pub fn store<'a>(
+    authorities: impl IntoIterator<Item = CertificateDer<'a>>,
+) -> Result<RootCertStore, rustls::Error> {
+    let mut store = RootCertStore::empty();
+    authorities.into_iter().try_for_each(|authority| store.add(authority))?;
+    Ok(store)
+}
+
 /// The name that a server's certificate must hold; `None` if it is neither a DNS name nor an IP address.
 pub fn server_name(name: &str) -> Option<ServerName<'static>> {
     match name.parse::<IpAddr>() {

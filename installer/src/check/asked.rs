@@ -32,8 +32,6 @@ pub struct Asked {
     pub archive: Option<PathBuf>,
     /// Whether kubeadm comes next: then what it would refuse is an error.
     pub joins: bool,
-    /// Whether the masters are asked.
-    pub reach: bool,
 }
 
 /// What a node is to become.

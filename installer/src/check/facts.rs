@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lvscare::config::Config;
 use lvscare::doctor::facts::{self as doctor, Scope};
@@ -20,9 +19,7 @@ use crate::kubelet::{self, Joined};
 use crate::masters::in_our_words;
 use crate::node::facts as node;
 use crate::node::paths::{self, Root};
-
-/// Limit for one answer, of a master far away and busy.
-const LIMIT: Duration = Duration::from_secs(3);
+use crate::reach::LIMIT;
 
 /// Where the usual container runtimes answer.
 const RUNTIMES: [&str; 4] = [
@@ -152,25 +149,23 @@ pub fn gather(root: &Root, asked: &Asked, config: &Config, scope: Scope) -> Resu
             let line = text.lines().find_map(|line| line.trim().strip_prefix("hosts:"))?;
             Some(line.trim().to_owned())
         }),
-        firewalls: [
+        firewalls: active([
             ("firewalld", exists("/run/firewalld")),
             (
                 "ufw",
                 text("/etc/ufw/ufw.conf").is_some_and(|text| text.lines().any(|line| line == "ENABLED=yes")),
             ),
-        ]
-        .into_iter()
-        .filter_map(|(name, active)| active.then_some(name))
-        .collect(),
-        managers: [
+        ]),
+        managers: active([
             ("NetworkManager", exists("/run/NetworkManager")),
             ("systemd-networkd", exists("/run/systemd/netif/links")),
-        ]
-        .into_iter()
-        .filter_map(|(name, active)| active.then_some(name))
-        .collect(),
+        ]),
         selinux: text("/sys/fs/selinux/enforce").is_some_and(|text| text.trim() == "1"),
     })
+}
+
+fn active(programs: [(&'static str, bool); 2]) -> Vec<&'static str> {
+    programs.into_iter().filter_map(|(name, active)| active.then_some(name)).collect()
 }
 
 /// The places that are written to; of a directory that is not there yet, the one above it.

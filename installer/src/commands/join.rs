@@ -1,9 +1,8 @@
 //! `lvscare-installer kubeadm join`, and `node join`: prepare, the stock kubeadm, wait, look.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use installer::cli::Output;
 use installer::cli::join::JoinArgs;
@@ -13,12 +12,13 @@ use installer::node::paths::{self, Root};
 use installer::node::prepare::{self, Manner};
 use installer::node::session::Session;
 use installer::node::wanted::{Part, Wanted};
+use installer::wait::until;
 use installer::{kubeadm, kubelet, reach};
 use lvscare::client;
 use lvscare::exit::{Exit, Failure};
 use lvscare::kernel::route::Routes;
 
-use super::prepare::{Job, configuration, render, tell};
+use super::prepare::{Job, render, tell};
 use super::{holder, say};
 
 const PAUSE: Duration = Duration::from_millis(500);
@@ -64,7 +64,7 @@ fn within(
     let how = match join {
         None => "this node has joined already",
         Some(join) => {
-            kubeadm::join(&configuration(root), &join.flags, text)?;
+            kubeadm::join(&root.join(Path::new(paths::JOIN)), &join.flags, text)?;
             if kubelet::joined(root).is_none() {
                 return Err(Failure::new(
                     Exit::NotVerified,
@@ -81,7 +81,9 @@ fn within(
     };
     let guard = match job.spec.config.listen.filter(|_| !args.prepare.skip.contains(&Part::Pod)) {
         None => String::new(),
-        Some(listen) if is_up(listen, args.wait) => "; lvscare guards the rules".to_owned(),
+        Some(listen) if until(args.wait, PAUSE, || client::daemon(listen).is_some()) => {
+            "; lvscare guards the rules".to_owned()
+        }
         Some(_) => "; the rules are in place, but the static pod is not up yet: is its image on this node?"
             .to_owned(),
     };
@@ -135,18 +137,4 @@ fn own_address(args: &JoinArgs, master: SocketAddr) -> Result<IpAddr, Failure> {
         let help = "give --apiserver-advertise-address";
         Failure::new(Exit::Unreachable, format!("there is no way to {}; {help}", master.ip()))
     })
-}
-
-/// Whether the daemon answers within so long.
-fn is_up(listen: SocketAddr, wait: Duration) -> bool {
-    let begin = Instant::now();
-    loop {
-        if client::daemon(listen).is_some() {
-            return true;
-        }
-        if begin.elapsed() > wait {
-            return false;
-        }
-        sleep(PAUSE);
-    }
 }

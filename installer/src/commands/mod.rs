@@ -20,9 +20,13 @@ fn holder(command: &str) -> String {
     format!("process {}, `lvscare-installer {command}`, since {since}", std::process::id())
 }
 
-/// A reader that went away is no failure.
 fn say(line: &str) -> Result<(), Failure> {
-    match writeln!(io::stdout(), "{line}") {
+    print(format!("{line}\n").as_bytes())
+}
+
+/// A reader that went away is no failure.
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    match io::stdout().write_all(bytes) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(Exit::Failed, format!("cannot write the answer: {error}")))
         }

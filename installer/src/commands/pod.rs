@@ -1,6 +1,5 @@
 //! `lvscare-installer pod`.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use installer::cli::pod::{PodCommand, PodWriteArgs};
@@ -18,7 +17,7 @@ use installer::spec::{Spec, understood};
 use lvscare::exit::{Exit, Failure};
 
 use super::prepare::{tell, tell_preview};
-use super::{holder, say};
+use super::{holder, print, say};
 
 /// All but the pod.
 const OTHERS: [Part; 6] = [Part::Checks, Part::Modules, Part::Sysctl, Part::Rules, Part::Reach, Part::Hosts];
@@ -33,12 +32,8 @@ pub(crate) fn run(root: &Root, command: &PodCommand) -> Result<Exit, Failure> {
 
 /// The bytes of the file, and no line end more.
 fn render(spec: &Spec) -> Result<Exit, Failure> {
-    match io::stdout().write_all(&spec.pod()?) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, format!("cannot write the answer: {error}")))
-        }
-        _ => Ok(Exit::Success),
-    }
+    print(&spec.pod()?)?;
+    Ok(Exit::Success)
 }
 
 fn write(root: &Root, args: &PodWriteArgs) -> Result<Exit, Failure> {

@@ -1,7 +1,6 @@
 //! `lvscare-installer node prepare`, and the part of a join that is the same.
 
 use std::fs::File;
-use std::path::Path;
 
 use installer::check::{Asked, Role};
 use installer::cli::kubeadm::KubeadmArgs;
@@ -153,9 +152,4 @@ pub(crate) fn tell(event: Event<'_>, change: ChangeArgs, notes: &mut Vec<String>
     if change.output == Output::Text {
         let _ = say(&line);
     }
-}
-
-/// Where kubeadm finds how to join.
-pub(crate) fn configuration(root: &Root) -> std::path::PathBuf {
-    root.join(Path::new(paths::JOIN))
 }

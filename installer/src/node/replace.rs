@@ -15,6 +15,7 @@ use super::prepare::{Event, left_out};
 use super::prepared::Prepared;
 use super::session::Session;
 use super::wanted::{Part, Rendered, Wanted};
+use crate::wait::until;
 use crate::{pod, reach, spec};
 
 pub mod plan;
@@ -143,33 +144,19 @@ fn wait_for_drained(
 
 /// Waits until the daemon of the new manifest has taken over, and those that leave are gone.
 fn taken_over(wanted: &Wanted, manner: Manner) -> Result<(), Failure> {
-    let begin = Instant::now();
-    let is_new = || is_told(wanted, |server| server.health.is_some());
-    while !is_new() {
-        if begin.elapsed() > manner.wait {
-            return Err(Failure::new(
-                Exit::NotVerified,
-                format!(
-                    "the manifest names the new masters, but after {:?} the daemon still has others: is kubelet at \
-                     work, and the image on this node? It goes on once the pod has started again",
-                    manner.wait
-                ),
-            ));
-        }
-        sleep(PAUSE);
+    let unlike = |why: String| Err(Failure::new(Exit::NotVerified, why));
+    if !until(manner.wait, PAUSE, || is_told(wanted, |server| server.health.is_some())) {
+        return unlike(format!(
+            "the manifest names the new masters, but after {:?} the daemon still has others: is kubelet at work, and \
+             the image on this node? It goes on once the pod has started again",
+            manner.wait
+        ));
     }
-    let begin = Instant::now();
     let limit = wanted.config.drain_timeout + MARGIN;
-    while !is_told(wanted, |_| true) {
-        if begin.elapsed() > limit {
-            return Err(Failure::new(
-                Exit::NotVerified,
-                format!(
-                    "after {limit:?} the daemon still has other masters in the table; see `lvscare status`"
-                ),
-            ));
-        }
-        sleep(PAUSE);
+    if !until(limit, PAUSE, || is_told(wanted, |_| true)) {
+        return unlike(format!(
+            "after {limit:?} the daemon still has other masters in the table; see `lvscare status`"
+        ));
     }
     Ok(())
 }

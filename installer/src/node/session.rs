@@ -4,8 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lvscare::client;
 use lvscare::exit::{Exit, Failure};
@@ -19,6 +18,7 @@ use super::undo;
 use super::wanted::Wanted;
 use crate::files;
 use crate::lock::{self, Lock};
+use crate::wait::until;
 
 /// kubelet looks at its manifests every 20 s, and gives a pod time to end.
 const DAEMON_ENDS: Duration = Duration::from_secs(60);
@@ -91,15 +91,11 @@ impl Session {
                 tell(&step);
             }
             if let Original::File { path, .. } | Original::HostsEntry { path, .. } = &original {
-                self.remove_leftover(path)?;
+                remove_leftover(&self.root, path)?;
             }
             self.journal.forget(&original).map_err(|error| unnoted(&error))?;
         }
         Ok(())
-    }
-
-    fn remove_leftover(&self, path: &Path) -> Result<(), Failure> {
-        remove_leftover(&self.root, path)
     }
 
     /// The journal, to look at.
@@ -116,7 +112,7 @@ impl Session {
             return Ok(());
         }
         let journal = Path::new(paths::JOURNAL);
-        self.remove_leftover(journal)?;
+        remove_leftover(&self.root, journal)?;
         files::remove(&self.root.join(journal)).map_err(failed)?;
         self.lock.remove().map_err(failed)?;
         // Somebody else's file in there is none of our business.
@@ -148,20 +144,16 @@ fn unnoted(error: &std::io::Error) -> Failure {
 
 /// The daemon would make the rules again. Its manifest is gone; kubelet, if there is one, ends it.
 fn wait_for_end(guard: SocketAddr) -> Result<(), Failure> {
-    let begin = Instant::now();
-    while client::daemon(guard).is_some() {
-        if begin.elapsed() > DAEMON_ENDS {
-            return Err(Failure::new(
-                Exit::NotVerified,
-                format!(
-                    "the daemon on {guard} is still at work and would make the rules again; end it (kubelet, or \
-                     `systemctl stop lvscare`), then run this again"
-                ),
-            ));
-        }
-        sleep(PAUSE);
+    if until(DAEMON_ENDS, PAUSE, || client::daemon(guard).is_none()) {
+        return Ok(());
     }
-    Ok(())
+    Err(Failure::new(
+        Exit::NotVerified,
+        format!(
+            "the daemon on {guard} is still at work and would make the rules again; end it (kubelet, or `systemctl \
+             stop lvscare`), then run this again"
+        ),
+    ))
 }
 
 /// Whether some run, perhaps one that was killed at once, has left anything to take back.

@@ -37,13 +37,8 @@ pub(super) fn server_name(name: &str) -> Result<ServerName<'static>, String> {
 }
 
 fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates("certificate-authority", pem)? {
-        store
-            .add(certificate)
-            .map_err(|error| format!("certificate-authority: not a certificate: {error}"))?;
-    }
-    Ok(store)
+    tls::store(certificates("certificate-authority", pem)?)
+        .map_err(|error| format!("certificate-authority: not a certificate: {error}"))
 }
 
 fn certificates(key: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {

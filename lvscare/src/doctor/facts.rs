@@ -16,7 +16,7 @@ use crate::doctor::subnet::Subnet;
 use crate::exit::{Exit, Failure};
 use crate::kernel::route::Routes;
 use crate::status::{Status, VirtualServer};
-use crate::tls::trusting;
+use crate::tls::{self, trusting};
 
 pub mod certificate;
 pub mod cluster;
@@ -142,10 +142,8 @@ fn runtime() -> Result<Runtime, String> {
 
 /// Those who may have signed a certificate.
 fn roots(pem: &[u8]) -> Option<Arc<RootCertStore>> {
-    let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(pem) {
-        roots.add(authority.ok()?).ok()?;
-    }
+    let authorities: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
+    let roots = tls::store(authorities).ok()?;
     (!roots.is_empty()).then(|| Arc::new(roots))
 }
 

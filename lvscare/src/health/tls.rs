@@ -100,13 +100,8 @@ fn server_name(probe: &ProbeConfig) -> Result<ServerName<'static>, Failure> {
 }
 
 fn authorities(file: &Path) -> Result<RootCertStore, Failure> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates("--ca-file", file)? {
-        store.add(certificate).map_err(|error| {
-            Failure::usage(format!("--ca-file {}: not a certificate: {error}", file.display()))
-        })?;
-    }
-    Ok(store)
+    tls::store(certificates("--ca-file", file)?)
+        .map_err(|error| Failure::usage(format!("--ca-file {}: not a certificate: {error}", file.display())))
 }
 
 fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {

@@ -12,8 +12,9 @@
 //!
 //! `make test-kubernetes` builds the programs (`tests/kubernetes/build.sh`) and runs all of it in about ten minutes.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::wait::asked_every;
 
 pub mod control_plane;
 pub mod daemon;
@@ -36,13 +37,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Calls `probe` until it answers, and returns the answer. Panics when `limit` has passed without one.
 #[track_caller]
-pub fn patiently<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = probe() {
-            return answer;
-        }
-        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
-        sleep(PAUSE);
-    }
+pub fn patiently<T>(limit: Duration, what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    asked_every(PAUSE, limit, what, probe)
 }
