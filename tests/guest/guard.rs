@@ -79,30 +79,33 @@ fn look(kernel: &mut Linux) -> Option<Guarded> {
     Some(Guarded { service, route: actual.routes.remove(&vip().ip()), sysctls: actual.sysctls })
 }
 
-/// Damages something and measures how long it stays damaged.
+/// Damages something and measures how long it stays damaged. A repair that comes between two looks took no longer than
+/// from one to the other.
 #[track_caller]
 fn time_to_repair(node: &Namespace, damage: &str) -> Duration {
     node.enter(|| {
         let mut kernel = Linux::open().unwrap();
         let right = look(&mut kernel).unwrap();
-        let mut wait = |wanted: bool| {
-            let began = Instant::now();
-            // Somebody's change may fall between two looks of one reading.
-            while look(&mut kernel).is_some_and(|seen| seen == right) != wanted {
-                assert!(
-                    began.elapsed() < LIMIT,
-                    "not in time: {}: {damage}",
-                    if wanted { "repaired" } else { "damaged" }
-                );
+        // Somebody's change may fall between two looks of one reading.
+        let mut is_right = || look(&mut kernel).is_some_and(|seen| seen == right);
+        let began = Instant::now();
+        thread::scope(|scope| {
+            let program = scope.spawn(|| run(node, damage));
+            let mut looked_before = began;
+            let mut damaged = None;
+            loop {
+                // In this order: what has ended has done its damage before this look.
+                let (ended, looked_at) = (program.is_finished(), Instant::now());
+                match (is_right(), damaged) {
+                    (false, None) => damaged = Some(looked_at),
+                    (true, Some(since)) => return looked_at - since,
+                    (true, None) if ended => return looked_at - looked_before,
+                    _ => {}
+                }
+                assert!(began.elapsed() < LIMIT, "not repaired in time: {damage}");
+                looked_before = looked_at;
                 sleep(Duration::from_millis(1));
             }
-            Instant::now()
-        };
-        // The damage is there, and may be gone again, before the program has ended.
-        thread::scope(|scope| {
-            scope.spawn(|| run(node, damage));
-            let damaged = wait(false);
-            wait(true) - damaged
         })
     })
 }
