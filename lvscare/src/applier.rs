@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
+use crate::beat;
 use crate::config::value::RealServer;
 use crate::desired::{self, Sources};
 use crate::health::checker::Board;
@@ -267,7 +268,7 @@ impl<K: Kernel> Applier<K> {
             // Cancel-safety: a board change stays marked until `borrow_and_update`, a route event stays in
             // its socket; the sleep is made anew, which only delays the resync when there was a pass anyway.
             tokio::select! {
-                () = tokio::time::sleep(self.job.config.resync) => {}
+                () = beat::sleep(self.job.config.resync) => {}
                 changed = job.changed() => match changed {
                     // It is fetched at the top.
                     Ok(()) => job.mark_changed(),

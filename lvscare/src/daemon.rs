@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::applier::{Applied, Applier};
+use crate::beat;
 use crate::config::raw::ConfigArgs;
 use crate::config::value::Scheme;
 use crate::discover::{Discoveries, Found};
@@ -39,6 +40,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(15);
 /// read again on SIGHUP and when the file changes.
 pub fn run(args: ConfigArgs, job: Job, kernel: Linux) -> Result<(), Failure> {
     raise_file_limit();
+    beat::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -29,7 +29,7 @@
 //!
 //! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
 //! - [`job`]: what they are to do; [`reload`] notices that this has changed.
-//! - [`metrics`]: what is counted on the way, for Prometheus.
+//! - [`metrics`]: what is counted on the way, for Prometheus. [`beat`]: when to wake for what can wait.
 //! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
 //! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
 //!
@@ -37,6 +37,7 @@
 //! {model, ipvs, netlink}`.
 
 pub mod applier;
+pub mod beat;
 pub mod certificate;
 pub mod cli;
 pub mod client;

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 use super::machine::{Machine, Transition};
 use super::probe::{Prober, Report, Settings};
 use super::{Condition, Entry, Key, LastProbe, Verdict};
+use crate::beat;
 use crate::config::Policy;
 use crate::config::value::brief;
 use crate::metrics::{Metrics, Probes};
@@ -87,7 +88,7 @@ impl Checker {
 
             // Cancel-safety: `ended` keeps what it saw; the sleep is made anew each round.
             tokio::select! {
-                () = tokio::time::sleep(delay) => {}
+                () = beat::sleep(delay) => {}
                 // The end of the held connection is a reason to look again at once. A server that closes
                 // every connection gets this favour once per interval, or it would be probed without pause.
                 () = self.prober.ended(), if last_trip.is_none_or(|at| at.elapsed() >= self.policy.interval) => {

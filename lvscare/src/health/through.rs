@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use super::probe::Prober;
 use super::{LastProbe, Outcome};
+use crate::beat;
 use crate::job::Job;
 use crate::metrics::Metrics;
 
@@ -40,6 +40,6 @@ pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>
             let answer = LastProbe { at: Instant::now(), took: report.took, outcome: report.outcome };
             answers.send_modify(|answers| _ = answers.insert(at, answer));
         }
-        sleep(INTERVAL.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+        beat::sleep(INTERVAL.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
     }
 }
