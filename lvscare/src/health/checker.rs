@@ -78,7 +78,7 @@ impl Checker {
             }
             discounted = 0;
             let before = self.machine.verdict().since;
-            // The next dialling keeps its distance from the latest one, not from the moment when that was given up.
+            // The next attempt keeps its distance from the latest one, not from the moment when that was given up.
             let silence = report.silence;
             let delay = self.take_in(report).saturating_sub(silence);
             if self.machine.verdict().since != before {
@@ -114,7 +114,10 @@ impl Checker {
     fn take_in(&mut self, report: Report) -> Duration {
         let now = Instant::now();
         self.probes.ended(&report.outcome, report.took);
-        let transition = self.machine.observe(&report.outcome, now);
+        let mut transition = None;
+        for _ in 0..report.witnesses {
+            transition = self.machine.observe(&report.outcome, now).or(transition);
+        }
         if let Some(transition) = &transition {
             self.metrics.turned(self.key, transition.to);
             self.announce(transition, &report, now);

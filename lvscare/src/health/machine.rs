@@ -102,14 +102,14 @@ impl Machine {
     /// How long to wait before the next probe, `latest` being what the last one saw.
     ///
     /// `spread` (0 to 1, random) lengthens or shortens the wait by up to a fifth, so that thousands of nodes
-    /// never step together. A refusal needs one confirmation, not a wait; a return is confirmed four times as fast as
-    /// a failure.
+    /// never step together. A refusal needs one confirmation, not a wait; an answer of whatever kind is confirmed four
+    /// times as fast as a failure to get one.
     pub fn delay(&self, latest: &Outcome, spread: f64, now: Instant) -> Duration {
         let fast_interval = self.policy.fast_interval;
         let base = match self.streak {
             Some(Streak { length: 1, .. }) if latest.is_certain() => return Duration::ZERO,
-            Some(streak) if streak.nearest > self.verdict.condition => fast_interval / 4,
-            Some(_) => fast_interval,
+            Some(_) if matches!(latest, Outcome::Failed(_)) => fast_interval,
+            Some(_) => fast_interval / 4,
             None => self.pace(now),
         };
         base.mul_f64(0.8 + 0.4 * spread)

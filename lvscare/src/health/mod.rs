@@ -103,7 +103,14 @@ impl Outcome {
     /// this very node. So does "unreachable", which a node that is itself cut off says of every neighbour as
     /// soon as ARP gives up. Only positive evidence may take out the last servers.
     pub fn is_certain(&self) -> bool {
-        matches!(self, Self::Failed(Failure::Refused | Failure::Reset))
+        matches!(self, Self::Failed(failure) if failure.is_certain())
+    }
+}
+
+impl Failure {
+    /// As [`Outcome::is_certain`].
+    pub fn is_certain(&self) -> bool {
+        matches!(self, Self::Refused | Self::Reset)
     }
 }
 

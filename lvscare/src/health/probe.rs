@@ -6,13 +6,16 @@
 //!
 //! While all is well both questions are sent at once, which halves the work for both sides. A server that is in trouble
 //! is asked one after the other, and so is one that does not answer two questions (some boxes in between do not).
+//!
+//! Where nobody even acknowledges the question (see [`silence`]), another connection is tried while the first may still
+//! be answered. If both come to nothing, one probe is as good as two, in little more than the time of one.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::tls::Tls;
@@ -25,14 +28,16 @@ use crate::exit;
 mod dial;
 mod held;
 mod http;
+mod report;
+mod silence;
 #[cfg(test)]
 mod tests;
 
 pub use held::renewal;
 use held::{Held, Question, read_token};
-
-/// A limit that was noticed this late was not the server's doing: this node was stalled or asleep.
-const LATENESS: Duration = Duration::from_millis(250);
+use report::Failed;
+pub use report::Report;
+use silence::Ends;
 
 /// How every server is asked; shared by all probers.
 #[derive(Debug)]
@@ -60,20 +65,6 @@ impl Settings {
     pub fn config(&self) -> &ProbeConfig {
         &self.config
     }
-}
-
-/// What a probe saw.
-#[derive(Debug)]
-pub struct Report {
-    /// The answer, or why there was none.
-    pub outcome: Outcome,
-    /// How long it took.
-    pub took: Duration,
-    /// The time limit was noticed late: this node was stalled, and the outcome says little about the server.
-    pub late: bool,
-    /// How long the latest attempt to connect had been waiting in silence when the probe gave up; zero unless
-    /// several were made.
-    pub silence: Duration,
 }
 
 /// Asks one server again and again.
@@ -114,16 +105,20 @@ impl Prober {
     pub async fn probe(&mut self, redial: Option<Duration>) -> Report {
         let start = Instant::now();
         let deadline = start + self.settings.config.timeout;
+        self.dialled = start;
         let result = self.ask(deadline, redial).await;
-        let now = Instant::now();
-        let late = now > deadline + LATENESS && matches!(result, Err(Failure::TimedOut(_)));
-        let silent = redial.is_some() && result == Err(Failure::TimedOut(Phase::Connect));
-        let silence = if silent { now - self.dialled } else { Duration::ZERO };
-        let outcome = result.unwrap_or_else(|failure| {
-            self.held = None;
-            Outcome::Failed(failure)
-        });
-        Report { outcome, took: now - start, late, silence }
+        let took = start.elapsed();
+        let Failed { failure, late, witnesses } = match result {
+            Ok(outcome) => {
+                return Report { outcome, took, late: false, silence: Duration::ZERO, witnesses: 1 };
+            }
+            Err(failed) => failed,
+        };
+        self.held = None;
+        let spoken = if redial.is_some() { self.dialled } else { start };
+        let silent = matches!(failure, Failure::TimedOut(_));
+        let silence = if silent { spoken.elapsed() } else { Duration::ZERO };
+        Report { outcome: Outcome::Failed(failure), took, late, silence, witnesses }
     }
 
     /// When the certificate that the server showed last ends, in seconds since 1970.
@@ -144,38 +139,100 @@ impl Prober {
         }
     }
 
-    async fn ask(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failure> {
+    async fn ask(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failed> {
         let reusable = |held: &mut Held| held.is_usable() && Instant::now() < held.renew_at;
         if let Some(mut held) = self.held.take_if(reusable) {
-            match self.ask_over(&mut held, deadline).await {
+            let question = self.question(&mut held);
+            let result = match timeout(held.patience(), held.ask(question, deadline)).await {
+                Ok(health) => self.judge(&mut held, health, deadline).await,
+                Err(_) if held.is_ignored() => return self.ask_another(held, deadline).await,
+                Err(_) => self.hear(&mut held, deadline).await,
+            };
+            match result {
                 Ok(outcome) => {
                     self.keep(held);
                     return Ok(outcome);
                 }
-                Err(failure @ Failure::TimedOut(_)) => return Err(failure),
+                Err(failure @ Failure::TimedOut(_)) => return Err(Failed::by(deadline, failure)),
                 // The peer closed it just now, or garbled it: a fresh one will tell.
                 Err(_) => {}
             }
         }
-        // Make before break: the old connection lives until the new one has answered.
+        self.ask_anew(deadline, redial).await.map_err(|failure| Failed::by(deadline, failure))
+    }
+
+    /// Nobody acknowledges what was sent over `held`. Another connection is tried; whatever is heard first counts.
+    async fn ask_another(&mut self, mut held: Held, deadline: Instant) -> Result<Outcome, Failed> {
+        let mut other = Self { readiness: self.readiness, ..Self::new(self.settings.clone(), self.server) };
+        let first = async {
+            match self.hear(&mut held, deadline).await {
+                Err(failure @ Failure::TimedOut(_)) => Ok(Some(Failed::by(deadline, failure))),
+                // That a held connection ends says nothing.
+                Err(_) => Ok(None),
+                Ok(outcome) => Err(outcome),
+            }
+        };
+        let second = async {
+            let deadline = Instant::now() + other.settings.config.timeout;
+            match other.ask_anew(deadline, None).await.unwrap_or_else(Outcome::Failed) {
+                Outcome::Failed(failure) if !failure.is_certain() => Ok(Failed::by(deadline, failure)),
+                outcome => Err(outcome),
+            }
+        };
+        // Here an error is an answer, which ends both.
+        let answer = tokio::try_join!(first, second);
+        match answer {
+            Ok((Some(first), second)) => Err(first.and(second)),
+            Ok((None, second)) => Err(second),
+            Err(outcome) => {
+                self.certificate_expiry = other.certificate_expiry.or(self.certificate_expiry);
+                self.held = other.held;
+                self.keep(held);
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// Asks over a connection of its own. Make before break: the old one lives until the new one has answered.
+    async fn ask_anew(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failure> {
         let mut fresh = self.connect(deadline, redial).await.inspect_err(|_| {
             // It had other reasons not to answer.
             self.takes_two = true;
         })?;
-        let outcome = self.ask_over(&mut fresh, deadline).await?;
+        let question = self.question(&mut fresh);
+        let health = fresh.ask(question, deadline).await;
+        let outcome = self.judge(&mut fresh, health, deadline).await?;
+        self.held = None;
         self.keep(fresh);
         Ok(outcome)
     }
 
     fn keep(&mut self, held: Held) {
-        self.held = held.is_usable().then_some(held);
+        if held.is_usable() {
+            self.held = Some(held);
+        }
     }
 
-    async fn ask_over(&mut self, held: &mut Held, deadline: Instant) -> Result<Outcome, Failure> {
-        let both = held.fine && self.takes_two && self.asks_readiness();
-        held.fine = false;
-        let question = if both { Question::Both } else { Question::Health };
-        let health = held.ask(question, deadline).await?;
+    /// What to ask over `held`, which is fine no more until it has answered.
+    fn question(&self, held: &mut Held) -> Question {
+        let both = std::mem::take(&mut held.fine) && self.takes_two && self.asks_readiness();
+        if both { Question::Both } else { Question::Health }
+    }
+
+    /// Waits for what was asked already.
+    async fn hear(&mut self, held: &mut Held, deadline: Instant) -> Result<Outcome, Failure> {
+        let health = held.answer(deadline).await;
+        self.judge(held, health, deadline).await
+    }
+
+    /// What the answer to the first question means, together with that to the second.
+    async fn judge(
+        &mut self,
+        held: &mut Held,
+        health: Result<u16, Failure>,
+        deadline: Instant,
+    ) -> Result<Outcome, Failure> {
+        let health = health?;
         if !is_success(health) {
             // A second answer, if it comes, belongs to nobody: then the connection is not usable any more.
             let alive = matches!(health, 401 | 403) || self.settings.config.accepted.contains(&health);
@@ -213,8 +270,10 @@ impl Prober {
             Ok(Err(error)) => return Err(classify_io(&error)),
             Ok(Ok(stream)) => stream,
         };
+        let local = stream.local_addr().map_err(|error| classify_io(&error))?;
+        let ends = Ends { local, server: self.server, apart: self.dialled.elapsed() };
         match &self.settings.tls {
-            None => Ok(Held::new(stream, self.server, &self.settings.config)),
+            None => Ok(Held::new(stream, ends, &self.settings.config)),
             Some(tls) => {
                 let connector = TlsConnector::from(tls.client_config());
                 match timeout_at(deadline, connector.connect(tls.server_name(), stream)).await {
@@ -224,7 +283,7 @@ impl Prober {
                         let shown = stream.get_ref().1.peer_certificates();
                         self.certificate_expiry =
                             shown.and_then(|chain| chain.first()).and_then(certificate::not_after);
-                        Ok(Held::new(stream, self.server, &self.settings.config))
+                        Ok(Held::new(stream, ends, &self.settings.config))
                     }
                 }
             }

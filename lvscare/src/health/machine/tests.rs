@@ -182,12 +182,14 @@ fn certainty_follows_the_latest_evidence() {
 fn interval_when_fine_fast_interval_otherwise() {
     let interval = Duration::from_secs(2);
     let fast = Duration::from_millis(200);
-    let cases: [(Condition, &[Outcome], Duration); 11] = [
+    let cases: [(Condition, &[Outcome], Duration); 13] = [
         (Condition::Alive, &[Outcome::Ready], interval),
         (Condition::Alive, &[SILENCE], fast),
         (Condition::Alive, &[SILENCE, Outcome::Ready], interval),
         (Condition::Alive, &[SILENCE, SILENCE], fast),
         (Condition::Alive, &[REFUSED, REFUSED], fast),
+        (Condition::Alive, &[Outcome::Unhealthy(500)], fast / 4),
+        (Condition::Alive, &[Outcome::NotReady(500)], fast / 4),
         (Condition::Draining, &[Outcome::NotReady(500)], fast),
         (Condition::Sick, &[Outcome::Unhealthy(500)], fast),
         (Condition::Dead, &[REFUSED], fast),

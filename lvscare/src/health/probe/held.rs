@@ -9,6 +9,7 @@ use tracing::debug;
 
 use super::super::{Failure, Phase};
 use super::http::{Connection, Stream};
+use super::silence::Ends;
 use crate::config::ProbeConfig;
 
 /// A held connection is renewed this often, a quarter more or less, so that a dead listener behind a living connection
@@ -34,6 +35,8 @@ pub(super) enum Question {
 /// A connection that is kept between probes.
 pub(super) struct Held {
     connection: Connection,
+    /// Between whom.
+    ends: Ends,
     /// Both requests, one behind the other, ready to be sent.
     requests: Vec<u8>,
     /// Where the second begins.
@@ -45,8 +48,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// A new connection to `server` over `stream`. Tokens are renewed, so each connection reads its own.
-    pub(super) fn new(stream: impl Stream + 'static, server: SocketAddr, config: &ProbeConfig) -> Self {
+    /// A new connection to `ends.server` over `stream`. Tokens are renewed, so each connection reads its own.
+    pub(super) fn new(stream: impl Stream + 'static, ends: Ends, config: &ProbeConfig) -> Self {
         let token = config.token_file.as_deref().and_then(|file| match read_token(file) {
             Ok(token) => Some(token),
             Err(why) => {
@@ -54,13 +57,13 @@ impl Held {
                 None
             }
         });
-        let mut requests = get(&config.health_path, server, token.as_deref());
+        let mut requests = get(&config.health_path, ends.server, token.as_deref());
         let readiness = requests.len();
         if let Some(path) = &config.ready_path {
-            requests.extend(get(path, server, token.as_deref()));
+            requests.extend(get(path, ends.server, token.as_deref()));
         }
         let renew_at = Instant::now() + renewal(fastrand::f64());
-        Self { connection: Connection::new(stream), requests, readiness, fine: false, renew_at }
+        Self { connection: Connection::new(stream), ends, requests, readiness, fine: false, renew_at }
     }
 
     /// Whether another question can be asked.
@@ -73,12 +76,23 @@ impl Held {
         self.connection.is_awaited()
     }
 
+    /// How long what is sent may stay without an acknowledgement.
+    pub(super) fn patience(&self) -> Duration {
+        self.ends.patience()
+    }
+
+    /// Whether what was sent is without one now.
+    pub(super) fn is_ignored(&self) -> bool {
+        self.ends.are_silent()
+    }
+
     /// Waits until the connection ends. Cancel-safe.
     pub(super) async fn ended(&mut self) {
         self.connection.ended().await;
     }
 
-    /// Asks, and returns the status of the first answer.
+    /// Asks, and returns the status of the first answer. Whoever gives up waiting can still fetch it with
+    /// [`answer`](Self::answer).
     pub(super) async fn ask(&mut self, question: Question, deadline: Instant) -> Result<u16, Failure> {
         let (health, readiness) = self.requests.split_at(self.readiness);
         let (requests, count) = match question {
@@ -94,7 +108,7 @@ impl Held {
         .await
     }
 
-    /// The status of the next answer.
+    /// The status of the next answer. Cancel-safe.
     pub(super) async fn answer(&mut self, deadline: Instant) -> Result<u16, Failure> {
         by(deadline, self.connection.answer()).await
     }

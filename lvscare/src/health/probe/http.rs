@@ -63,8 +63,9 @@ impl Connection {
     }
 
     /// Returns the status of the next answer, whose body is read and forgotten.
+    ///
+    /// Cancel-safe: what has been received of it stays.
     pub(super) async fn answer(&mut self) -> Result<u16, Failure> {
-        self.awaited = self.awaited.saturating_sub(1);
         self.read_answer().await.map_err(|error| classify(&error))?.map_err(Failure::Garbled)
     }
 
@@ -75,7 +76,7 @@ impl Connection {
                 Ok(Some(answer)) => {
                     self.heard.drain(..answer.length);
                     let keeps = answer.keeps && !ended;
-                    self.awaited = if keeps { self.awaited } else { 0 };
+                    self.awaited = if keeps { self.awaited.saturating_sub(1) } else { 0 };
                     self.usable = keeps && self.awaited == 0 && self.heard.is_empty();
                     return Ok(Ok(answer.status));
                 }
