@@ -22,10 +22,10 @@ const DIRECT: &str = "direct";
 pub(super) const BY_HAND: &str = "IPVS by hand";
 
 /// How long bytes or connections are counted at a time. Short, and taken in turns: the machine's speed wanders.
-const WHILE: Duration = Duration::from_millis(300);
+const WHILE: Duration = Duration::from_millis(500);
 
 /// How often in each round.
-const TURNS: usize = 4;
+const TURNS: usize = 6;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

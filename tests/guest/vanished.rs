@@ -1,0 +1,83 @@
+//! Packets that nobody takes: a host that has vanished, a connection that was forgotten on the way; and, not to be taken
+//! for one of them, a server that thinks.
+//!
+//! `-- --nocapture` shows the measured times.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
+#![allow(clippy::print_stdout, reason = "measured times are worth a look")]
+
+use std::time::{Duration, Instant};
+
+use lvscare::health::Condition;
+use tests::apiserver::Behaviour;
+use tests::care::{Care, Eye, LIMIT, vip};
+use tests::lab::{Lab, Master};
+use tests::wait::eventually;
+
+/// Limits so long that it shows whether they add up.
+const PATIENT: [&str; 3] = ["--interval=1s", "--health-timeout=4s", "--connect-timeout=2s"];
+
+/// Lets this node's probes be asked a few times more.
+fn probe(master: &Master, times: u64) {
+    let asked = master.control().stats().healthz;
+    eventually(LIMIT, "probes", || (master.control().stats().healthz >= asked + times).then_some(()));
+}
+
+/// The server gets no more packets of the connections that exist now.
+fn forget_connections(master: &Master) {
+    let place = master.namespace();
+    let listing = place.check(&["ss", "-Htn", "state", "established"]);
+    place.check(&["nft", "add table ip forgotten"]);
+    place.check(&["nft", "add chain ip forgotten input { type filter hook input priority 0; }"]);
+    for port in listing.lines().filter_map(|line| line.rsplit_once(':').map(|(_, port)| port.trim())) {
+        place.check(&["nft", &format!("add rule ip forgotten input tcp sport {port} drop")]);
+    }
+}
+
+/// One time limit, not one after the other: while the old connection waits, a new one is tried.
+#[test]
+fn a_vanished_host_is_out_after_one_limit() {
+    let lab = Lab::new();
+    let _care = Care::judged(&lab, &PATIENT);
+    let eye = Eye::open(lab.node());
+    let gone = lab.master(2);
+    let began = Instant::now();
+    gone.link_down();
+    eye.time(LIMIT, "out", |eye| !eye.serves(vip(), gone.address()));
+    let took = began.elapsed();
+    println!("a vanished host is out after {:>5} ms", took.as_millis());
+    // At least 4 s and 2 s more if the second probe had waited for the first.
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+#[test]
+fn a_forgotten_connection_is_replaced() {
+    let lab = Lab::new();
+    let care = Care::judged(&lab, &PATIENT);
+    let eye = Eye::open(lab.node());
+    let master = lab.master(2);
+    probe(master, 3);
+    forget_connections(master);
+    let began = Instant::now();
+    probe(master, 2);
+    println!("a forgotten connection is replaced after {:>5} ms", began.elapsed().as_millis());
+    assert!(eye.serves(vip(), master.address()));
+    assert!(!care.log().contains("worse"), "{}", care.log());
+}
+
+/// An apiserver under load must not be loaded with connections on top of it.
+#[test]
+fn a_server_that_thinks_is_left_to_think() {
+    let lab = Lab::new();
+    let care = Care::judged(&lab, &PATIENT);
+    let master = lab.master(2);
+    master.control().set(Behaviour::Delay(Duration::from_millis(1000)));
+    probe(master, 1);
+    let before = master.control().stats().accepted;
+    probe(master, 4);
+    let more = master.control().stats().accepted - before;
+    println!("a server that thinks got {more} more connections");
+    // The probe through the virtual server may have come by.
+    assert!(more <= 2, "{more}");
+    assert_eq!(care.condition(master.address()), Some(Condition::Alive), "{}", care.log());
+}
