@@ -10,7 +10,11 @@ STATIC := --config 'target.$(HOST).rustflags=["-C","target-feature=+crt-static"]
 TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 LVSCARE = $(TARGET_DIR)/$(HOST)/release/lvscare
 INSTALLER = $(LVSCARE)-installer
-VM = $(CARGO) run --quiet --package tests --bin vm --
+
+# Tests are linked as those for the guest are: with the same flags nothing is compiled twice.
+TEST := RUSTFLAGS='-C target-feature=+crt-static -C strip=debuginfo' $(CARGO)
+RUN = $(TEST) run --quiet --target $(HOST) --package tests --bin
+VM = $(RUN) vm --
 
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
@@ -65,7 +69,7 @@ demo: build
 REPORT = sed -n '/^\# Benchmarks/,/^init:/{/^init:/!p}' $(TARGET_DIR)/bench.txt
 
 bench: build
-	$(CARGO) run --quiet --package tests --bin herd
+	$(RUN) herd
 	$(CARGO) build --release --package tests --bin floor $(STATIC)
 	set -o pipefail; $(VM) run --guest --limit 2400 --bin $(LVSCARE) --bin $(dir $(LVSCARE))floor \
 	    $(addprefix --debian ,$(PEERS)) -- bench $(if $(filter quick,$(BENCH)),--quick) $(ARGS) | tee $(TARGET_DIR)/bench.txt
@@ -74,7 +78,7 @@ bench: build
 test: lint test-host test-guest
 
 test-host: install
-	$(CARGO) test --workspace
+	$(TEST) test --workspace --target $(HOST)
 
 test-guest: build
 	$(VM) test --limit 1500 --bin $(LVSCARE) --bin $(INSTALLER) $(if $(T),--test $(T)) $(ARGS)
@@ -97,7 +101,7 @@ KUBERNETES ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lvscare/kubernetes-1.20.2
 test-kubernetes: image
 	@tests/install.sh e2fsprogs
 	tests/kubernetes/build.sh $(KUBERNETES)
-	timeout --signal=INT 3600 $(CARGO) run --quiet --package tests --bin kubernetes -- \
+	timeout --signal=INT 3600 env $(RUN) kubernetes -- \
 	    --programs $(KUBERNETES)/bin --installer $(INSTALLER) --image $(TARGET_DIR)/image/*.oci.tar $(ARGS)
 
 # The picture of the README: what the dashboard's queries say while a master is killed and another one drains.
