@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use crate::beat;
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ impl Watched {
     /// Cancel-safe: a change stays a change until it was reported.
     pub async fn changed(&mut self) {
         loop {
-            sleep(LOOK).await;
+            beat::sleep(LOOK).await;
             if self.settling.look(stamp(&self.path)) {
                 return;
             }
