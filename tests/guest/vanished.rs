@@ -71,7 +71,7 @@ fn a_server_that_thinks_is_left_to_think() {
     let lab = Lab::new();
     let care = Care::judged(&lab, &PATIENT);
     let master = lab.master(2);
-    master.control().set(Behaviour::Delay(Duration::from_millis(1000)));
+    master.control().set(Behaviour::Delay(Duration::from_secs(1)));
     probe(master, 1);
     let before = master.control().stats().accepted;
     probe(master, 4);
