@@ -8,7 +8,9 @@
 //! is asked one after the other, and so is one that does not answer two questions (some boxes in between do not).
 //!
 //! Where nobody even acknowledges the question (see [`silence`]), another connection is tried while the first may still
-//! be answered. If both come to nothing, one probe is as good as two, in little more than the time of one.
+//! be answered. If both come to nothing, one probe is as good as two, in little more than the time of one. So it is where
+//! an answer is merely late, but not more often than connections are renewed anyway: a server under load must not be
+//! loaded with handshakes on top.
 
 use std::io;
 use std::net::SocketAddr;
@@ -38,6 +40,9 @@ use held::{Held, Question, read_token};
 use report::Failed;
 pub use report::Report;
 use silence::Ends;
+
+/// An answer is late after this part of its time limit.
+const LATE: f64 = 0.25;
 
 /// How every server is asked; shared by all probers.
 #[derive(Debug)]
@@ -76,6 +81,8 @@ pub struct Prober {
     readiness: bool,
     /// The server has not failed to answer two questions that were asked at once.
     takes_two: bool,
+    /// Before this another connection is no remedy for a late answer.
+    hurry_at: Instant,
     certificate_expiry: Option<u64>,
     /// When the latest attempt to connect began.
     dialled: Instant,
@@ -90,6 +97,7 @@ impl Prober {
             held: None,
             readiness: true,
             takes_two: true,
+            hurry_at: Instant::now(),
             certificate_expiry: None,
             dialled: Instant::now(),
         }
@@ -142,13 +150,10 @@ impl Prober {
     async fn ask(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failed> {
         let reusable = |held: &mut Held| held.is_usable() && Instant::now() < held.renew_at;
         if let Some(mut held) = self.held.take_if(reusable) {
-            let question = self.question(&mut held);
-            let result = match timeout(held.patience(), held.ask(question, deadline)).await {
-                Ok(health) => self.judge(&mut held, health, deadline).await,
-                Err(_) if held.is_ignored() => return self.ask_another(held, deadline).await,
-                Err(_) => self.hear(&mut held, deadline).await,
+            let Some(health) = self.ask_patiently(&mut held, deadline).await else {
+                return self.ask_another(held, deadline).await;
             };
-            match result {
+            match self.judge(&mut held, health, deadline).await {
                 Ok(outcome) => {
                     self.keep(held);
                     return Ok(outcome);
@@ -161,11 +166,33 @@ impl Prober {
         self.ask_anew(deadline, redial).await.map_err(|failure| Failed::by(deadline, failure))
     }
 
-    /// Nobody acknowledges what was sent over `held`. Another connection is tried; whatever is heard first counts.
+    /// The first answer; nothing yet when another connection should be asked as well.
+    async fn ask_patiently(&mut self, held: &mut Held, deadline: Instant) -> Option<Result<u16, Failure>> {
+        let question = self.question(held);
+        if let Ok(health) = timeout(held.patience(), held.ask(question, deadline)).await {
+            return Some(health);
+        }
+        if held.is_ignored() {
+            return None;
+        }
+        let late = deadline - self.settings.config.timeout.mul_f64(1.0 - LATE);
+        if let Ok(health) = timeout_at(late, held.answer(deadline)).await {
+            return Some(health);
+        }
+        let now = Instant::now();
+        if now >= self.hurry_at {
+            self.hurry_at = now + renewal(fastrand::f64());
+            return None;
+        }
+        Some(held.answer(deadline).await)
+    }
+
+    /// What was asked over `held` is not answered yet. Another connection is tried; whatever is heard first counts.
     async fn ask_another(&mut self, mut held: Held, deadline: Instant) -> Result<Outcome, Failed> {
         let mut other = Self { readiness: self.readiness, ..Self::new(self.settings.clone(), self.server) };
         let first = async {
-            match self.hear(&mut held, deadline).await {
+            let health = held.answer(deadline).await;
+            match self.judge(&mut held, health, deadline).await {
                 Err(failure @ Failure::TimedOut(_)) => Ok(Some(Failed::by(deadline, failure))),
                 // That a held connection ends says nothing.
                 Err(_) => Ok(None),
@@ -217,12 +244,6 @@ impl Prober {
     fn question(&self, held: &mut Held) -> Question {
         let both = std::mem::take(&mut held.fine) && self.takes_two && self.asks_readiness();
         if both { Question::Both } else { Question::Health }
-    }
-
-    /// Waits for what was asked already.
-    async fn hear(&mut self, held: &mut Held, deadline: Instant) -> Result<Outcome, Failure> {
-        let health = held.answer(deadline).await;
-        self.judge(held, health, deadline).await
     }
 
     /// What the answer to the first question means, together with that to the second.

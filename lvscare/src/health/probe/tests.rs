@@ -103,6 +103,16 @@ async fn who_closes_after_one_of_two_answers_gets_another_connection() {
     assert_eq!(*heard.lock().unwrap(), "|h r hr |r ");
 }
 
+/// A third packet is never answered. The first time another connection helps; the second time it is too early for one.
+#[tokio::test]
+async fn a_late_answer_is_looked_for_elsewhere_once() {
+    let (mut prober, heard) =
+        server(|_, packet, requests| if packet == 2 { String::new() } else { OK.repeat(requests) }).await;
+    let late = Outcome::Failed(Failure::TimedOut(Phase::Answer));
+    assert_eq!(outcomes(&mut prober, 3).await, [Outcome::Ready, Outcome::Ready, late]);
+    assert_eq!(*heard.lock().unwrap(), "|h r hr |h r hr ");
+}
+
 #[tokio::test]
 async fn readiness_can_be_left_out() {
     let (prober, heard) = server(|_, _, requests| OK.repeat(requests)).await;
