@@ -15,7 +15,7 @@ use tests::lab::{Lab, Master};
 use tests::wait::eventually;
 
 /// Limits so long that it shows whether they add up.
-const PATIENT: [&str; 3] = ["--interval=1s", "--health-timeout=4s", "--connect-timeout=2s"];
+const PATIENT: [&str; 3] = ["--interval=1s", "--health-timeout=4s", "--connect-timeout=4s"];
 
 /// Lets this node's probes be asked a few times more.
 fn probe(master: &Master, times: u64) {
@@ -51,8 +51,8 @@ fn time_until_out(strike: fn(&Master)) -> Duration {
 fn a_vanished_host_is_out_after_one_limit() {
     let took = time_until_out(Master::link_down);
     println!("a vanished host is out after {:>5} ms", took.as_millis());
-    // At least 4 s and 2 s more if the second probe had waited for the first.
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    // At least 4 s and 4 s more if the second probe had waited for the first.
+    assert!(took < Duration::from_secs(7), "{took:?}");
 }
 
 /// And little more where the kernel still acknowledges what its process does not read.
@@ -60,8 +60,8 @@ fn a_vanished_host_is_out_after_one_limit() {
 fn a_stopped_process_is_out_after_little_more() {
     let took = time_until_out(Master::sigstop);
     println!("a stopped process is out after {:>5} ms", took.as_millis());
-    // At least 4 s and 4 s more if the second probe had waited for the first.
-    assert!(took < Duration::from_secs(7), "{took:?}");
+    // The same.
+    assert!(took < Duration::from_millis(7500), "{took:?}");
 }
 
 #[test]
@@ -85,13 +85,13 @@ fn a_server_that_thinks_is_left_to_think() {
     let lab = Lab::new();
     let care = Care::judged(&lab, &PATIENT);
     let master = lab.master(2);
-    master.control().set(Behaviour::Delay(Duration::from_secs(1)));
+    master.control().set(Behaviour::Delay(Duration::from_millis(700)));
     probe(master, 1);
     let before = master.control().stats().accepted;
     probe(master, 4);
     let more = master.control().stats().accepted - before;
     println!("a server that thinks got {more} more connections");
-    // The probe through the virtual server may have come by.
+    // The probe through the virtual server may have come by, and one for an answer that was late.
     assert!(more <= 2, "{more}");
     assert_eq!(care.condition(master.address()), Some(Condition::Alive), "{}", care.log());
 }
