@@ -7,7 +7,7 @@
 //! While all is well both questions are sent at once, which halves the work for both sides. A server that is in trouble
 //! is asked one after the other, and so is one that does not answer two questions (some boxes in between do not).
 //!
-//! Where nobody even acknowledges the question (see [`silence`]), another connection is tried while the first may still
+//! Where nobody even acknowledges the question (see `silence`), another connection is tried while the first may still
 //! be answered. If both come to nothing, one probe is as good as two, in little more than the time of one. So it is where
 //! an answer is merely late, but not more often than connections are renewed anyway: a server under load must not be
 //! loaded with handshakes on top.
