@@ -11,7 +11,8 @@ TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"
 LVSCARE = $(TARGET_DIR)/$(HOST)/release/lvscare
 INSTALLER = $(LVSCARE)-installer
 
-# Tests are linked as those for the guest are: with the same flags nothing is compiled twice.
+# Tests are linked as those for the guest are (FLAGS in tests/src/vm/cargo.rs): with the same flags nothing is compiled
+# twice.
 TEST := RUSTFLAGS='-C target-feature=+crt-static -C strip=debuginfo' $(CARGO)
 RUN = $(TEST) run --quiet --target $(HOST) --package tests --bin
 VM = $(RUN) vm --

@@ -6,9 +6,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 #![allow(clippy::print_stdout, reason = "measured times are worth a look")]
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use lvscare::health::Condition;
+use lvscare::kernel::sockets::unacknowledged;
 use tests::apiserver::Behaviour;
 use tests::care::{Care, Eye, LIMIT, vip};
 use tests::lab::{Lab, Master};
@@ -44,6 +47,21 @@ fn time_until_out(strike: fn(&Master)) -> Duration {
     strike(gone);
     eye.time(LIMIT, "out", |eye| !eye.serves(vip(), gone.address()));
     began.elapsed()
+}
+
+#[test]
+fn the_kernel_tells_what_nobody_acknowledges() {
+    let lab = Lab::new();
+    let master = lab.master(2);
+    let mut stream = lab.node().enter(|| TcpStream::connect(master.address()).unwrap());
+    let local = stream.local_addr().unwrap();
+    let bytes = || lab.node().enter(|| unacknowledged(local, master.address()).unwrap());
+    assert_eq!(bytes(), 0);
+    stream.write_all(b"heard").unwrap();
+    eventually(LIMIT, "an acknowledgement", || (bytes() == 0).then_some(()));
+    master.link_down();
+    stream.write_all(b"unheard").unwrap();
+    assert_eq!(bytes(), 7);
 }
 
 /// One time limit, not one after the other: while the old connection waits, a new one is tried.

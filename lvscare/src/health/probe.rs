@@ -169,10 +169,10 @@ impl Prober {
     /// The first answer; nothing yet when another connection should be asked as well.
     async fn ask_patiently(&mut self, held: &mut Held, deadline: Instant) -> Option<Result<u16, Failure>> {
         let question = self.question(held);
-        if let Ok(health) = timeout(held.patience(), held.ask(question, deadline)).await {
+        if let Ok(health) = timeout(held.ends.patience(), held.ask(question, deadline)).await {
             return Some(health);
         }
-        if held.is_ignored() {
+        if held.ends.are_silent() {
             return None;
         }
         let late = deadline - self.settings.config.timeout.mul_f64(1.0 - LATE);

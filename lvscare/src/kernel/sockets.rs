@@ -4,6 +4,8 @@
 //! waiting for an event) would learn nothing for minutes. So the sockets of this network namespace that IPVS
 //! maps to the dead server are destroyed (`SOCK_DESTROY`, as `ss --kill` does), and their owners reconnect at
 //! once. Sockets in other namespaces (pods) are out of reach; their next packet is answered with a reset.
+//!
+//! The same facility tells whether anybody acknowledges what a socket sends.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,7 +13,7 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
 use netlink_packet_sock_diag::{AF_INET, AF_INET6, IPPROTO_TCP, SockDiagDestroy, SockDiagMessage};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use rustix::io::Errno;
@@ -86,6 +88,16 @@ pub fn warm_up() -> Result<(), Error> {
     established(&mut channel, AF_INET, DISCARD).map(drop)
 }
 
+/// How many bytes the socket between these two has sent that nobody has acknowledged (`idiag_wqueue` of
+/// `tcp_diag_get_info()` in `net/ipv4/tcp_diag.c`).
+pub fn unacknowledged(local: SocketAddr, remote: SocketAddr) -> Result<u32, Error> {
+    let failed = |error| Error::from_netlink(|| "look at a socket".into(), error);
+    let mut channel = Channel::open(NETLINK_SOCK_DIAG).map_err(|error| failed(error.into()))?;
+    let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
+    let answers = channel.request(request(family, between(local, remote)), 0).map_err(failed)?;
+    Ok(responses(answers).map(|header| header.send_queue).next().unwrap_or_default())
+}
+
 /// The connections of one address family to any host's `port`.
 fn established(channel: &mut Channel, family: u8, port: u16) -> Result<Vec<SocketId>, Error> {
     let any = if family == AF_INET {
@@ -93,20 +105,28 @@ fn established(channel: &mut Channel, family: u8, port: u16) -> Result<Vec<Socke
     } else {
         IpAddr::from(Ipv6Addr::UNSPECIFIED)
     };
-    let filter = SocketId {
-        source_port: 0,
-        destination_port: port,
-        source_address: any,
-        destination_address: any,
+    let filter = between(SocketAddr::new(any, 0), SocketAddr::new(any, port));
+    let answers = channel.request(request(family, filter), NLM_F_DUMP).map_err(failed)?;
+    Ok(responses(answers).map(|header| header.socket_id).collect())
+}
+
+/// Whatever socket is between these two.
+fn between(local: SocketAddr, remote: SocketAddr) -> SocketId {
+    SocketId {
+        source_port: local.port(),
+        destination_port: remote.port(),
+        source_address: local.ip(),
+        destination_address: remote.ip(),
         interface_id: 0,
         cookie: [0xff; 8],
-    };
-    let answers = channel.request(request(family, filter), NLM_F_DUMP).map_err(failed)?;
-    let ids = answers.into_iter().filter_map(|answer| match answer {
-        SockDiagMessage::InetResponse(response) => Some(response.header.socket_id),
+    }
+}
+
+fn responses(answers: Vec<SockDiagMessage>) -> impl Iterator<Item = InetResponseHeader> {
+    answers.into_iter().filter_map(|answer| match answer {
+        SockDiagMessage::InetResponse(response) => Some(response.header),
         _ => None,
-    });
-    Ok(ids.collect())
+    })
 }
 
 fn request(family: u8, socket_id: SocketId) -> SockDiagMessage {

@@ -36,7 +36,7 @@ pub(super) enum Question {
 pub(super) struct Held {
     connection: Connection,
     /// Between whom.
-    ends: Ends,
+    pub(super) ends: Ends,
     /// Both requests, one behind the other, ready to be sent.
     requests: Vec<u8>,
     /// Where the second begins.
@@ -74,16 +74,6 @@ impl Held {
     /// Whether an answer is still to come.
     pub(super) fn is_awaited(&self) -> bool {
         self.connection.is_awaited()
-    }
-
-    /// How long what is sent may stay without an acknowledgement.
-    pub(super) fn patience(&self) -> Duration {
-        self.ends.patience()
-    }
-
-    /// Whether what was sent is without one now.
-    pub(super) fn is_ignored(&self) -> bool {
-        self.ends.are_silent()
     }
 
     /// Waits until the connection ends. Cancel-safe.
