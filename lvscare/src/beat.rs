@@ -1,16 +1,19 @@
-//! Sleeping without waking twice.
+//! Waking seldom.
 //!
-//! Tokio keeps timers in a wheel with slots of 1 ms below slots of 64 ms (`runtime/time/wheel`). A long sleep wakes the
-//! thread at the last multiple of 64 ms before its end, only to be put into a finer slot, and once more at its end. One
-//! that ends at such a multiple wakes it once. While nothing happens, every other waking was of that kind.
+//! While nothing happens, waking is the dearest part of what is done then. So long sleeps end on a common beat, and what
+//! is due at about the same time is done at once.
+//!
+//! The beat is a multiple of 64 ms because tokio keeps timers in a wheel with slots of 1 ms below slots of 64 ms
+//! (`runtime/time/wheel`): a sleep that ends elsewhere wakes the thread at the last such multiple, only to be put into a
+//! finer slot, and once more at its end.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// The slots above the finest.
-const BEAT: Duration = Duration::from_millis(64);
+/// Fine enough for the spread of the default interval, 800 ms.
+const BEAT: Duration = Duration::from_millis(256);
 
 /// When the runtime's wheel began to turn, or a moment before.
 static START: OnceLock<Instant> = OnceLock::new();
@@ -22,7 +25,7 @@ pub fn start() {
 }
 
 /// Who wants to sleep less than this wants to be woken in time.
-const SHORT: Duration = Duration::from_millis(500);
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Sleeps so long; if that is long, to the nearest beat.
 pub async fn sleep(duration: Duration) {
@@ -45,8 +48,8 @@ mod tests {
         let start = Instant::now();
         let slept = |millis| nearest(start, start + Duration::from_millis(millis)) - start;
         assert_eq!(slept(1000).as_millis(), 1024);
-        assert_eq!(slept(64 * 31 + 31).as_millis(), 64 * 31);
-        assert_eq!(slept(64 * 31 + 33).as_millis(), 64 * 32);
-        assert_eq!(slept(64 * 31).as_millis(), 64 * 31);
+        assert_eq!(slept(256 * 7 + 127).as_millis(), 256 * 7);
+        assert_eq!(slept(256 * 7 + 129).as_millis(), 256 * 8);
+        assert_eq!(slept(256 * 7).as_millis(), 256 * 7);
     }
 }

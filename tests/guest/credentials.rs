@@ -109,9 +109,9 @@ fn certificates_are_shown_and_followed_when_they_are_renewed() {
     // A file that is lost or broken is no reason to give up what works.
     fs::remove_file(files.path("client.crt")).unwrap();
     files.put("ca.crt", "nonsense");
+    let before = control.stats().accepted;
     control.set(Behaviour::CloseAfter(Duration::ZERO));
     control.set(Behaviour::Healthy);
-    let before = control.stats().accepted;
     eventually(LIMIT, "a new connection", || (control.stats().accepted > before).then_some(()));
     let before = control.stats().healthz;
     eventually(LIMIT, "further questions", || (control.stats().healthz > before + 2).then_some(()));

@@ -16,8 +16,12 @@ use crate::beat;
 use crate::job::Job;
 use crate::metrics::Metrics;
 
-/// Time between two questions, a fifth more or less.
-const INTERVAL: Duration = Duration::from_secs(10);
+/// Time between two questions, a fifth more or less. Each takes a handshake, the dearest that an apiserver can be asked for,
+/// and half a minute is as often as Prometheus looks.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The same while it does not work: whoever mends it wants to see that.
+const TROUBLED: Duration = Duration::from_secs(10);
 
 /// The latest answers.
 pub type Answers = BTreeMap<SocketAddr, LastProbe>;
@@ -40,6 +44,8 @@ pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>
             let answer = LastProbe { at: Instant::now(), took: report.took, outcome: report.outcome };
             answers.send_modify(|answers| _ = answers.insert(at, answer));
         }
-        beat::sleep(INTERVAL.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+        let all_work = answers.borrow().values().all(|answer| works(&answer.outcome));
+        let pause = if all_work { INTERVAL } else { TROUBLED };
+        beat::sleep(pause.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
     }
 }
