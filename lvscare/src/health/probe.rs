@@ -189,6 +189,13 @@ impl Prober {
 
     /// What was asked over `held` is not answered yet. Another connection is tried; whatever is heard first counts.
     async fn ask_another(&mut self, mut held: Held, deadline: Instant) -> Result<Outcome, Failed> {
+        let now = Instant::now();
+        // Where no packet gets an answer, none of a new connection will. A server that is late is given its time.
+        let until = if held.ends.are_silent() {
+            deadline.max(now + held.ends.patience())
+        } else {
+            now + self.settings.config.timeout
+        };
         let mut other = Self { readiness: self.readiness, ..Self::new(self.settings.clone(), self.server) };
         let first = async {
             let health = held.answer(deadline).await;
@@ -200,9 +207,8 @@ impl Prober {
             }
         };
         let second = async {
-            let deadline = Instant::now() + other.settings.config.timeout;
-            match other.ask_anew(deadline, None).await.unwrap_or_else(Outcome::Failed) {
-                Outcome::Failed(failure) if !failure.is_certain() => Ok(Failed::by(deadline, failure)),
+            match other.ask_anew(until, None).await.unwrap_or_else(Outcome::Failed) {
+                Outcome::Failed(failure) if !failure.is_certain() => Ok(Failed::by(until, failure)),
                 outcome => Err(outcome),
             }
         };
