@@ -31,6 +31,7 @@ use crate::reconcile::plan;
 use crate::repeats::Repeats;
 
 mod around;
+mod stuck;
 #[cfg(test)]
 mod tests;
 
@@ -56,7 +57,7 @@ pub struct Applied {
     /// When the pass ended.
     pub at: Instant,
     /// What is in the kernel.
-    pub actual: Actual,
+    pub actual: Arc<Actual>,
     /// Who serves in each virtual server, and why.
     pub modes: BTreeMap<SocketAddr, Mode>,
     /// How long, in all, nobody was healthy in each virtual server.
@@ -75,13 +76,6 @@ struct Decided {
     cut: Vec<Key>,
 }
 
-/// Clients that are connected to a server that is about to be removed.
-struct Stuck {
-    at: SocketAddr,
-    server: SocketAddr,
-    clients: BTreeSet<SocketAddr>,
-}
-
 /// Keeps the kernel as it should be.
 pub struct Applier<K> {
     kernel: K,
@@ -97,7 +91,7 @@ pub struct Applier<K> {
     /// When these two were looked up; `None` when that must be done again.
     looked_at: Option<Instant>,
     /// What the latest pass left in the kernel: a change that this would not need is somebody else's doing.
-    left: Option<Actual>,
+    left: Option<Arc<Actual>>,
     repairs: u64,
     all_down: BTreeMap<SocketAddr, Duration>,
     /// When the latest pass began.
@@ -196,15 +190,16 @@ impl<K: Kernel> Applier<K> {
                 self.leaving.retain(|(at, server), _| {
                     actual.services.get(at).is_some_and(|seen| seen.destinations.contains_key(server))
                 });
+                let actual = Arc::new(actual);
                 self.left = Some(actual.clone());
                 let (all_down, repairs) = (self.all_down.clone(), self.repairs);
                 let applied = Applied { at: now, actual, modes, all_down, repairs, problems };
                 return Ok((applied, errors));
             }
 
-            let plan_of_ours = |left| plan(&desired, left).into_iter().collect::<BTreeSet<Change>>();
-            let ours = self.left.as_ref().map(plan_of_ours);
-            let stuck = self.find_stuck(cut, now);
+            let plan_of_ours = |left: &Actual| plan(&desired, left).into_iter().collect::<BTreeSet<Change>>();
+            let ours = self.left.as_deref().map(plan_of_ours);
+            let stuck = self.find_stuck(cut, &actual, now);
             let mut done = Vec::new();
             for change in changes {
                 match self.kernel.apply(&change) {
@@ -245,10 +240,7 @@ impl<K: Kernel> Applier<K> {
                 let job = job.borrow_and_update().clone();
                 self.set(job, now);
             }
-            let result = {
-                let board = board.borrow_and_update().clone();
-                self.pass(&board, now)
-            };
+            let result = self.pass(&board.borrow_and_update(), now);
             self.metrics.passed(now.elapsed());
             match result {
                 Ok((latest, errors)) => {
@@ -331,36 +323,6 @@ impl<K: Kernel> Applier<K> {
         });
         desired.retire(&self.retired);
         Decided { desired, modes, cut }
-    }
-
-    /// The clients of servers that are about to be removed.
-    fn find_stuck(&mut self, cut: Vec<Key>, now: Instant) -> Vec<Stuck> {
-        let mut stuck = Vec::new();
-        for (at, server) in cut {
-            match self.kernel.clients_of(at, server) {
-                Ok(clients) => stuck.push(Stuck { at, server, clients }),
-                Err(error) => self.note(&error, now),
-            }
-        }
-        stuck
-    }
-
-    /// Cuts the connections of those whose server was removed, so that they need not find out by themselves.
-    fn free(&mut self, stuck: Vec<Stuck>, done: &[Change], now: Instant) {
-        for Stuck { at, server, clients } in stuck {
-            let removed = [Change::RemoveServer { at, server }, Change::RemoveService { at }];
-            if !removed.iter().any(|removal| done.contains(removal)) {
-                continue;
-            }
-            match self.kernel.cut(at, &clients) {
-                Ok(0) => {}
-                Ok(count) => {
-                    self.metrics.cut(count);
-                    info!(%server, "cut {count} connections of this node");
-                }
-                Err(error) => self.note(&error, now),
-            }
-        }
     }
 
     fn report(&mut self, change: &Change, foreign: bool, now: Instant) {

@@ -40,7 +40,7 @@ fn view(servers: u8, now: Instant) -> View {
     };
     let applied = Applied {
         at: now,
-        actual: Actual { services: [(at, service)].into(), ..Actual::default() },
+        actual: Arc::new(Actual { services: [(at, service)].into(), ..Actual::default() }),
         modes: [(at, Mode::Normal)].into(),
         all_down: BTreeMap::new(),
         repairs: 0,
