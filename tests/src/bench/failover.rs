@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use super::caller::Caller;
 use super::held::Held;
 use super::measure::{Measure, Results};
+use super::rhythm::Rhythm;
 use super::stage::Stage;
 use crate::apiserver::Behaviour;
 use crate::lab::Master;
 
 /// The server that fails.
-const VICTIM: usize = 2;
+pub(super) const VICTIM: usize = 2;
 
 /// A call that was refused is over, and the next one as well.
 const SHORTLY: Duration = Duration::from_millis(300);
@@ -82,7 +83,7 @@ impl Fault {
 }
 
 /// Lets `fault` happen to one server and measures what becomes of it.
-pub(super) fn measure(stage: &Stage<'_>, fault: Fault, round: usize, results: &Results) {
+pub(super) fn measure(stage: &Stage<'_>, fault: Fault, rhythm: Rhythm, results: &Results) {
     let who = stage.contender.name;
     let (out, back) = fault.measures();
     if results.is_hopeless(who, out) {
@@ -93,7 +94,7 @@ pub(super) fn measure(stage: &Stage<'_>, fault: Fault, round: usize, results: &R
     // The slow ones are tested side by side, with many callers at a time.
     let pace = if stage.contender.turn.is_slow() { 200 } else { 20 };
     let caller = Caller::start(stage.lab, Duration::from_millis(pace));
-    sleep(moment(round, fault as usize));
+    rhythm.wait(victim);
 
     let held = held.map(|held| held.watch(stage.patience.min(HELD)));
     let at = fault.strike(victim);
@@ -124,11 +125,4 @@ pub(super) fn measure(stage: &Stage<'_>, fault: Fault, round: usize, results: &R
     if gone.is_some() {
         results.add_time(who, back, stage.wait_back(victim, &caller, again));
     }
-}
-
-/// How long to wait before the fault `number`, so that over the rounds it hits every part of the contenders' periods.
-pub(super) fn moment(round: usize, number: usize) -> Duration {
-    const GOLDEN: f64 = 0.618_034;
-    let step = round * (Fault::ALL.len() + 1) + number;
-    Duration::from_millis(500) + Duration::from_secs(1).mul_f64((step as f64 * GOLDEN).fract())
 }

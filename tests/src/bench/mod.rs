@@ -5,6 +5,7 @@
 //! stage               one contender at work in a laboratory of its own
 //! caller, held        clients: one that keeps connecting, two that stay connected
 //! failover, guard     what breaks, and what becomes of it
+//! rhythm              when it breaks
 //! cost, family        what a contender takes while nothing happens
 //! traffic, plain      what the data path does to throughput
 //! measure, series     what is measured, and all that was measured
@@ -24,6 +25,7 @@ mod held;
 mod measure;
 mod plain;
 mod report;
+mod rhythm;
 mod series;
 mod stage;
 mod targets;
@@ -33,11 +35,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::lab::Lab;
-use contender::{Contender, Turn};
-use failover::Fault;
+use contender::{Contender, Kind, Turn};
+use failover::{Fault, VICTIM};
 use measure::Measure;
 pub use measure::Results;
 pub use report::report;
+use rhythm::Rhythm;
 use stage::Stage;
 
 /// Settings of minutes need patience.
@@ -72,22 +75,29 @@ pub fn run(plan: &Plan) -> Results {
     let results = Results::default();
     let contenders = plan.contenders();
 
-    say("the data path");
-    traffic::measure(plan.rounds, &results);
+    if plan.rounds > 0 {
+        say("the data path");
+        traffic::measure(plan.rounds, &results);
+    }
 
-    say("the cost of doing nothing, all at the same time");
-    thread::scope(|scope| {
-        for &contender in &contenders {
-            let results = &results;
-            scope.spawn(move || cost::measure(contender, results));
-        }
-    });
+    // The peers would keep the machine busy all the time.
+    let (peers, quiet): (Vec<_>, Vec<_>) = contenders.iter().copied().partition(|one| one.kind == Kind::Peer);
+    for together in [quiet, peers] {
+        say("the cost of doing nothing, side by side");
+        thread::scope(|scope| {
+            for contender in together {
+                let results = &results;
+                scope.spawn(move || cost::measure(contender, results));
+            }
+        });
+    }
 
     let (slow, fast): (Vec<_>, Vec<_>) = contenders.iter().copied().partition(|one| one.turn.is_slow());
     for round in 0..plan.rounds {
         for &contender in &fast {
             say(&format!("round {} of {}: {}", round + 1, plan.rounds, contender.name));
-            turn(contender, &Fault::ALL, round, plan.patience, &results);
+            let part = (round as f64 + 0.5) / plan.rounds as f64;
+            turn(contender, &Fault::ALL, part, plan.patience, &results);
         }
     }
 
@@ -98,7 +108,7 @@ pub fn run(plan: &Plan) -> Results {
                 let together = if contender.turn == Turn::Apart { 1 } else { Fault::ALL.len() };
                 for faults in Fault::ALL.chunks(together) {
                     let results = &results;
-                    scope.spawn(move || turn(contender, faults, 0, SLOW, results));
+                    scope.spawn(move || turn(contender, faults, 0.5, SLOW, results));
                 }
             }
         });
@@ -108,21 +118,16 @@ pub fn run(plan: &Plan) -> Results {
 }
 
 /// One contender in a new laboratory: started, and put through what can go wrong.
-fn turn(
-    contender: &'static Contender,
-    faults: &[Fault],
-    round: usize,
-    patience: Duration,
-    results: &Results,
-) {
+fn turn(contender: &'static Contender, faults: &[Fault], part: f64, patience: Duration, results: &Results) {
     let lab = Lab::new();
     let (stage, usable) = Stage::start(&lab, contender, patience);
     results.add_time(contender.name, Measure::Usable, usable);
     if usable.is_some() {
+        let rhythm = Rhythm::of(&stage, lab.master(VICTIM), part);
         for &fault in faults {
-            failover::measure(&stage, fault, round, results);
+            failover::measure(&stage, fault, rhythm, results);
         }
-        guard::measure(&stage, round, results);
+        guard::measure(&stage, rhythm, results);
         cost::size(&stage, results);
         stage.stop();
     } else {

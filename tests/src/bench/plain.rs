@@ -1,9 +1,15 @@
 //! A web server and a client without TLS: what the data path costs must not hide behind what encryption costs.
+//!
+//! Both work on one processor. On two, an emulated machine's throughput depends on where its scheduler puts them, by half,
+//! and not on what the way between them costs.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use crate::lab::{Lab, PORT};
 
@@ -25,6 +31,7 @@ pub(super) fn serve(lab: &Lab) {
 }
 
 fn answer(stream: &TcpStream) -> io::Result<()> {
+    stay()?;
     let zeros = vec![0; 64 << 10];
     let (mut questions, mut answers) = (BufReader::new(stream), stream);
     stream.set_nodelay(true)?;
@@ -48,6 +55,7 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
 
 /// Downloads for a while and says how many bytes came.
 pub(super) fn download(from: SocketAddr, time: Duration) -> io::Result<u64> {
+    stay()?;
     let mut stream = TcpStream::connect(from)?;
     write!(stream, "GET /zeros HTTP/1.1\r\n\r\n")?;
     let mut buffer = vec![0; 256 << 10];
@@ -60,6 +68,7 @@ pub(super) fn download(from: SocketAddr, time: Duration) -> io::Result<u64> {
 
 /// Makes connections for a while, one request on each, and says how many.
 pub(super) fn connect(to: &[SocketAddr], time: Duration) -> io::Result<u64> {
+    stay()?;
     let (began, mut count) = (Instant::now(), 0);
     for &server in to.iter().cycle() {
         if began.elapsed() >= time {
@@ -74,4 +83,11 @@ pub(super) fn connect(to: &[SocketAddr], time: Duration) -> io::Result<u64> {
         count += 1;
     }
     Ok(count)
+}
+
+/// Keeps this thread on the first processor.
+fn stay() -> io::Result<()> {
+    let mut first = CpuSet::new();
+    first.set(0)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &first)?)
 }
