@@ -16,12 +16,17 @@ use crate::beat;
 use crate::job::Job;
 use crate::metrics::Metrics;
 
-/// Time between two questions, a fifth more or less. Each takes a handshake, the dearest that an apiserver can be asked for,
+/// Time between two questions, more or less. Each takes a handshake, the dearest that an apiserver can be asked for,
 /// and half a minute is as often as Prometheus looks.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// The same while it does not work: whoever mends it wants to see that.
 const TROUBLED: Duration = Duration::from_secs(10);
+
+/// How long to wait before the next question; `spread` (0 to 1, random) keeps thousands of nodes apart.
+pub fn pause(all_work: bool, spread: f64) -> Duration {
+    (if all_work { INTERVAL } else { TROUBLED }).mul_f64(0.8 + 0.4 * spread)
+}
 
 /// The latest answers.
 pub type Answers = BTreeMap<SocketAddr, LastProbe>;
@@ -45,7 +50,6 @@ pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>
             answers.send_modify(|answers| _ = answers.insert(at, answer));
         }
         let all_work = answers.borrow().values().all(|answer| works(&answer.outcome));
-        let pause = if all_work { INTERVAL } else { TROUBLED };
-        beat::sleep(pause.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+        beat::sleep(pause(all_work, fastrand::f64())).await;
     }
 }

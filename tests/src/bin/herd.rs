@@ -1,7 +1,8 @@
 //! Five thousand nodes and three apiservers, in virtual time: what do our defaults ask of each apiserver?
 //!
-//! The state machine, its delays and the life of a held connection are the daemon's own; network and apiserver are
-//! reduced to what they cost: a request, or a new connection with its TLS handshake.
+//! The state machine, its delays, the life of a held connection and the pace of questions through the virtual server are
+//! the daemon's own; network and apiserver are reduced to what they cost: a request, or a new connection with its TLS
+//! handshake.
 
 #![allow(clippy::print_stdout, reason = "a report is its purpose")]
 
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use lvscare::config::Policy;
 use lvscare::health::machine::Machine;
 use lvscare::health::probe::renewal;
-use lvscare::health::{Condition, Failure, Outcome, Phase, Verdict};
+use lvscare::health::{Condition, Failure, Outcome, Phase, Verdict, through};
 
 const NODES: usize = 5_000;
 const SERVERS: usize = 3;
@@ -86,8 +87,10 @@ fn simulate(trouble: Trouble, start: Duration, length: Duration) -> Work {
     let mut checkers = Vec::new();
     let mut queue = BinaryHeap::new();
     let mut planned = Vec::new();
+    let mut throughs = BinaryHeap::new();
     for node in 0..NODES {
         let begin = start.mul_f64(random.f64());
+        throughs.push(Reverse((begin, node)));
         for server in 0..SERVERS {
             let machine = Machine::new(POLICY, Verdict::presumed(Condition::Alive, epoch));
             queue.push(Reverse((begin, node * SERVERS + server)));
@@ -103,6 +106,11 @@ fn simulate(trouble: Trouble, start: Duration, length: Duration) -> Work {
     while let Some(Reverse((time, index))) = queue.pop() {
         if time > length {
             break;
+        }
+        while let Some(&Reverse((due, node))) = throughs.peek().filter(|Reverse((due, _))| *due <= time) {
+            throughs.pop();
+            let works = ask_through(&checkers[node * SERVERS], trouble, due, &mut random, &mut work);
+            throughs.push(Reverse((due + through::pause(works, random.f64()), node)));
         }
         // Whatever was planned before a trip-wire went off is void.
         let tripped = matches!(trouble, Trouble::Killed(at, _) if at == time);
@@ -137,6 +145,27 @@ fn simulate(trouble: Trouble, start: Duration, length: Duration) -> Work {
         queue.push(Reverse((planned[index], index)));
     }
     work
+}
+
+/// A question through the virtual server of a node that sees the first apiserver as `first`; says whether it was answered.
+fn ask_through(
+    first: &Checker,
+    trouble: Trouble,
+    time: Duration,
+    random: &mut fastrand::Rng,
+    work: &mut Work,
+) -> bool {
+    let serves = first.machine.verdict().condition == Condition::Alive;
+    if !serves || random.usize(..SERVERS) > 0 {
+        // Another one was met.
+        return true;
+    }
+    let answered = trouble.at(time).is_none();
+    if answered {
+        Work::count(&mut work.connections, time, 1);
+        Work::count(&mut work.requests, time, 1);
+    }
+    answered
 }
 
 fn main() {
