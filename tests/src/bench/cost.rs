@@ -16,9 +16,9 @@ use crate::wait::eventually;
 /// After its start a contender is busier than later.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// How long processor time is measured, and how often. Twice the time of our probe through the virtual server, so that
-/// no sample is without it.
-const IDLE: Duration = Duration::from_secs(20);
+/// How long processor time is measured, and how often. As long as ours waits between two questions through the virtual
+/// server, so that hardly a sample is without one.
+const IDLE: Duration = Duration::from_secs(30);
 const SAMPLES: usize = 5;
 
 /// How long system calls are counted.
