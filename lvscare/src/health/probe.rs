@@ -72,6 +72,14 @@ impl Settings {
     }
 }
 
+/// What came of waiting for the first answer.
+enum First {
+    /// It came, or will not come.
+    Answer(Result<u16, Failure>),
+    /// Another connection may look for it, until then.
+    Overdue { until: Instant },
+}
+
 /// Asks one server again and again.
 pub struct Prober {
     settings: Arc<Settings>,
@@ -150,8 +158,9 @@ impl Prober {
     async fn ask(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failed> {
         let reusable = |held: &mut Held| held.is_usable() && Instant::now() < held.renew_at;
         if let Some(mut held) = self.held.take_if(reusable) {
-            let Some(health) = self.ask_patiently(&mut held, deadline).await else {
-                return self.ask_another(held, deadline).await;
+            let health = match self.ask_patiently(&mut held, deadline).await {
+                First::Answer(health) => health,
+                First::Overdue { until } => return self.ask_another(held, deadline, until).await,
             };
             match self.judge(&mut held, health, deadline).await {
                 Ok(outcome) => {
@@ -166,36 +175,37 @@ impl Prober {
         self.ask_anew(deadline, redial).await.map_err(|failure| Failed::by(deadline, failure))
     }
 
-    /// The first answer; nothing yet when another connection should be asked as well.
-    async fn ask_patiently(&mut self, held: &mut Held, deadline: Instant) -> Option<Result<u16, Failure>> {
+    /// Waits for the first answer until there is reason to look for it elsewhere.
+    async fn ask_patiently(&mut self, held: &mut Held, deadline: Instant) -> First {
         let question = self.question(held);
         if let Ok(health) = timeout(held.ends.patience(), held.ask(question, deadline)).await {
-            return Some(health);
+            return First::Answer(health);
         }
         if held.ends.are_silent() {
-            return None;
+            // Where no packet gets an answer, none of a new connection will.
+            return First::Overdue { until: deadline.max(Instant::now() + held.ends.patience()) };
         }
         let late = deadline - self.settings.config.timeout.mul_f64(1.0 - LATE);
         if let Ok(health) = timeout_at(late, held.answer(deadline)).await {
-            return Some(health);
+            return First::Answer(health);
         }
         let now = Instant::now();
         if now >= self.hurry_at {
             self.hurry_at = now + renewal(fastrand::f64());
-            return None;
+            // A server that is late is given its time.
+            return First::Overdue { until: now + self.settings.config.timeout };
         }
-        Some(held.answer(deadline).await)
+        First::Answer(held.answer(deadline).await)
     }
 
-    /// What was asked over `held` is not answered yet. Another connection is tried; whatever is heard first counts.
-    async fn ask_another(&mut self, mut held: Held, deadline: Instant) -> Result<Outcome, Failed> {
-        let now = Instant::now();
-        // Where no packet gets an answer, none of a new connection will. A server that is late is given its time.
-        let until = if held.ends.are_silent() {
-            deadline.max(now + held.ends.patience())
-        } else {
-            now + self.settings.config.timeout
-        };
+    /// What was asked over `held` is not answered yet. Another connection is tried `until` then; whatever is heard
+    /// first counts.
+    async fn ask_another(
+        &mut self,
+        mut held: Held,
+        deadline: Instant,
+        until: Instant,
+    ) -> Result<Outcome, Failed> {
         let mut other = Self { readiness: self.readiness, ..Self::new(self.settings.clone(), self.server) };
         let first = async {
             let health = held.answer(deadline).await;
