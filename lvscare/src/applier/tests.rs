@@ -301,7 +301,15 @@ fn all_down_for_certain_is_refused_at_once() {
         node.judge(index, Condition::Dead, true);
     }
     let (applied, _) = node.pass();
-    assert_eq!(node.take_changes().last().unwrap(), "remove virtual server 10.103.97.2:6443");
+    assert_eq!(
+        node.take_changes(),
+        [
+            "update real server 10.0.0.1:6443 weight 0 of 10.103.97.2:6443",
+            "update real server 10.0.0.2:6443 weight 0 of 10.103.97.2:6443",
+            "update real server 10.0.0.3:6443 weight 0 of 10.103.97.2:6443",
+            "remove virtual server 10.103.97.2:6443",
+        ]
+    );
     assert_eq!(applied.modes[&addr(AT)], Mode::Empty);
     assert!(applied.actual.services.is_empty());
     assert!(applied.actual.routes.contains_key(&ip(VIP)), "without the route nobody would refuse");
