@@ -27,6 +27,12 @@ pub fn start() {
 /// Who wants to sleep less than this wants to be woken in time.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// A pause that is longer or shorter by up to a fifth; `chance` (0 to 1, random) keeps thousands of nodes from waking
+/// together.
+pub fn spread(pause: Duration, chance: f64) -> Duration {
+    pause.mul_f64(0.8 + 0.4 * chance)
+}
+
 /// Sleeps so long; if that is long, to the nearest beat.
 pub async fn sleep(duration: Duration) {
     let end = Instant::now() + duration;

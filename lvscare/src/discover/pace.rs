@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use crate::beat;
+
 /// The first repetition after a failure comes so soon, further ones later and later.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// But not later than this.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
-
-/// Thousands of nodes are to ask at different times: each pause is longer or shorter by up to this part.
-const SPREAD: f64 = 0.2;
 
 /// The first question comes within this part of an interval: a cluster that was switched on starts all its nodes
 /// together.
@@ -29,7 +28,7 @@ pub(super) fn next(interval: Duration, failures: u32, chance: f64) -> Duration {
             doubled.min(LONGEST_RETRY)
         }
     };
-    pause.mul_f64(1.0 + SPREAD * (2.0 * chance - 1.0))
+    beat::spread(pause, chance)
 }
 
 #[cfg(test)]

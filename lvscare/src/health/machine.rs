@@ -14,6 +14,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Condition, Outcome, Verdict};
+use crate::beat;
 use crate::config::Policy;
 
 #[cfg(test)]
@@ -101,10 +102,10 @@ impl Machine {
 
     /// How long to wait before the next probe, `latest` being what the last one saw.
     ///
-    /// `spread` (0 to 1, random) lengthens or shortens the wait by up to a fifth, so that thousands of nodes
+    /// `chance` (0 to 1, random) lengthens or shortens the wait by up to a fifth, so that thousands of nodes
     /// never step together. A refusal needs one confirmation, not a wait; an answer of whatever kind is confirmed four
     /// times as fast as a failure to get one.
-    pub fn delay(&self, latest: &Outcome, spread: f64, now: Instant) -> Duration {
+    pub fn delay(&self, latest: &Outcome, chance: f64, now: Instant) -> Duration {
         let fast_interval = self.policy.fast_interval;
         let base = match self.streak {
             Some(Streak { length: 1, .. }) if latest.is_certain() => return Duration::ZERO,
@@ -112,7 +113,7 @@ impl Machine {
             Some(_) => fast_interval / 4,
             None => self.pace(now),
         };
-        base.mul_f64(0.8 + 0.4 * spread)
+        beat::spread(base, chance)
     }
 
     /// The time between probes while nothing changes.

@@ -23,9 +23,9 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// The same while it does not work: whoever mends it wants to see that.
 const TROUBLED: Duration = Duration::from_secs(10);
 
-/// How long to wait before the next question; `spread` (0 to 1, random) keeps thousands of nodes apart.
-pub fn pause(all_work: bool, spread: f64) -> Duration {
-    (if all_work { INTERVAL } else { TROUBLED }).mul_f64(0.8 + 0.4 * spread)
+/// How long to wait before the next question; `chance` (0 to 1, random) spreads it.
+pub fn pause(all_work: bool, chance: f64) -> Duration {
+    beat::spread(if all_work { INTERVAL } else { TROUBLED }, chance)
 }
 
 /// The latest answers.
