@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,22 +30,16 @@ use crate::metrics::Metrics;
 use crate::reload::Watched;
 use crate::server::{self, View};
 
-/// So many resync times without a pass mean that the loop is stuck.
-const STUCK_AFTER_PASSES: u32 = 10;
-
-/// But at least this long, for a node under heavy load.
-const STUCK_AFTER: Duration = Duration::from_secs(15);
-
 /// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
-/// read again on SIGHUP and when the file changes.
-pub fn run(args: ConfigArgs, job: Job, kernel: Linux) -> Result<(), Failure> {
+/// read again on SIGHUP and when `file`, if there is one, changes.
+pub fn run(args: ConfigArgs, job: Job, file: Option<Watched>, kernel: Linux) -> Result<(), Failure> {
     raise_file_limit();
     beat::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    let result = runtime.block_on(guard(args, Arc::new(job), kernel));
+    let result = runtime.block_on(guard(args, Arc::new(job), file, kernel));
     // A hanging disk must not keep the process.
     runtime.shutdown_background();
     result
@@ -59,7 +53,12 @@ fn raise_file_limit() {
     }
 }
 
-async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Failure> {
+async fn guard(
+    args: ConfigArgs,
+    job: Arc<Job>,
+    mut file: Option<Watched>,
+    kernel: Linux,
+) -> Result<(), Failure> {
     let start = Instant::now();
     // From here on a signal is not lost.
     let mut terminate = listen(SignalKind::terminate())?;
@@ -67,7 +66,6 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
     let mut hangup = listen(SignalKind::hangup())?;
     let watch = Watch::open()
         .map_err(|error| Failure::new(Exit::Failed, format!("subscribe to route events: {error}")))?;
-    let mut file = args.file.clone().map(Watched::new);
 
     let metrics = Metrics::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot count anything: {error}")))?;
@@ -120,7 +118,6 @@ async fn guard(args: ConfigArgs, job: Arc<Job>, kernel: Linux) -> Result<(), Fai
             applied: daemon.applied.subscribe(),
             reloads: daemon.reloads.subscribe(),
             start,
-            stuck_after: (job.config.resync * STUCK_AFTER_PASSES).max(STUCK_AFTER),
         };
         tasks.spawn(server::run(address, view));
     }

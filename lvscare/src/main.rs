@@ -15,6 +15,7 @@ use lvscare::exit::{Exit, Failure};
 use lvscare::job::Job;
 use lvscare::kernel::Linux;
 use lvscare::model::Change;
+use lvscare::reload::Watched;
 use lvscare::status::Style;
 use lvscare::{client, daemon, once, status};
 use tracing_subscriber::Layer;
@@ -68,7 +69,7 @@ fn care(args: CareArgs) -> Result<(), Failure> {
             "{flag} has no meaning any more and is ignored; route and source address need no help"
         );
     }
-    let job = Job::load(&args.config)?;
+    let (file, job) = Watched::reading(args.config.file.clone(), || Job::load(&args.config))?;
     for service in &job.config.services {
         if !service.scheduler.heeds_weights() && service.servers.iter().any(|server| server.weight != 1) {
             tracing::warn!("scheduler {} does not heed weights; use --scheduler wrr", service.scheduler);
@@ -79,7 +80,7 @@ fn care(args: CareArgs) -> Result<(), Failure> {
         let changes = once::build(&mut kernel, &job.config)?;
         return tell(&changes, "nothing to change; route and rules are in place");
     }
-    daemon::run(args.config, job, kernel)
+    daemon::run(args.config, job, file, kernel)
 }
 
 fn config(command: &ConfigCommand) -> Result<(), Failure> {

@@ -26,9 +26,20 @@ pub struct Watched {
 
 impl Watched {
     /// Watches `path` from its present state on.
-    pub fn new(path: PathBuf) -> Self {
+    fn new(path: PathBuf) -> Self {
         let settling = Settling::new(stamp(&path));
         Self { path, settling }
+    }
+
+    /// Reads a file, if there is one, and watches it from the state on in which it was read: a change while it is
+    /// being read, or right after, is one that will be reported.
+    pub fn reading<T, E>(
+        path: Option<PathBuf>,
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(Option<Self>, T), E> {
+        // In this order: the other one would take a file for known that nobody has read.
+        let watched = path.map(Self::new);
+        Ok((watched, read()?))
     }
 
     /// Waits until the file has changed and come to rest.
@@ -108,6 +119,22 @@ mod tests {
         for (step, (stamp, changed)) in looks.into_iter().enumerate() {
             assert_eq!(settling.look(stamp), changed, "look {step}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_between_reading_and_watching_is_reported() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lvscare.yaml");
+        fs::write(&path, "old").unwrap();
+        let read = || {
+            let text = fs::read_to_string(&path)?;
+            // Somebody is as quick as that.
+            fs::write(&path, "a new one").map(|()| text)
+        };
+        let (watched, text) = Watched::reading(Some(path.clone()), read).unwrap();
+        assert_eq!(text, "old");
+        let changed = async { watched.expect("there is a file").changed().await };
+        tokio::time::timeout(Duration::from_secs(60), changed).await.expect("the change is reported");
     }
 
     #[test]

@@ -53,6 +53,12 @@ const LONGEST_HEAD: usize = 8 * 1024;
 /// The wait before the next attempt when the listener fails, for want of file descriptors for example.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// So many resync times without a pass mean that the loop is stuck.
+const STUCK_AFTER_PASSES: u32 = 10;
+
+/// But at least this long, for a node under heavy load.
+const STUCK_AFTER: Duration = Duration::from_secs(15);
+
 /// What the answers are made of.
 #[derive(Clone)]
 pub struct View {
@@ -72,8 +78,6 @@ pub struct View {
     pub reloads: watch::Receiver<Reloads>,
     /// When the daemon started.
     pub start: Instant,
-    /// A pass that is older than this means that the loop is stuck.
-    pub stuck_after: Duration,
 }
 
 impl View {
@@ -205,7 +209,7 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/livez" => {
             let age = view.applied.borrow().at.elapsed();
-            if age < view.stuck_after {
+            if age < stuck_after(view.job.borrow().config.resync) {
                 text(StatusCode::OK, "ok")
             } else {
                 text(StatusCode::INTERNAL_SERVER_ERROR, format!("the last pass was {} s ago", age.as_secs()))
@@ -239,6 +243,11 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
         },
         _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /status"),
     }
+}
+
+/// A latest pass that is older than this means that the loop is stuck. A reload may change the pause between passes.
+fn stuck_after(resync: Duration) -> Duration {
+    (resync * STUCK_AFTER_PASSES).max(STUCK_AFTER)
 }
 
 fn text(status: StatusCode, message: impl Into<String>) -> Response<Full<Bytes>> {

@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_millis(5);
 /// The daemon of a healthy node with so many apiservers.
 fn view(servers: u8, now: Instant) -> View {
     let rs: Vec<String> = (1..=servers).map(|number| format!("10.0.0.{number}:6443")).collect();
-    let config = config(&format!("--rs {}", rs.join(","))).unwrap();
+    let config = config(&format!("--resync 60s --rs {}", rs.join(","))).unwrap();
     let at = config.services[0].at;
     let keys: Vec<Key> = config.services[0].servers.iter().map(|server| (at, server.address)).collect();
     let took = Duration::from_millis(3);
@@ -56,7 +56,6 @@ fn view(servers: u8, now: Instant) -> View {
         applied: watch::Sender::new(applied).subscribe(),
         reloads: watch::Sender::new(Reloads::default()).subscribe(),
         start: now,
-        stuck_after: Duration::from_secs(3600),
     }
 }
 
@@ -111,4 +110,25 @@ fn every_path_has_its_answer() {
         let head = format!("HTTP/1.1 {status} ");
         assert!(answer.starts_with(&head) && answer.contains(part), "{path}: {answer}");
     }
+}
+
+/// Whoever raises `--resync` by a reload must not be killed for passing seldom.
+#[test]
+fn a_loop_is_stuck_by_the_configuration_in_force() {
+    let job = |options: &str| {
+        let config = config(&format!("--rs 10.0.0.1:6443 {options}")).unwrap();
+        Arc::new(Job { config, settings: BTreeMap::new() })
+    };
+    let mut view = view(1, Instant::now());
+    let passed = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine runs for so long");
+    let applied = Applied { at: passed, ..view.applied.borrow().clone() };
+    view.applied = watch::Sender::new(applied).subscribe();
+    let jobs = watch::Sender::new(job("--resync 1s"));
+    view.job = jobs.subscribe();
+    let at = serve_in_background(view);
+    assert!(get(at, "/livez").0.starts_with("HTTP/1.1 500 "));
+    jobs.send_replace(job("--resync 60s"));
+    assert!(get(at, "/livez").0.starts_with("HTTP/1.1 200 "));
+    jobs.send_replace(job("--resync 1s"));
+    assert!(get(at, "/livez").0.starts_with("HTTP/1.1 500 "));
 }
