@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Config, ServiceConfig};
 use crate::model::{Desired, Destination, Service, Sysctl, WantedService};
+use crate::survey::Survey;
 
 /// The source address of each virtual address's route, as far as it is known.
 pub type Sources = BTreeMap<IpAddr, IpAddr>;
@@ -16,11 +17,13 @@ pub fn everything(config: &Config, sources: &Sources) -> Desired {
     })
 }
 
-/// Nothing of ours: for `clean`.
-pub fn nothing(services: &[SocketAddr]) -> Desired {
+/// Neither `services` nor our routes to their addresses, apart from those that another virtual server needs: for
+/// `clean`.
+pub fn nothing(services: &[SocketAddr], survey: &Survey) -> Desired {
+    let addresses = services.iter().map(SocketAddr::ip);
     Desired {
         services: services.iter().map(|&at| (at, None)).collect(),
-        routes: services.iter().map(|at| (at.ip(), None)).collect(),
+        routes: addresses.filter(|&vip| !survey.needs_route(vip, services)).map(|vip| (vip, None)).collect(),
         sysctls: BTreeMap::new(),
     }
 }

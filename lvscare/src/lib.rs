@@ -14,6 +14,8 @@
 //! - [`health`]: [`health::machine`] judges one server, [`health::pool`] decides who serves.
 //! - [`desired`], [`reconcile`]: what should be there, and the steps towards it.
 //! - [`config`], [`preflight`]: what was asked for, valid by construction, possible on this node.
+//! - [`survey`]: what lvscare made, now or before, found without being told.
+//! - [`takeover`]: what a virtual server loses that somebody else has made.
 //! - [`ipvs`]: the wire types of the kernel's generic-netlink family; a crate in waiting.
 //! - [`exit`]: the exit codes; [`repeats`]: what not to log again.
 //!
@@ -61,4 +63,6 @@ pub mod reload;
 pub mod repeats;
 pub mod server;
 pub mod status;
+pub mod survey;
+pub mod takeover;
 pub mod tls;

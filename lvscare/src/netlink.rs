@@ -72,6 +72,12 @@ impl Channel {
         Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER].into_boxed_slice() })
     }
 
+    /// From now on the kernel takes what stands in the head of a request for a listing as a filter (Linux 4.20 and
+    /// later; an older one lists everything).
+    pub fn filter_listings(&mut self) {
+        let _ = self.socket.set_netlink_get_strict_chk(true);
+    }
+
     /// Sends one message and returns the messages of the answer, none for a bare acknowledgement.
     ///
     /// `flags` must contain `NLM_F_ACK` for a request that changes something, `NLM_F_DUMP` for one that lists, and

@@ -9,12 +9,43 @@ use crate::exit::{Exit, Failure};
 use crate::kernel::{Error, Kernel};
 use crate::model::{Change, Desired};
 use crate::reconcile::plan;
+use crate::takeover;
+
+#[cfg(test)]
+mod tests;
 
 /// Attempts when somebody else changes the same objects at the same time.
 const ATTEMPTS: usize = 5;
 
+/// What a command would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// Virtual servers that lvscare has not made and that would lose something, each with what it has.
+    pub taken_over: Vec<(SocketAddr, String)>,
+}
+
+/// Says what [`build`] would do.
+pub fn preview(kernel: &mut impl Kernel, config: &Config) -> Result<Preview, Failure> {
+    let desired = everything(kernel, config)?;
+    let actual = kernel.read(&config.addresses())?;
+    let ours = kernel.survey()?.routes;
+    let services = desired.services.iter().filter_map(|(at, wanted)| Some((at, wanted.as_ref()?)));
+    let taken_over = services.filter(|(at, _)| !ours.contains_key(&at.ip())).filter_map(|(&at, wanted)| {
+        let seen = actual.services.get(&at)?;
+        takeover::loses(seen, wanted).then(|| (at, takeover::describe(seen)))
+    });
+    Ok(Preview { taken_over: taken_over.collect(), changes: plan(&desired, &actual) })
+}
+
 /// Makes route and rules with every configured server. Returns what was changed, nothing on a second run.
 pub fn build(kernel: &mut impl Kernel, config: &Config) -> Result<Vec<Change>, Failure> {
+    let desired = everything(kernel, config)?;
+    converge(kernel, &config.addresses(), &desired)
+}
+
+fn everything(kernel: &mut impl Kernel, config: &Config) -> Result<Desired, Failure> {
     let mut sources = Sources::new();
     for service in &config.services {
         let vip = service.at.ip();
@@ -24,12 +55,14 @@ pub fn build(kernel: &mut impl Kernel, config: &Config) -> Result<Vec<Change>, F
         };
         sources.insert(vip, source.ok_or_else(|| Failure::new(Exit::Failed, no_source(vip)))?);
     }
-    converge(kernel, &config.addresses(), &desired::everything(config, &sources))
+    Ok(desired::everything(config, &sources))
 }
 
-/// Removes the virtual servers at `services` and our routes to them. Returns what was changed.
+/// Removes the virtual servers at `services` and our routes to them, apart from those that another virtual server
+/// needs. Returns what was changed.
 pub fn clean(kernel: &mut impl Kernel, services: &[SocketAddr]) -> Result<Vec<Change>, Failure> {
-    converge(kernel, services, &desired::nothing(services))
+    let desired = desired::nothing(services, &kernel.survey()?);
+    converge(kernel, services, &desired)
 }
 
 fn converge(

@@ -72,20 +72,26 @@ fn clean_removes_ours_and_nothing_else() {
          ipvsadm -A -t {VIP6} -s rr"
     );
     node.check(&["sh", "-c", &script]);
+    run_once(&lab, &[]);
+    // Two others have the address, and its route goes on leading to them.
+    assert_eq!(say(node, &["clean"]), "remove virtual server 10.103.97.2:6443\n");
     let foreign = state(node);
 
     for clean in [&["clean"][..], &["care", "--clean"], &["care", "-C", "--vs", VIP]] {
         run_once(&lab, &[]);
         assert_ne!(state(node), foreign);
-        assert_eq!(
-            say(node, clean),
-            "remove virtual server 10.103.97.2:6443\n\
-             remove route local 10.103.97.2\n"
-        );
+        assert_eq!(say(node, clean), "remove virtual server 10.103.97.2:6443\n");
         assert_eq!(state(node), foreign);
         assert_eq!(say(node, clean), "nothing to remove\n");
         assert_eq!(state(node), foreign);
     }
+    node.check(&["sh", "-c", &format!("ipvsadm -D -t 10.103.97.2:443; ipvsadm -D -u {VIP}")]);
+    run_once(&lab, &[]);
+    assert_eq!(
+        say(node, &["clean"]),
+        "remove virtual server 10.103.97.2:6443\n\
+         remove route local 10.103.97.2\n"
+    );
 
     // The administrator's own route of the virtual address serves as well as ours, and stays the administrator's.
     node.ip("route add local 10.103.97.2/32 dev lo table local src 10.0.0.10");

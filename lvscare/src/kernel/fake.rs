@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Error, Kernel};
 use crate::model::{Actual, Change, RouteOwner, SeenDestination, SeenRoute, SeenService, Services, Traffic};
+use crate::survey::Survey;
 
 /// The state and the history.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Fake {
     pub source: Option<IpAddr>,
     /// What [`Kernel::own_addresses`] answers.
     pub own: BTreeSet<IpAddr>,
+    /// The addresses of virtual servers for other protocols than TCP.
+    pub other_protocols: BTreeSet<IpAddr>,
 }
 
 impl Kernel for Fake {
@@ -34,6 +37,15 @@ impl Kernel for Fake {
         let mut found = self.state.services.clone();
         found.retain(|at, _| services.contains(at));
         Ok(found)
+    }
+
+    fn survey(&mut self) -> Result<Survey, Error> {
+        let ours = self.state.routes.iter().filter(|(_, route)| route.owner == RouteOwner::Ours);
+        Ok(Survey {
+            routes: ours.map(|(&vip, route)| (vip, route.source)).collect(),
+            services: self.state.services.keys().copied().collect(),
+            other_protocols: self.other_protocols.clone(),
+        })
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {

@@ -14,8 +14,8 @@ use rustix::io::Errno;
 
 use super::Error;
 use crate::ipvs::{
-    AddressFamily, Command, Destination as WireDestination, ForwardMethod, Message, Service as WireService,
-    ServiceFlags, ServiceId,
+    AddressFamily, Command, Destination as WireDestination, ForwardMethod, Message, Protocol,
+    Service as WireService, ServiceFlags, ServiceId,
 };
 use crate::model::{Change, Destination, Forwarding, SeenDestination, SeenService, Service, Traffic};
 use crate::netlink::{self, Channel};
@@ -90,6 +90,19 @@ impl Table {
             bytes_out: stats.bytes_out,
         };
         Ok(Some(SeenService { service, destinations, traffic }))
+    }
+
+    /// The address of every virtual server that has one; those of firewall marks have none.
+    pub fn list(&mut self) -> Result<Vec<(Protocol, SocketAddr)>, Error> {
+        let listing = |error| Error::from_netlink(|| "list the virtual servers".into(), error);
+        let answers = self.request(Message::new(Command::GetService, []), NLM_F_DUMP).map_err(listing)?;
+        let ids = answers.iter().filter_map(Message::service).map(WireService::id);
+        ids.filter_map(|id| match id {
+            Ok(ServiceId::Address { protocol, address }) => Some(Ok((protocol, address))),
+            Ok(_) => None,
+            Err(error) => Some(Err(listing(error.into()))),
+        })
+        .collect()
     }
 
     /// Makes a change that concerns the table; others are not its business and do nothing.

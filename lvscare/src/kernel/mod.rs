@@ -11,8 +11,10 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::io::Errno;
 
 use crate::exit::{Exit, Failure};
+use crate::ipvs::Protocol;
 use crate::model::{Actual, Change, Services, Sysctl};
 use crate::netlink;
+use crate::survey::Survey;
 
 pub mod address;
 #[cfg(test)]
@@ -112,6 +114,9 @@ pub trait Kernel {
     /// Reads the virtual servers at `services` and nothing else.
     fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error>;
 
+    /// Finds every virtual server, and every local route of lvscare's.
+    fn survey(&mut self) -> Result<Survey, Error>;
+
     /// Makes one change.
     fn apply(&mut self, change: &Change) -> Result<(), Error>;
 
@@ -180,6 +185,18 @@ impl Kernel for Linux {
             }
         }
         Ok(found)
+    }
+
+    fn survey(&mut self) -> Result<Survey, Error> {
+        let mut survey = Survey { routes: route::ours()?, ..Survey::default() };
+        for (protocol, address) in self.ipvs.list()? {
+            if protocol == Protocol::Tcp {
+                survey.services.insert(address);
+            } else {
+                survey.other_protocols.insert(address.ip());
+            }
+        }
+        Ok(survey)
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {

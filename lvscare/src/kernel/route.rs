@@ -4,12 +4,13 @@
 //! connections the right source address, lets pods in, and makes the local stack answer with a reset when
 //! IPVS has nothing to say.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
@@ -17,7 +18,7 @@ use rustix::io::Errno;
 use super::Error;
 use super::rtnetlink::Message;
 use crate::model::{RouteOwner, SeenRoute};
-use crate::netlink::Channel;
+use crate::netlink::{self, Channel};
 
 /// `rtm_protocol` of our routes, by which `clean` knows them. Not assigned in iproute2's `rt_protos`.
 pub const PROTOCOL: u8 = 97;
@@ -109,6 +110,47 @@ impl Routes {
     }
 }
 
+/// Every local route of ours, with the source address that it gives. Leaves out what a route of somebody else hides:
+/// there is none of ours then.
+pub fn ours() -> Result<BTreeMap<IpAddr, Option<IpAddr>>, Error> {
+    let failed = |error: netlink::Error| Error::from_netlink(|| "list the local routes".into(), error);
+    let mut channel = Channel::open(NETLINK_ROUTE).map_err(|error| failed(error.into()))?;
+    // A node may have a million routes, and ours are few.
+    channel.filter_listings();
+    let mut found = BTreeMap::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        message.header.protocol = RouteProtocol::Other(PROTOCOL);
+        message.header.kind = RouteType::Local;
+        let answers = match channel.request(Message::GetRoute(message), NLM_F_DUMP) {
+            // There is no IPv6 here.
+            Err(error) if error.errno() == Some(Errno::OPNOTSUPP) => continue,
+            answers => answers.map_err(failed)?,
+        };
+        // A kernel before 4.20 lists everything.
+        found.extend(answers.iter().filter_map(|answer| match answer {
+            Message::NewRoute(route) => Some((our_address(route)?, preferred_source(route))),
+            _ => None,
+        }));
+    }
+    Ok(found)
+}
+
+/// The virtual address, if this is a route of ours.
+fn our_address(message: &RouteMessage) -> Option<IpAddr> {
+    let header = &message.header;
+    if header.kind != RouteType::Local || header.protocol != RouteProtocol::Other(PROTOCOL) {
+        return None;
+    }
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    })?;
+    (header.destination_prefix_length == host_prefix(address)).then_some(address)
+}
+
 /// Our local route of `vip`, without source and interface.
 fn describe(vip: IpAddr) -> RouteMessage {
     let mut message = RouteMessage::default();
@@ -123,8 +165,6 @@ fn describe(vip: IpAddr) -> RouteMessage {
 }
 
 fn preferred_source(message: &RouteMessage) -> Option<IpAddr> {
-    use netlink_packet_route::route::RouteAddress;
-
     message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::PrefSource(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
         RouteAttribute::PrefSource(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::model::{Forwarding, SeenRoute, SeenService, Service, Sysctl, Traffic};
+use crate::survey::Survey;
 
 const AT: &str = "10.103.97.2:6443";
 const VIP: &str = "10.103.97.2";
@@ -172,7 +173,7 @@ fn an_empty_pool_loses_its_virtual_server_and_keeps_its_route() {
 
 #[test]
 fn clean_removes_the_virtual_server_before_its_route() {
-    let nothing = crate::desired::nothing(&[addr(AT)]);
+    let nothing = crate::desired::nothing(&[addr(AT)], &Survey::default());
     assert_eq!(
         steps(&nothing, &reached(&BOTH)),
         ["remove virtual server 10.103.97.2:6443", "remove route local 10.103.97.2"]
@@ -183,7 +184,7 @@ fn clean_removes_the_virtual_server_before_its_route() {
 /// Replacing the route of an interface's address would take that address's own traffic away.
 #[test]
 fn whose_route_it_is() {
-    let nothing = crate::desired::nothing(&[addr(AT)]);
+    let nothing = crate::desired::nothing(&[addr(AT)], &Survey::default());
     let other = Some(ip("10.9.9.9"));
     let set: &[&str] = &["set route local 10.103.97.2 dev lo src 10.0.0.9"];
     let remove: &[&str] = &["remove route local 10.103.97.2"];

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::survey::Survey;
 
 /// What somebody else does between a look at the kernel and the next change.
 type Hand = Box<dyn FnMut(&mut Actual)>;
@@ -41,6 +42,10 @@ impl Kernel for Troubled {
         let found = self.fake.read_services(services);
         self.meddle();
         found
+    }
+
+    fn survey(&mut self) -> Result<Survey, Error> {
+        self.fake.survey()
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {

@@ -174,8 +174,11 @@ proptest! {
 
         let mut expected = before;
         expected.services.retain(|at, _| !ours.contains(at));
+        let services = expected.services.clone();
         expected.routes.retain(|vip, route| {
-            route.owner != RouteOwner::Ours || ours.iter().all(|at| at.ip() != *vip)
+            route.owner != RouteOwner::Ours
+                || ours.iter().all(|at| at.ip() != *vip)
+                || services.keys().any(|at| at.ip() == *vip)
         });
         prop_assert_eq!(kernel.state, expected);
     }
