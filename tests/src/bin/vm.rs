@@ -66,6 +66,9 @@ struct Setup {
     /// Seconds until the guest is killed [default: 600, and none for a shell]
     #[arg(long)]
     limit: Option<u64>,
+    /// Processors of the guest; one finds what another one would have hidden
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    processors: u8,
 }
 
 fn main() -> ExitCode {
@@ -134,7 +137,7 @@ impl Setup {
         eprintln!("vm: packed {} MiB in {:.1?}", image.metadata()?.len() >> 20, began.elapsed());
         let began = Instant::now();
         let limit = self.limit.map_or(limit, Duration::from_secs);
-        let verdict = start(&Machine { kernel: kernel.image, image, limit })?;
+        let verdict = start(&Machine { kernel: kernel.image, image, limit, processors: self.processors })?;
         eprintln!("vm: {verdict:?} after {:.1?}", began.elapsed());
         Ok(verdict)
     }

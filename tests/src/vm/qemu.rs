@@ -29,6 +29,8 @@ pub struct Machine {
     pub image: File,
     /// The machine is killed after so long; zero means never.
     pub limit: Duration,
+    /// So many processors.
+    pub processors: u8,
 }
 
 /// How a guest ended.
@@ -70,7 +72,8 @@ impl Machine {
             .args(["--foreground", "--signal=KILL", &self.limit.as_secs().to_string(), EMULATOR])
             // Never kvm: where it is present but broken the guest hangs.
             // The plainest processor is the cheapest to imitate; `rdrand` gives programs randomness from the start.
-            .args(["-accel", "tcg", "-cpu", "qemu64,+rdrand", "-smp", "2", "-m", "2048"])
+            .args(["-accel", "tcg", "-cpu", "qemu64,+rdrand", "-m", "2048"])
+            .args(["-smp", &self.processors.to_string()])
             .args(["-nodefaults", "-display", "none", "-serial", "mon:stdio", "-no-reboot"])
             .args(["-append", COMMAND_LINE, "-kernel"])
             .arg(&self.kernel)
