@@ -9,7 +9,8 @@
 //! care               the product in that laboratory; configuration, its file; prepared, a node for the installer
 //! stub               a kubeadm of any version, and what it was told
 //! web                a plain HTTP service, for virtual servers that are no apiservers
-//! client, kubelet    what clients of the virtual server see; load, many of them; wait, which every test needs
+//! client, kubelet    what clients of the virtual server see; load, many of them; refusal, clients in vain
+//! wait               which every test needs
 //! kubernetes         real apiservers, a real kubelet: `make test-kubernetes`
 //! vm                 the kernel, if the host's own will not do
 //! ```
@@ -34,6 +35,7 @@ pub mod netns;
 pub mod pki;
 pub mod prepared;
 pub mod process;
+pub mod refusal;
 pub mod stub;
 pub mod vm;
 pub mod wait;
