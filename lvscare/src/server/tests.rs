@@ -11,8 +11,8 @@ use crate::health::pool::Mode;
 use crate::health::{Condition, Entry, LastProbe, Outcome, Verdict};
 use crate::model::{Actual, Destination, SeenDestination, SeenService, Service, Traffic};
 
-/// On a busy machine without full optimisation; a millisecond is what a node has to spend.
-const LIMIT: Duration = Duration::from_millis(5);
+/// A scrape of the one-threaded daemon is paid for by its size.
+const LARGEST: usize = 32 << 10;
 
 /// The daemon of a healthy node with so many apiservers.
 fn view(servers: u8, now: Instant) -> View {
@@ -84,16 +84,21 @@ fn serve_in_background(view: View) -> SocketAddr {
 }
 
 #[test]
-fn a_scrape_takes_no_time() {
-    let at = serve_in_background(view(3, Instant::now()));
-    let (answer, _) = get(at, "/metrics");
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert_eq!(answer.matches("\nlvscare_real_server_up{").count(), 3, "{answer}");
-    let mut times: Vec<Duration> = (0..200).map(|_| get(at, "/metrics").1).collect();
-    times.sort_unstable();
-    let [median, worst] = [times[times.len() / 2], times[times.len() - 1]];
-    println!("{} bytes for three servers, median {median:?}, at most {worst:?}", answer.len());
-    assert!(median < LIMIT, "{median:?}");
+fn a_scrape_grows_with_the_servers_and_no_faster() {
+    let [few, many] = [3_u8, 240].map(|servers| {
+        let at = serve_in_background(view(servers, Instant::now()));
+        let (answer, _) = get(at, "/metrics");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert_eq!(answer.matches("\nlvscare_real_server_up{").count(), usize::from(servers), "{answer}");
+        // The best of many: the machine may be busy with something else.
+        let best = (0..50).map(|_| get(at, "/metrics").1).min().unwrap();
+        println!("{} bytes for {servers} servers, in {best:?}", answer.len());
+        (answer.len(), best)
+    });
+    assert!(few.0 < LARGEST, "{} bytes", few.0);
+    assert!(many.0 < 80 * few.0, "{} bytes", many.0);
+    // Each looking at each would be 6400 times.
+    assert!(many.1 < 800 * few.1, "{many:?}, {few:?}");
 }
 
 #[test]
