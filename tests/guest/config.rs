@@ -5,13 +5,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 #![allow(clippy::print_stdout, reason = "measured times are worth a look")]
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant, SystemTime};
 
 use lvscare::job::Reloads;
 use lvscare::status::Status;
@@ -22,14 +24,8 @@ use tests::lab::Lab;
 use tests::netns::Namespace;
 use tests::wait::eventually;
 
-/// From the last write until it is in force: the file is looked at once a second, and must be the same twice.
-const SOON: Duration = Duration::from_secs(4);
-
-/// A writer rests for less than the time that the file has to.
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// What a signal takes, in the best of some rounds, whatever else this machine is busy with.
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// A writer rests for less than the second that the file has to.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// As kubelet writes a `ConfigMap`: files are links through `..data`, which is a link to a directory.
 struct Volume(PathBuf);
@@ -60,16 +56,30 @@ impl Volume {
     }
 }
 
-/// Writes piece by piece.
-fn dribble(path: &Path, text: &str) {
+/// Writes piece by piece; returns its longest rest, which is another one on a busy machine.
+fn dribble(path: &Path, text: &str) -> Duration {
     let mut file = File::create(path).unwrap();
     let (first, rest) = text.split_at(text.len() / 3);
     let (second, third) = rest.split_at(rest.len() / 2);
-    for piece in [first, second] {
+    let rests = [first, second, third].map(|piece| {
+        let began = Instant::now();
         file.write_all(piece.as_bytes()).unwrap();
         sleep(PAUSE);
-    }
-    file.write_all(third.as_bytes()).unwrap();
+        began.elapsed()
+    });
+    rests.into_iter().max().unwrap()
+}
+
+/// Keeps a file from coming to rest until the result is dropped: what it says stays the same.
+fn restless(path: &Path) -> Sender<()> {
+    let (end, ended) = channel();
+    let path = path.to_owned();
+    spawn(move || {
+        while ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+            File::open(&path).and_then(|file| file.set_modified(SystemTime::now())).unwrap();
+        }
+    });
+    end
 }
 
 /// What `lvscare status` says of the configuration.
@@ -94,6 +104,8 @@ fn the_file_is_followed_however_it_is_replaced() {
     assert_eq!(first, Reloads { generation: 1, hash: first.hash.clone(), failures: 0, problem: None });
 
     let load = lab.load(lab.node(), URL, 1, LIMIT);
+    // Whoever writes in pieces has rested for so long that it was right to read what was there.
+    let interrupted = Cell::new(false);
     let follows = |how: &str, generation: u64, servers: &[SocketAddr], change: &dyn Fn(&str)| {
         change(&masters(servers));
         let began = Instant::now();
@@ -103,15 +115,17 @@ fn the_file_is_followed_however_it_is_replaced() {
         eye.time(LIMIT, how, |eye| eye.only(vip(), servers));
         let right = began.elapsed().as_millis();
         println!("{how:<17} in force after {:>5} ms, all serve after {right:>5} ms", in_force.as_millis());
-        assert!(in_force < SOON, "{how}: {in_force:?}");
-        assert_eq!((now.failures, now.problem.as_deref()), (0, None), "{how}");
+        assert!(now.failures == 0 || interrupted.get(), "{how}: {now:?}");
+        assert_eq!(now.problem.as_deref(), None, "{how}");
         now.hash
     };
     let two = follows("a swapped volume", 2, &[m1, m2], &|text| volume.swap("..2026_2", text));
     let all = follows("swapped once more", 3, &[m1, m2, m3], &|text| volume.swap("..2026_3", text));
     let same = follows("renamed over", 4, &[m1, m2], &|text| file.replace(text));
     assert_eq!((all, same), (first.hash, two.clone()), "equal configurations have equal names");
-    let pieces = follows("written in pieces", 5, &[m2, m3], &|text| dribble(&path, text));
+    let pieces = follows("written in pieces", 5, &[m2, m3], &|text| {
+        interrupted.set(dribble(&path, text) >= Duration::from_millis(900));
+    });
     assert_ne!(pieces, two);
     follows("written in place", 6, &[m1, m2, m3], &|text| file.write(text));
 
@@ -177,23 +191,22 @@ fn a_signal_has_it_read_at_once() {
     let file = ConfigFile::new(&lab, &masters(&lab.addresses()));
     let mut care = Care::following(&lab, &file, &[]);
     let eye = Eye::open(lab.node());
-    let took = (1..=3).map(|round| {
-        let servers = &lab.addresses()[..=round % 2];
-        let began = Instant::now();
-        file.replace(&masters(servers));
-        care.process().signal(Signal::SIGHUP);
-        eye.time(SOON, "read again", |eye| eye.only(vip(), servers));
-        began.elapsed()
-    });
-    let best = took.min().unwrap();
-    println!("a signal has it read after {} ms", best.as_millis());
-    assert!(best < AT_ONCE, "{best:?}");
 
     // Without a change it does nothing.
     let before = care.reloads().unwrap();
     care.process().signal(Signal::SIGHUP);
     eventually(LIMIT, "read again", || care.log().contains("it says the same").then_some(()));
     assert_eq!(care.reloads().unwrap(), before);
+
+    // Without a signal nobody would read it now.
+    let _restless = restless(Path::new(file.path()));
+    for round in 1..=3 {
+        let servers = &lab.addresses()[..=round % 2];
+        file.replace(&masters(servers));
+        care.process().signal(Signal::SIGHUP);
+        let took = eye.time(LIMIT, "read again", |eye| eye.only(vip(), servers));
+        println!("a signal has it read after {} ms", took.as_millis());
+    }
 }
 
 #[test]

@@ -20,8 +20,12 @@ use tests::wait::eventually;
 const TRANSITIONS: usize = 1000;
 const TIME: Duration = Duration::from_secs(60);
 
-/// Those before are warming up.
+/// Those before are warming up; so many more are waited for, however long that takes.
 const WARM: usize = 100;
+
+/// So often a second an idle daemon may wake up: three servers are asked every two seconds, the kernel is compared
+/// every second.
+const WAKES: u64 = 20;
 
 /// What must not grow.
 #[derive(Debug)]
@@ -50,6 +54,11 @@ impl Costs {
     }
 }
 
+/// How often it has waited for something and was woken.
+fn wakes(care: &Care) -> u64 {
+    care.memory("voluntary_ctxt_switches")
+}
+
 fn transitions(care: &Care) -> usize {
     care.log().matches("real server is ").count()
 }
@@ -69,7 +78,7 @@ fn failures_leave_nothing_behind() {
         if seen >= WARM && warm.is_none() {
             warm = Some(Costs::of(&care));
         }
-        if seen >= TRANSITIONS || began.elapsed() > TIME {
+        if seen >= TRANSITIONS || (seen >= 2 * WARM && began.elapsed() > TIME) {
             break;
         }
         // Two fail in different ways, the third merely closes its connections.
@@ -99,13 +108,14 @@ fn an_idle_daemon_costs_next_to_nothing() {
     let lab = Lab::new();
     let care = Care::judged(&lab, &[]);
     let probes = || lab.masters().iter().map(|m| m.control().stats().healthz).sum::<u64>();
-    let (used, asked, began) = (care.cpu_time(), probes(), Instant::now());
+    let (used, asked, woken, began) = (care.cpu_time(), probes(), wakes(&care), Instant::now());
     thread::sleep(WHILE);
     let (used, asked, time) = (care.cpu_time().saturating_sub(used), probes() - asked, began.elapsed());
+    let woken = wakes(&care) - woken;
     let per_minute = used.mul_f64(60.0 / time.as_secs_f64());
     println!(
         "idle: RSS {} KiB, PSS {} KiB, at most {} KiB; {} files, {} thread; {} ms of processor a minute, \
-         with {asked} probes in {time:.0?}",
+         with {asked} probes in {time:.0?}, woken {woken} times",
         care.memory("VmRSS"),
         care.memory("Pss"),
         care.memory("VmHWM"),
@@ -115,8 +125,8 @@ fn an_idle_daemon_costs_next_to_nothing() {
     );
     assert_eq!(care.memory("Threads"), 1);
     assert!(care.memory("VmRSS") < 16 << 10);
-    // The machine may be twenty times slower than a real one.
-    assert!(per_minute < Duration::from_secs(6), "{per_minute:?}");
+    // What the processor needs for it is a matter of the benchmark.
+    assert!(woken < WAKES * (time.as_secs() + 1), "{woken} times in {time:?}");
 }
 
 #[test]
@@ -143,9 +153,8 @@ fn closed_connections_and_a_closed_ear(time: Duration) {
     let before = [closing, normal].map(|master| master.control().stats().healthz);
 
     // Its open connections work, the probe's among them, until that is renewed.
-    let out =
-        eye.time(Duration::from_secs(90), "a deaf server out", |eye| !eye.serves(vip(), deaf.address()));
-    eye.time(Duration::from_secs(1), "it removed", |eye| eye.weight(vip(), deaf.address()).is_none());
+    let out = eye.time(5 * LIMIT, "a deaf server out", |eye| !eye.serves(vip(), deaf.address()));
+    eye.time(LIMIT, "it removed", |eye| eye.weight(vip(), deaf.address()).is_none());
     care.wait_reason(deaf.address(), &["connection refused"]);
     deaf.control().set(Behaviour::Healthy);
     let back = eye.time(LIMIT, "a server that hears again", |eye| eye.serves(vip(), deaf.address()));

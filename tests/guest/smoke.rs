@@ -5,11 +5,11 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use tests::care::LIMIT;
 use tests::lab::{Lab, NODE, NODE6};
 use tests::netns::Namespace;
 use tests::wait::eventually;
 
-const LIMIT: Duration = Duration::from_secs(5);
 const URL: &str = "https://10.103.97.2:6443/";
 const URL6: &str = "https://[fd00:103::2]:6443/";
 
@@ -97,7 +97,7 @@ fn an_unplugged_or_stopped_master_is_silent() {
     lab.master(3).link_down();
     assert_eq!(get(short).unwrap_err().kind(), ErrorKind::TimedOut);
     lab.master(3).link_up();
-    eventually(LIMIT, "an answer after the cable is back", || get(short).ok());
+    eventually(LIMIT, "an answer after the cable is back", || get(LIMIT).ok());
 
     lab.master(3).sigstop();
     assert_eq!(get(short).unwrap_err().kind(), ErrorKind::TimedOut);
