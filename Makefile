@@ -20,7 +20,7 @@ VM = $(RUN) vm --
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
 
-.PHONY: help bench build dashboard deb demo image man test test-host test-guest test-kubernetes test-long test-package lint lint-manifests install clean
+.PHONY: help bench build dashboard deb demo image man test test-host test-guest test-busy test-kubernetes test-long test-package lint lint-manifests install clean
 
 help:
 	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
@@ -30,6 +30,7 @@ help:
 	@echo 'make build       the static release binary'
 	@echo 'make test-host   tests that need no kernel with IPVS'
 	@echo 'make test-guest  tests on a real kernel; T=NAME runs one file, ARGS="-- name" one test'
+	@echo 'make test-busy   the same beside two loops that take the processors; ARGS="--processors 1" for a small guest'
 	@echo 'make test-long   guest tests that take ten minutes, which `make test` leaves out; T=NAME as above'
 	@echo 'make test-package  Debian package under a real systemd, image under a real containerd, dashboard and alerts'
 	@echo '                 under a real Prometheus'
@@ -83,6 +84,11 @@ test-host: install
 
 test-guest: build
 	$(VM) test --limit 1500 --bin $(LVSCARE) --bin $(INSTALLER) $(if $(T),--test $(T)) $(ARGS)
+
+# Whatever else this machine is busy with, no test may fail for it.
+test-busy: build
+	trap 'kill $$(jobs -p)' EXIT; while :; do :; done & while :; do :; done & \
+	    $(VM) test --limit 3000 --bin $(LVSCARE) --bin $(INSTALLER) $(if $(T),--test $(T)) $(ARGS)
 
 test-long: build
 	$(VM) test --limit 1500 --bin $(LVSCARE) $(if $(T),--test $(T)) -- --ignored --nocapture
