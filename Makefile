@@ -14,8 +14,8 @@ INSTALLER = $(LVSCARE)-installer
 # Tests are linked as those for the guest are (FLAGS in tests/src/vm/cargo.rs): with the same flags nothing is compiled
 # twice.
 TEST := RUSTFLAGS='-C target-feature=+crt-static -C strip=debuginfo' $(CARGO)
-RUN = $(TEST) run --quiet --target $(HOST) --package tests --bin
-VM = $(RUN) vm --
+RUN = $(TEST) run --target $(HOST) --package tests --bin
+VM = date '+%T building the laboratory, about a minute the first time' >&2 && $(RUN) vm --
 
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
@@ -45,12 +45,15 @@ help:
 install:
 	@tests/install.sh
 
+# What takes long says so, and when it began; cargo names each part while it compiles.
 build: install
+	@date '+%T building lvscare and its installer, small and static, a few minutes the first time'
 	$(CARGO) build --release --package lvscare --package installer $(STATIC)
 	@ls -l $(LVSCARE) $(INSTALLER)
 
 man: install
-	$(CARGO) run --quiet --package lvscare --example man -- $(TARGET_DIR)/man
+	@date '+%T building manual pages and completions'
+	$(CARGO) run --package lvscare --example man -- $(TARGET_DIR)/man
 	@ls $(TARGET_DIR)/man
 
 # Only the package of this version may lie there: the test takes what it finds.

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Verdict> {
     match cli.what {
         What::Test { setup, test, args } => {
-            let built = vm::build(&Request { tests: Some(test), packages: setup.package.clone() })?;
+            let built = build(&Request { tests: Some(test), packages: setup.package.clone() })?;
             let commands = built.tests.iter().map(|test| [vec![test.name.clone()], args.clone()].concat());
             let plan = Plan { commands: commands.collect() };
             setup.execute(&built, &plan)
@@ -105,9 +105,18 @@ fn run(cli: Cli) -> Result<Verdict> {
     }
 }
 
+/// Builds it and says so: the first time it takes as long as everything else.
+fn build(request: &Request) -> Result<Built> {
+    eprintln!("vm: building what is to run on the other kernel, a minute or two the first time");
+    let began = Instant::now();
+    let built = vm::build(request)?;
+    eprintln!("vm: built in {:.1?}", began.elapsed());
+    Ok(built)
+}
+
 impl Setup {
     fn build_programs(&self) -> Result<Built> {
-        vm::build(&Request { tests: None, packages: self.package.clone() })
+        build(&Request { tests: None, packages: self.package.clone() })
     }
 
     fn execute(&self, built: &Built, plan: &Plan) -> Result<Verdict> {
@@ -134,7 +143,7 @@ impl Setup {
         };
         let image = tempfile::tempfile()?;
         vm::pack(image.try_clone()?, &kernel, built, &self.extra()?, packages.as_ref(), plan)?;
-        eprintln!("vm: packed {} MiB in {:.1?}", image.metadata()?.len() >> 20, began.elapsed());
+        eprintln!("vm: packed {} MiB in {:.1?}, booting", image.metadata()?.len() >> 20, began.elapsed());
         let began = Instant::now();
         let limit = self.limit.map_or(limit, Duration::from_secs);
         let verdict = start(&Machine { kernel: kernel.image, image, limit, processors: self.processors })?;

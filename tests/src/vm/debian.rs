@@ -25,6 +25,11 @@ impl Tree {
         let packages: Vec<String> = packages.iter().map(|package| package.as_ref().to_owned()).collect();
         let root = cache.join(name);
         if !root.exists() {
+            eprintln!(
+                "vm: downloading {} and what they depend on, kept in {}",
+                packages.join(", "),
+                root.display()
+            );
             unpack(&root, &closure(&packages)?, |tree| {
                 let unwanted = UNWANTED.iter().map(|path| tree.join(path)).filter(|path| path.exists());
                 unwanted.into_iter().try_for_each(fs::remove_dir_all).map_err(Into::into)

@@ -73,6 +73,7 @@ impl Kernel {
         let package =
             package.with_context(|| format!("apt knows no {META_PACKAGE}: run tests/install.sh"))?;
         let new = kernel(cache.join(package)).context("a kernel package with an odd name")?;
+        eprintln!("vm: downloading {package}, kept in {}", cache.display());
         debian::unpack(&new.root, &[package.to_owned()], |tree| depmod(tree, &new.release))?;
         Ok(new)
     }

@@ -9,6 +9,8 @@
 //! qemu.rs     boots it and reads the verdict that bin/init.rs prints
 //! ```
 
+#![allow(clippy::print_stderr, reason = "what takes long says so")]
+
 use std::path::PathBuf;
 use std::process::Command;
 
