@@ -12,7 +12,8 @@ use crate::doctor::subnet::Subnet;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value, nothing was \
-changed; 14 not permitted (CAP_NET_ADMIN); 15 the kernel lacks IPVS or the scheduler.";
+changed; 9 another lvscare guards the address; 13 refused, because a virtual server of somebody else would be \
+damaged; 14 not permitted (CAP_NET_ADMIN); 15 the kernel lacks IPVS or the scheduler.";
 
 const CARE_EXAMPLES: &str = "\
 Examples:
@@ -78,6 +79,9 @@ pub enum Command {
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),
     /// Remove the virtual server and its route, and nothing else
+    ///
+    /// The route stays while another virtual server has the address. Refused while a daemon guards the virtual server,
+    /// since it would bring it back.
     Clean(CleanArgs),
     /// Check, print or describe the configuration
     #[command(after_help = CONFIG_EXAMPLE)]
@@ -110,6 +114,15 @@ pub struct CleanArgs {
     /// Instead: every virtual server of this configuration file
     #[arg(long = "config", short = 'c', value_name = "FILE", conflicts_with = "vs")]
     pub file: Option<PathBuf>,
+    /// Instead: everything that lvscare made on this node, known by its routes (lvscare status --all shows it)
+    #[arg(long, conflicts_with_all = ["vs", "file"])]
+    pub all: bool,
+    /// Go on although a daemon guards the virtual server and will bring it back
+    #[arg(long)]
+    pub force: bool,
+    /// Where a daemon would listen, or `none` to look for its process only
+    #[arg(long, value_name = "IP:PORT", env = "LVSCARE_LISTEN", default_value = "127.0.0.1:10261")]
+    pub listen: Listen,
 }
 
 /// `lvscare config`.
@@ -129,6 +142,9 @@ pub struct StatusArgs {
     /// Which virtual server is meant
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Also everything that lvscare made and the daemon does not guard, known by its routes; needs root
+    #[arg(long)]
+    pub all: bool,
     /// Where the daemon listens, or `none` to look at the kernel only
     #[arg(long, value_name = "IP:PORT", env = "LVSCARE_LISTEN", default_value = "127.0.0.1:10261")]
     pub listen: Listen,

@@ -20,19 +20,39 @@ pub(crate) const REQUEST: &[u8] = b"GET /status HTTP/1.0\r\n\r\n";
 /// What the daemon at `listen` says; when none answers, what the kernel says about `vs`.
 pub fn status(listen: Option<SocketAddr>, vs: SocketAddr) -> Result<Status, Failure> {
     if let Some(address) = listen
-        && let Ok(stream) = TcpStream::connect_timeout(&address, PATIENCE)
+        && let Some(status) = ask_if_there(address)?
     {
-        return ask(stream).map_err(|why| {
-            Failure::new(Exit::Failed, format!("the daemon on {address} does not answer properly: {why}"))
-        });
+        return Ok(status);
     }
     let actual = Linux::open()?.read(&[vs])?;
     Ok(Status::of_kernel(&actual, [&vs]))
 }
 
+/// What the daemon at `listen` says, and everything else in the kernel that lvscare made.
+pub fn status_of_all(listen: Option<SocketAddr>) -> Result<Status, Failure> {
+    let mut linux = Linux::open()?;
+    let survey = linux.survey()?;
+    let ours: Vec<SocketAddr> = survey.ours().collect();
+    let actual = linux.read(&ours)?;
+    let asked = match listen {
+        Some(address) => ask_if_there(address)?,
+        None => None,
+    };
+    let mut status = asked.unwrap_or_else(|| Status::of_kernel(&actual, []));
+    status.add_unguarded(&survey, &actual);
+    Ok(status)
+}
+
 /// What a daemon at `listen` says, if there is one.
 pub fn daemon(listen: SocketAddr) -> Option<Status> {
     ask(TcpStream::connect_timeout(&listen, PATIENCE).ok()?).ok()
+}
+
+fn ask_if_there(address: SocketAddr) -> Result<Option<Status>, Failure> {
+    let Ok(stream) = TcpStream::connect_timeout(&address, PATIENCE) else { return Ok(None) };
+    ask(stream).map(Some).map_err(|why| {
+        Failure::new(Exit::Failed, format!("the daemon on {address} does not answer properly: {why}"))
+    })
 }
 
 /// One GET without an HTTP library.

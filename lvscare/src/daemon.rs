@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::applier::{Applied, Applier};
 use crate::beat;
@@ -25,21 +25,29 @@ use crate::health::checkers::Checkers;
 use crate::health::through::{self, Answers};
 use crate::job::{Job, Reloads};
 use crate::kernel::watch::Watch;
-use crate::kernel::{Error, Linux, sockets};
+use crate::kernel::{Error, Kernel, Linux, sockets};
 use crate::metrics::Metrics;
+use crate::peers;
 use crate::reload::Watched;
 use crate::server::{self, View};
 
 /// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
-/// read again on SIGHUP and when `file`, if there is one, changes.
-pub fn run(args: ConfigArgs, job: Job, file: Option<Watched>, kernel: Linux) -> Result<(), Failure> {
+/// read again on SIGHUP and when `file`, if there is one, changes. Beside another lvscare that guards the same address it
+/// works only if `forced`.
+pub fn run(
+    args: ConfigArgs,
+    job: Job,
+    file: Option<Watched>,
+    kernel: Linux,
+    forced: bool,
+) -> Result<(), Failure> {
     raise_file_limit();
     beat::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    let result = runtime.block_on(guard(args, Arc::new(job), file, kernel));
+    let result = runtime.block_on(guard(args, Arc::new(job), file, kernel, forced));
     // A hanging disk must not keep the process.
     runtime.shutdown_background();
     result
@@ -57,7 +65,8 @@ async fn guard(
     args: ConfigArgs,
     job: Arc<Job>,
     mut file: Option<Watched>,
-    kernel: Linux,
+    mut kernel: Linux,
+    forced: bool,
 ) -> Result<(), Failure> {
     let start = Instant::now();
     // From here on a signal is not lost.
@@ -66,6 +75,17 @@ async fn guard(
     let mut hangup = listen(SignalKind::hangup())?;
     let watch = Watch::open()
         .map_err(|error| Failure::new(Exit::Failed, format!("subscribe to route events: {error}")))?;
+
+    let services = job.config.addresses();
+    let listener = match job.config.listen {
+        Some(address) => tokio::select! {
+            listener = peers::take_endpoint(address, &services, forced) => listener?,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        },
+        None => None,
+    };
+    tell_left_behind(&mut kernel, &services);
 
     let metrics = Metrics::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot count anything: {error}")))?;
@@ -81,6 +101,7 @@ async fn guard(
     let first = first_pass(&mut guard, &board)?;
     info!(took = ?start.elapsed(), "the virtual server is ready");
 
+    peers::tell(&services);
     // The first listing loads kernel modules; better now than when a client waits for it.
     if let Err(error) = sockets::warm_up() {
         warn!("{error}");
@@ -119,7 +140,7 @@ async fn guard(
             reloads: daemon.reloads.subscribe(),
             start,
         };
-        tasks.spawn(server::run(address, view));
+        tasks.spawn(server::run(address, listener, view));
     }
     tasks.spawn(through::run(daemon.job.subscribe(), answers, metrics));
     tasks.spawn(guard.run(daemon.job.subscribe(), board, Some(watch), daemon.applied.clone()));
@@ -136,6 +157,23 @@ async fn guard(
     }
     info!("stopping; route and rules stay in place, traffic goes on");
     Ok(())
+}
+
+/// Says once what an earlier lvscare has made and this one is not told of: nobody would miss it otherwise.
+fn tell_left_behind(kernel: &mut Linux, services: &[SocketAddr]) {
+    match kernel.survey() {
+        Ok(survey) => {
+            for left in survey.left_behind(services) {
+                warn!(
+                    "{left} was made by lvscare and is not in this configuration; if nobody else guards it, remove it: \
+                     lvscare clean --vs {}",
+                    left.target()
+                );
+            }
+        }
+        // Whoever may not look may do nothing else either, and is told so.
+        Err(error) => debug!("cannot look for what an earlier lvscare left: {error}"),
+    }
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {

@@ -9,11 +9,11 @@
 //! | 4 | installer: the checks refuse this node; nothing was changed |
 //! | 7 | installer: no apiserver can be reached |
 //! | 8 | installer: the image is missing or damaged |
-//! | 9 | installer: another run holds the lock |
+//! | 9 | another lvscare guards the same address; installer: another run holds the lock |
 //! | 10 | installer: `--dry-run --detailed-exitcode` found changes to make |
 //! | 11 | installer: `kubeadm` failed |
 //! | 12 | installer: something is not as it should be after the change |
-//! | 13 | installer: refused, because somebody else's work would be damaged |
+//! | 13 | refused, because somebody else's work would be damaged |
 //! | 5, 6 | kept for the installer's way over SSH |
 //! | 14 | not permitted: `CAP_NET_ADMIN` is missing |
 //! | 15 | the kernel lacks a part: IPVS itself or the scheduler |
@@ -38,7 +38,7 @@ pub enum Exit {
     Unreachable = 7,
     /// The image is missing or damaged.
     Image = 8,
-    /// Another run holds the lock.
+    /// Another lvscare guards the same address, or another run holds the lock.
     Locked = 9,
     /// There are changes to make.
     Pending = 10,

@@ -33,6 +33,7 @@
 //! - [`job`]: what they are to do; [`reload`] notices that this has changed.
 //! - [`metrics`]: what is counted on the way, for Prometheus. [`beat`]: when to wake for what can wait.
 //! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
+//! - [`peers`]: another lvscare on the same node; [`place`]: where a process belongs.
 //! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
 //!
 //! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
@@ -57,6 +58,8 @@ pub mod metrics;
 pub mod model;
 pub mod netlink;
 pub mod once;
+pub mod peers;
+pub mod place;
 pub mod preflight;
 pub mod reconcile;
 pub mod reload;

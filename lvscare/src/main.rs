@@ -1,6 +1,7 @@
 //! The life of the process: parse, log, act, say what was wrong.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,14 +14,19 @@ use lvscare::config::{Config, Logging};
 use lvscare::doctor::{Report, facts, render};
 use lvscare::exit::{Exit, Failure};
 use lvscare::job::Job;
-use lvscare::kernel::Linux;
+use lvscare::kernel::{Kernel, Linux};
 use lvscare::model::Change;
 use lvscare::reload::Watched;
 use lvscare::status::Style;
-use lvscare::{client, daemon, once, status};
+use lvscare::survey::LeftBehind;
+use lvscare::{client, daemon, once, peers, status};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// Where a daemon listens that is not told otherwise.
+const DEFAULT_LISTEN: Option<SocketAddr> =
+    Some(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10261)));
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -46,10 +52,12 @@ fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         // Its answer is no failure of its own, and says more than a line.
         Command::Doctor(args) => return doctor(&args),
-        Command::Care(args) if args.clean => clean(&args.config.targets()?),
+        Command::Care(args) if args.clean => {
+            let listen = args.config.operation.listen.map_or(DEFAULT_LISTEN, |listen| listen.0);
+            clean(&mut Linux::open()?, &args.config.targets()?, listen, args.force)
+        }
         Command::Care(args) => care(*args),
-        Command::Clean(CleanArgs { file: None, target }) => clean(&[target.vs]),
-        Command::Clean(CleanArgs { file: Some(file), .. }) => clean(&File::read(&file)?.addresses()),
+        Command::Clean(args) => clean_targets(&args),
         Command::Config { command } => config(&command),
         Command::Status(args) => show_status(&args),
         Command::Completion { shell } => {
@@ -77,10 +85,28 @@ fn care(args: CareArgs) -> Result<(), Failure> {
     }
     let mut kernel = Linux::open()?;
     if args.run_once {
-        let changes = once::build(&mut kernel, &job.config)?;
-        return tell(&changes, "nothing to change; route and rules are in place");
+        return run_once(&mut kernel, &job.config, args.force);
     }
-    daemon::run(args.config, job, file, kernel)
+    daemon::run(args.config, job, file, kernel, args.force)
+}
+
+fn run_once(kernel: &mut Linux, config: &Config, forced: bool) -> Result<(), Failure> {
+    let preview = once::preview(kernel, config)?;
+    if !forced && !preview.changes.is_empty() {
+        peers::refuse(&peers::find(&config.addresses(), config.listen)?)?;
+    }
+    for (at, what) in &preview.taken_over {
+        if !forced {
+            return Err(Failure::new(
+                Exit::Foreign,
+                format!(
+                    "{at} is there and not known to be lvscare's: {what}; choose another --vs, or replace it with --force"
+                ),
+            ));
+        }
+        say(&format!("replace what was at {at}: {what}"))?;
+    }
+    tell(&once::build(kernel, config)?, "nothing to change; route and rules are in place")
 }
 
 fn config(command: &ConfigCommand) -> Result<(), Failure> {
@@ -99,9 +125,29 @@ fn config(command: &ConfigCommand) -> Result<(), Failure> {
     }
 }
 
-fn clean(services: &[std::net::SocketAddr]) -> Result<(), Failure> {
-    let changes = once::clean(&mut Linux::open()?, services)?;
-    tell(&changes, "nothing to remove")
+fn clean_targets(args: &CleanArgs) -> Result<(), Failure> {
+    let mut kernel = Linux::open()?;
+    let targets = match &args.file {
+        _ if args.all => {
+            let left = kernel.survey()?.left_behind(&[]);
+            left.into_iter().map(LeftBehind::target).collect()
+        }
+        Some(file) => File::read(file)?.addresses(),
+        None => vec![args.target.vs],
+    };
+    clean(&mut kernel, &targets, args.listen.0, args.force)
+}
+
+fn clean(
+    kernel: &mut Linux,
+    services: &[SocketAddr],
+    listen: Option<SocketAddr>,
+    forced: bool,
+) -> Result<(), Failure> {
+    if !forced {
+        peers::refuse(&peers::find(services, listen)?)?;
+    }
+    tell(&once::clean(kernel, services)?, "nothing to remove")
 }
 
 fn show_status(args: &StatusArgs) -> Result<(), Failure> {
@@ -118,7 +164,18 @@ fn show_status(args: &StatusArgs) -> Result<(), Failure> {
 }
 
 fn status_text(args: &StatusArgs) -> Result<String, Failure> {
-    let status = client::status(args.listen.0, args.target.vs)?;
+    let status = if args.all {
+        client::status_of_all(args.listen.0)?
+    } else {
+        client::status(args.listen.0, args.target.vs)?
+    };
+    if args.all
+        && matches!(args.output, Output::Table | Output::Wide)
+        && status.virtual_servers.is_empty()
+        && status.bare_routes.is_empty()
+    {
+        return Ok("nothing on this node was made by lvscare".to_owned());
+    }
     let style = Style { colour: io::stdout().is_terminal(), wide: args.output == Output::Wide };
     let text = match args.output {
         Output::Table | Output::Wide => status::render(&status, style),

@@ -134,10 +134,15 @@ impl View {
     }
 }
 
-/// Serves on `address` until the task is dropped. An address that is taken is tried again and again: guarding
-/// the rules matters more.
-pub async fn run(address: SocketAddr, view: View) {
-    accept(bind(address).await, view).await;
+/// Serves on `address` until the task is dropped, with a listener that has it already if there is one. An address that
+/// is taken is tried again and again: guarding the rules matters more.
+pub async fn run(address: SocketAddr, listener: Option<TcpListener>, view: View) {
+    let listener = match listener {
+        Some(listener) => listener,
+        None => bind(address).await,
+    };
+    info!("serving /metrics, /livez, /readyz and /status on {address}");
+    accept(listener, view).await;
 }
 
 async fn accept(listener: TcpListener, view: View) {
@@ -169,10 +174,7 @@ async fn bind(address: SocketAddr) -> TcpListener {
     let mut complained = false;
     loop {
         match TcpListener::bind(address).await {
-            Ok(listener) => {
-                info!("serving /metrics, /livez, /readyz and /status on {address}");
-                return listener;
-            }
+            Ok(listener) => return listener,
             Err(error) => {
                 if !complained {
                     warn!(%error, "cannot serve on {address}; trying again every second");

@@ -14,6 +14,8 @@ use crate::health::through::Answers;
 use crate::health::{Condition, Entry, LastProbe};
 use crate::job::Reloads;
 use crate::model::{Actual, SeenDestination, Traffic};
+use crate::place;
+use crate::survey::Survey;
 
 mod table;
 
@@ -26,6 +28,9 @@ pub struct Status {
     pub daemon: Option<Daemon>,
     /// Every virtual server that was asked for.
     pub virtual_servers: Vec<VirtualServer>,
+    /// Local routes that lvscare made to addresses without a virtual server, where everything was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bare_routes: Vec<IpAddr>,
 }
 
 /// The daemon that answered.
@@ -43,6 +48,9 @@ pub struct Daemon {
     pub problems: Vec<String>,
     /// What became of its configuration.
     pub configuration: Reloads,
+    /// Which process it is, and the pod or the service that it belongs to, as far as it can see that.
+    #[serde(default)]
+    pub process: String,
 }
 
 /// One virtual server.
@@ -150,6 +158,7 @@ impl Status {
             repairs: applied.repairs,
             problems: applied.problems.clone(),
             configuration: reloads.clone(),
+            process: place::own().to_owned(),
         });
         status
     }
@@ -186,7 +195,23 @@ impl Status {
                 }
             })
             .collect();
-        Self { daemon: None, virtual_servers }
+        Self { daemon: None, virtual_servers, bare_routes: Vec::new() }
+    }
+}
+
+impl Status {
+    /// Adds what lvscare made and the daemon, if there is one, does not guard.
+    pub fn add_unguarded(&mut self, survey: &Survey, actual: &Actual) {
+        let guarded: Vec<SocketAddr> = self.addresses();
+        let others: Vec<SocketAddr> = survey.ours().filter(|at| !guarded.contains(at)).collect();
+        self.virtual_servers.extend(Self::of_kernel(actual, &others).virtual_servers);
+        let is_guarded = |vip: &IpAddr| guarded.iter().any(|at| at.ip() == *vip);
+        self.bare_routes = survey.bare_routes().filter(|vip| !is_guarded(vip)).collect();
+    }
+
+    /// The virtual servers' addresses.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.virtual_servers.iter().map(|service| service.address).collect()
     }
 }
 

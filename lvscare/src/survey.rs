@@ -5,6 +5,7 @@
 //! theirs, and the virtual servers at their addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// Every virtual server, and every local route that lvscare made.
@@ -30,10 +31,54 @@ impl Survey {
         self.routes.keys().copied().filter(is_bare)
     }
 
+    /// What lvscare made and nobody guards who guards `services`.
+    pub fn left_behind(&self, services: &[SocketAddr]) -> Vec<LeftBehind> {
+        let ours = self.ours().filter(|at| !services.contains(at)).map(LeftBehind::Service);
+        let is_guarded = |vip: &IpAddr| services.iter().any(|at| at.ip() == *vip);
+        ours.chain(self.bare_routes().filter(|vip| !is_guarded(vip)).map(LeftBehind::Route)).collect()
+    }
+
     /// Whether anything else than `services` needs the route to `vip`.
     pub fn needs_route(&self, vip: IpAddr, services: &[SocketAddr]) -> bool {
         let mut others = self.services.iter().filter(|at| at.ip() == vip && !services.contains(at));
         others.next().is_some() || self.other_protocols.contains(&vip)
+    }
+}
+
+/// Something that a lvscare made which is gone, or was told otherwise since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftBehind {
+    /// A virtual server, with the route to its address.
+    Service(SocketAddr),
+    /// A route to an address without a virtual server.
+    Route(IpAddr),
+}
+
+impl LeftBehind {
+    /// Its virtual address.
+    pub fn vip(self) -> IpAddr {
+        match self {
+            Self::Service(at) => at.ip(),
+            Self::Route(vip) => vip,
+        }
+    }
+
+    /// What `clean --vs` takes to remove it.
+    pub fn target(self) -> SocketAddr {
+        match self {
+            Self::Service(at) => at,
+            // Any port will do.
+            Self::Route(vip) => (vip, 6443).into(),
+        }
+    }
+}
+
+impl fmt::Display for LeftBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(at) => write!(f, "virtual server {at}"),
+            Self::Route(vip) => write!(f, "local route {vip}"),
+        }
     }
 }
 
@@ -57,6 +102,21 @@ mod tests {
         let ours: Vec<SocketAddr> = survey.ours().collect();
         assert_eq!(ours, ["10.103.97.2:443", "10.103.97.2:6443", "[fd00::2]:6443"].map(at));
         assert_eq!(survey.bare_routes().collect::<Vec<_>>(), [IpAddr::from([10, 103, 97, 3])]);
+
+        let left = |guarded: &[&str]| {
+            let guarded: Vec<SocketAddr> = guarded.iter().map(|text| at(text)).collect();
+            let left = survey.left_behind(&guarded);
+            left.iter().map(|left| format!("{left}, {}", left.target())).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            left(&["10.103.97.2:443", "10.103.97.2:6443"]),
+            ["virtual server [fd00::2]:6443, [fd00::2]:6443", "local route 10.103.97.3, 10.103.97.3:6443"]
+        );
+        // Its daemon has removed it, since all real servers are down.
+        assert_eq!(
+            left(&["10.103.97.2:443", "10.103.97.2:6443", "[fd00::2]:6443", "10.103.97.3:9"]),
+            [""; 0]
+        );
     }
 
     #[test]

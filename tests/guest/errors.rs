@@ -95,7 +95,8 @@ fn other_commands_are_as_strict() {
     let cases = [
         (&["clena"][..], "'clean'"),
         (&["clean", "--vs", "here"], "not an address with a port"),
-        (&["clean", "--all"], "'--all'"),
+        (&["clean", "--everything"], "'--everything'"),
+        (&["clean", "--all", "--config", "x"], "'--all' cannot be used with '--config <FILE>'"),
         (&["status", "-o", "xml"], "table, wide, json, yaml"),
         (&["status", "--listen", "10261"], "not an address with a port"),
     ];

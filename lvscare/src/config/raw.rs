@@ -43,6 +43,9 @@ pub struct CareArgs {
     /// Remove the virtual server and its route, and exit (the same as `lvscare clean`)
     #[arg(long, short = 'C')]
     pub clean: bool,
+    /// Go on although another lvscare guards the address, or replace a virtual server of somebody else
+    #[arg(long)]
+    pub force: bool,
     /// Options of older lvscare without a meaning here
     #[command(flatten)]
     pub ignored: IgnoredArgs,

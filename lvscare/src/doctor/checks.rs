@@ -17,7 +17,7 @@ mod tests;
 pub type Check = fn(&Facts) -> Vec<Finding>;
 
 /// Every check, in the order in which a person would ask.
-pub const ALL: [Check; 16] = [
+pub const ALL: [Check; 18] = [
     guards::daemon,
     kernel::parts,
     servers::reachable,
@@ -31,6 +31,8 @@ pub const ALL: [Check; 16] = [
     addresses::hosts_entry,
     guards::kube_proxy,
     guards::others,
+    guards::left_behind,
+    guards::foreign,
     network::sources,
     network::rp_filter,
     network::forwarding,

@@ -15,7 +15,9 @@ use tokio_rustls::TlsConnector;
 use crate::doctor::subnet::Subnet;
 use crate::exit::{Exit, Failure};
 use crate::kernel::route::Routes;
+use crate::kernel::{Kernel, Linux};
 use crate::status::{Status, VirtualServer};
+use crate::survey::LeftBehind;
 use crate::tls::{self, trusting};
 
 pub mod certificate;
@@ -135,6 +137,12 @@ pub fn visits(addresses: &[SocketAddr], caller: &Caller) -> Result<Vec<Visit>, F
     Ok(runtime().map_err(cannot)?.block_on(visit::all(visits)))
 }
 
+/// What the daemon at `listen` says, if it says so before `limit`.
+pub fn status_of(listen: SocketAddr, limit: Duration) -> Result<Option<Status>, Failure> {
+    let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot ask: {why}"));
+    Ok(runtime().map_err(cannot)?.block_on(daemon::status(listen, limit)))
+}
+
 fn runtime() -> Result<Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| error.to_string())
@@ -168,7 +176,8 @@ async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {
     let guards = process::guards(&processes, asked.vs.ip());
     let kube_proxy = cluster::kube_proxy(asked.kube_proxy_config.as_deref(), &processes);
     let cluster = cluster::look(asked, kube_proxy.as_ref());
-    let node = node::look(asked.vs.ip());
+    let mut node = node::look(asked.vs.ip());
+    node.left_behind = left_behind(asked.vs, &daemon, &table, &processes);
     let hosts = node::hosts(Path::new("/etc/hosts"), &asked.name, asked.vs.is_ipv4());
 
     let servers = servers(asked, &daemon, &table);
@@ -216,6 +225,25 @@ async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {
         hosts,
         invalid,
     }
+}
+
+/// What lvscare made on this node, apart from the virtual server that was asked about and from what somebody guards.
+fn left_behind(
+    vs: SocketAddr,
+    daemon: &Daemon,
+    table: &Table,
+    processes: &[process::Process],
+) -> Vec<LeftBehind> {
+    // Who cannot be asked for one thing cannot be asked for another, and must not be made to load IPVS.
+    let Table::Seen { .. } = table else { return Vec::new() };
+    let Ok(survey) = Linux::open().and_then(|mut linux| linux.survey()) else { return Vec::new() };
+    let mut guarded = vec![vs];
+    if let Daemon::Seen { first, .. } = daemon {
+        guarded.extend(first.virtual_servers.iter().map(|service| service.address));
+    }
+    let mut left = survey.left_behind(&guarded);
+    left.retain(|left| process::guards(processes, left.vip()).is_empty());
+    left
 }
 
 /// The real servers: those told, else the daemon's, else the kernel's.

@@ -46,12 +46,22 @@ impl Style {
 /// The status for a person.
 pub fn render(status: &Status, style: Style) -> String {
     let mut text = String::new();
-    for service in &status.virtual_servers {
+    for (number, service) in status.virtual_servers.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
         headline(&mut text, status, service, style);
         if !service.real_servers.is_empty() {
             text.push('\n');
             columns(&mut text, &service.real_servers, style);
         }
+    }
+    if !status.virtual_servers.is_empty() && !status.bare_routes.is_empty() {
+        text.push('\n');
+    }
+    for vip in &status.bare_routes {
+        let what = "of lvscare, without a virtual server: nobody guards it, or all its real servers are down";
+        let _ = writeln!(text, "local route {vip} {what}");
     }
     if let Some(daemon) = &status.daemon {
         for problem in &daemon.problems {
@@ -76,6 +86,11 @@ fn headline(text: &mut String, status: &Status, service: &VirtualServer, style: 
         None => text.push_str(", no local route"),
     }
     match &status.daemon {
+        // Whatever a daemon guards has a mode.
+        Some(_) if service.mode.is_none() => {
+            let at = service.address;
+            let _ = write!(text, "\nno lvscare guards it; `lvscare clean --vs {at}` removes it");
+        }
         Some(daemon) => {
             let uptime = brief(seconds(daemon.uptime_seconds));
             let repairs = match daemon.repairs {
@@ -87,6 +102,9 @@ fn headline(text: &mut String, status: &Status, service: &VirtualServer, style: 
             if style.wide {
                 let configuration = &daemon.configuration;
                 let _ = write!(text, ", configuration {} ({})", configuration.generation, configuration.hash);
+                if !daemon.process.is_empty() {
+                    let _ = write!(text, ", {}", daemon.process);
+                }
             }
         }
         None => text.push_str("\nno lvscare answers; this is what the kernel has"),
@@ -125,6 +143,9 @@ fn headline(text: &mut String, status: &Status, service: &VirtualServer, style: 
         Some(Mode::Empty) => ("\nEVERY REAL SERVER IS DOWN: clients are refused at once", Some(RED)),
     };
     text.push_str(&style.paint(warning, colour));
+    if matches!(service.mode, Some(Mode::LastResort | Mode::Empty)) {
+        text.push_str("\nIf the masters were replaced, name the new ones: --rs, or realServers in the file");
+    }
     text.push('\n');
 }
 

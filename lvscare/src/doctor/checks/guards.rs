@@ -14,6 +14,8 @@ use crate::status::Status;
 const DAEMON: &str = "daemon";
 const PROXY: &str = "kube-proxy-ipvs";
 const OTHERS: &str = "another-guard";
+const LEFT: &str = "left-behind";
+const FOREIGN: &str = "foreign-virtual-server";
 
 /// The daemon runs, and is content.
 pub fn daemon(facts: &Facts) -> Vec<Finding> {
@@ -88,7 +90,8 @@ fn content(facts: &Facts, status: &Status) -> Vec<Finding> {
             DAEMON,
             format!("the daemon says: {mode}"),
             "clients on this node get no good answer from the cluster",
-            "mend the apiservers; lvscare status says what is wrong with each",
+            "mend the apiservers; lvscare status says what is wrong with each. Where they were replaced, the list is old: \
+             name the new ones, with --rs or below realServers in the file",
         ));
     }
     if findings.is_empty() {
@@ -179,8 +182,7 @@ pub fn others(facts: &Facts) -> Vec<Finding> {
     let own = facts.guards.iter().filter(|guard| is_lvscare(&guard.name)).count();
     let foreign = facts.guards.iter().any(|guard| !is_lvscare(&guard.name));
     if foreign || own > 1 {
-        let all: Vec<String> =
-            facts.guards.iter().map(|guard| format!("{} (process {})", guard.name, guard.id)).collect();
+        let all: Vec<String> = facts.guards.iter().map(ToString::to_string).collect();
         findings.push(Finding::warning(
             OTHERS,
             format!("more than one program looks after {vip}: {}", listed(&all)),
@@ -201,6 +203,44 @@ pub fn others(facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::ok(OTHERS, format!("no other program is seen to guard {vip}")));
     }
     findings
+}
+
+/// Nobody looks after what a lvscare made that is gone or was told otherwise.
+pub fn left_behind(facts: &Facts) -> Vec<Finding> {
+    let Table::Seen { .. } = &facts.table else { return Vec::new() };
+    let left = &facts.node.left_behind;
+    if left.is_empty() {
+        return vec![Finding::ok(LEFT, "nothing of an earlier lvscare is left without a guard")];
+    }
+    let findings = left.iter().map(|left| {
+        Finding::warning(
+            LEFT,
+            format!("{left} was made by lvscare, and nobody guards it"),
+            "clients of this address are sent to whoever was alive when its daemon ended; it was told of another \
+             address since, or removed",
+            format!("remove it: lvscare clean --vs {} (lvscare status --all shows everything)", left.target()),
+        )
+    });
+    findings.collect()
+}
+
+/// A virtual server that an administrator or another program made would be taken over.
+pub fn foreign(facts: &Facts) -> Vec<Finding> {
+    let Table::Seen { of_others, service, .. } = &facts.table else { return Vec::new() };
+    match of_others {
+        Some(what) if facts.guarded().is_none() => vec![Finding::warning(
+            FOREIGN,
+            format!("{} is there and not known to be lvscare's: {what}", facts.vs),
+            "lvscare care takes it over: scheduler, flags and weights become its own, and real servers that it is not \
+             told of leave",
+            "note down what is to be kept (ipvsadm -Sn) and remove it, or choose another --vs; care --run-once \
+             replaces it only with --force",
+        )],
+        _ if service.scheduler.is_some() => {
+            vec![Finding::ok(FOREIGN, format!("{} is no virtual server of somebody else", facts.vs))]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// How many repairs there were, if there were more at the second look.

@@ -73,7 +73,9 @@ pub fn through_the_vip(facts: &Facts) -> Vec<Finding> {
     let (why, fix) = if alive == 0 {
         (
             "no client on this node reaches the cluster, since no apiserver answers",
-            "mend the apiservers first".to_owned(),
+            "mend the apiservers first; where they were replaced, this list is old: name the new ones to the daemon, with \
+             --rs or below realServers in its file, and try them before: lvscare doctor --rs .."
+                .to_owned(),
         )
     } else {
         (

@@ -11,6 +11,7 @@ use crate::health::pool::Mode;
 use crate::kernel::address::InterfaceAddress;
 use crate::model::RouteOwner;
 use crate::status::{Daemon as About, RealServer, Status, VirtualServer};
+use crate::survey::LeftBehind;
 
 /// The 1st of September 2026.
 const NOW: u64 = 1_788_220_800;
@@ -60,12 +61,17 @@ fn status(repairs: u64) -> Status {
         repairs,
         problems: Vec::new(),
         configuration: crate::job::Reloads::default(),
+        process: "process 7".into(),
     };
-    Status { daemon: Some(about), virtual_servers: vec![service()] }
+    Status { daemon: Some(about), virtual_servers: vec![service()], bare_routes: Vec::new() }
 }
 
 fn route(link: &str, subnet: &str) -> (String, crate::doctor::subnet::Subnet) {
     (link.into(), subnet.parse().unwrap())
+}
+
+fn guard(name: &str, id: u32) -> Guard {
+    Guard { name: name.into(), id, place: format!("process {id}") }
 }
 
 /// A node on which all is well.
@@ -75,7 +81,12 @@ fn healthy() -> Facts {
         name: "apiserver.cluster.local".into(),
         now: NOW,
         daemon: Daemon::Seen { first: status(0), later: Some(status(0)) },
-        table: Table::Seen { service: service(), route: Some(RouteOwner::Ours), expire_nodest: Some(1) },
+        table: Table::Seen {
+            service: service(),
+            route: Some(RouteOwner::Ours),
+            of_others: None,
+            expire_nodest: Some(1),
+        },
         servers: SERVERS.map(visit).to_vec(),
         through: Some(visit("10.103.97.2:6443")),
         sources: SERVERS.map(|server| (server.parse().unwrap(), [10, 0, 0, 10].into())).to_vec(),
@@ -86,6 +97,7 @@ fn healthy() -> Facts {
             strict: vec!["eth0".into(), "eth1".into()],
             forwards: Some(true),
             services: vec!["10.103.97.2:6443".parse().unwrap()],
+            left_behind: Vec::new(),
             cuts: Some(true),
             tracked: Some(false),
             liberal: Some(true),
@@ -100,7 +112,7 @@ fn healthy() -> Facts {
             origin: "file".into(),
             ..KubeProxy::default()
         }),
-        guards: vec![Guard { name: "lvscare".into(), id: 7 }],
+        guards: vec![guard("lvscare", 7)],
         hosts: Some(vec![[10, 103, 97, 2].into()]),
         invalid: Some(0),
     }
@@ -377,9 +389,9 @@ fn hosts_entries() {
 #[test]
 fn guards_of_the_same_address() {
     let id = "another-guard";
-    let one = found(|facts| facts.guards.push(Guard { name: "lvscare".into(), id: 8 }));
+    let one = found(|facts| facts.guards.push(guard("lvscare", 8)));
     assert_one(&one, id, Severity::Warning, "lvscare (process 7) and lvscare (process 8)");
-    let one = found(|facts| facts.guards = vec![Guard { name: "keepalived".into(), id: 8 }]);
+    let one = found(|facts| facts.guards = vec![guard("keepalived", 8)]);
     assert_one(&one, id, Severity::Warning, "keepalived (process 8)");
     let one = found(|facts| {
         facts.node.addresses.push(InterfaceAddress { address: [10, 103, 97, 2].into(), prefix: 32 });
@@ -409,4 +421,41 @@ fn the_daemon() {
     let one = found(|facts| about(facts).1.address = "10.103.97.3:6443".parse().unwrap());
     assert_one(&one, "daemon", Severity::Error, "it guards 10.103.97.3:6443");
     assert_eq!(found(|facts| facts.daemon = Daemon::NotAsked), []);
+}
+
+#[test]
+fn what_nobody_guards() {
+    let id = "left-behind";
+    let left = |left: LeftBehind| found(|facts| facts.node.left_behind.push(left));
+    let service = LeftBehind::Service("10.103.97.3:5000".parse().unwrap());
+    assert_one(&left(service), id, Severity::Warning, "virtual server 10.103.97.3:5000 was made by lvscare");
+    let route = LeftBehind::Route([10, 103, 97, 3].into());
+    assert_one(&left(route), id, Severity::Warning, "local route 10.103.97.3 was made by lvscare");
+}
+
+#[test]
+fn a_virtual_server_of_somebody_else() {
+    let theirs = |facts: &mut Facts| {
+        let Table::Seen { of_others, route, .. } = &mut facts.table else { panic!("a table") };
+        (*of_others, *route) = (Some("scheduler wlc, persistent, no real server".into()), None);
+    };
+    // Whoever guards it has said so.
+    assert_eq!(found(theirs), []);
+    let one = found(|facts| {
+        theirs(facts);
+        facts.daemon = Daemon::NotAsked;
+    });
+    assert_one(&one, "foreign-virtual-server", Severity::Warning, "not known to be lvscare's: scheduler wlc");
+}
+
+/// Masters that were all replaced look like masters that are all down.
+#[test]
+fn a_list_that_may_be_old() {
+    let mut facts = healthy();
+    for visit in facts.servers.iter_mut().chain(&mut facts.through) {
+        visit.answer = Err("connection refused".into());
+    }
+    let report = Report::of(&facts);
+    let through = report.findings.iter().find(|finding| finding.id == "vip-unreachable").unwrap();
+    assert!(through.fix.as_ref().is_some_and(|fix| fix.contains("--rs")), "{through:?}");
 }

@@ -48,6 +48,14 @@ pub(super) async fn look(listen: Option<SocketAddr>, limit: Duration) -> Daemon 
     }
 }
 
+/// What the daemon at `address` says, if it says so before `limit`.
+pub(crate) async fn status(address: SocketAddr, limit: Duration) -> Option<Status> {
+    match look(Some(address), limit).await {
+        Daemon::Seen { first, .. } => Some(first),
+        _ => None,
+    }
+}
+
 /// Asks once more a moment later, if there was an answer.
 pub(super) async fn look_again(
     first: &Daemon,

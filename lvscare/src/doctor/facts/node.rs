@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::doctor::subnet::Subnet;
 use crate::kernel::address::{self, InterfaceAddress};
 use crate::kernel::{Error, sockets};
+use crate::survey::LeftBehind;
 
 /// What was seen of the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Node {
     pub forwards: Option<bool>,
     /// Every virtual server in the kernel's table.
     pub services: Vec<SocketAddr>,
+    /// What lvscare made here and nobody guards, besides the virtual server asked about.
+    pub left_behind: Vec<LeftBehind>,
     /// Whether idle connections to a dead server can be cut.
     pub cuts: Option<bool>,
     /// `net.ipv4.vs.conntrack`: IPVS shows its connections to connection tracking.
@@ -50,6 +53,7 @@ pub(super) fn look(vip: IpAddr) -> Node {
         routes: read("/proc/net/route").map(|text| routes(&text)).unwrap_or_default(),
         forwards: setting(family).map(|value| value != 0),
         services: read("/proc/net/ip_vs").map(|text| services(&text)).unwrap_or_default(),
+        left_behind: Vec::new(),
         cuts: match sockets::warm_up() {
             Ok(()) => Some(true),
             Err(Error::NoSocketDestroy) => Some(false),

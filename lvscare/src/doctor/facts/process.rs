@@ -1,8 +1,11 @@
 //! Programs of this node that could guard a virtual address, by what `/proc` tells of them.
 
+use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+use crate::place;
 
 /// What is known of a program, and where it is told of the addresses it guards.
 const GUARDS: [(&str, &[&str]); 4] = [
@@ -36,6 +39,24 @@ pub struct Guard {
     pub name: String,
     /// Its process id.
     pub id: u32,
+    /// Which process it is, and the pod or the service that it belongs to.
+    pub place: String,
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.place)
+    }
+}
+
+/// Every lvscare besides this process that guards one of `services`, each with the first that it guards.
+pub fn lvscares(services: &[SocketAddr]) -> Vec<(SocketAddr, Guard)> {
+    let mut processes = list(Path::new("/proc"));
+    processes.retain(|process| process.name == "lvscare" && process.id != std::process::id());
+    let guarded = |process: &Process| {
+        services.iter().find_map(|at| Some((*at, guards(std::slice::from_ref(process), at.ip()).pop()?)))
+    };
+    processes.iter().filter_map(guarded).collect()
 }
 
 /// The programs that matter here, of this network namespace, from the `/proc` at `proc`.
@@ -72,7 +93,13 @@ pub(super) fn guards(processes: &[Process], vip: IpAddr) -> Vec<Guard> {
         "lvscare" => is_lvscare_for(process, vip),
         _ => is_told(process, vip),
     });
-    guards.map(|process| Guard { name: process.name.clone(), id: process.id }).collect()
+    let place = |process: &Process| {
+        let proc = process.root.parent().unwrap_or(&process.root);
+        place::describe(process.id, proc)
+    };
+    guards
+        .map(|process| Guard { name: process.name.clone(), id: process.id, place: place(process) })
+        .collect()
 }
 
 fn is_lvscare_for(process: &Process, vip: IpAddr) -> bool {
@@ -169,7 +196,7 @@ mod tests {
             .unwrap();
         let keepalived = Process { root: root.path().to_owned(), ..process("keepalived -n", &[]) };
         let found = guards(&[keepalived], [10, 103, 97, 2].into());
-        assert_eq!(found, [Guard { name: "keepalived".into(), id: 7 }]);
+        assert_eq!(found, [Guard { name: "keepalived".into(), id: 7, place: "process 7".into() }]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::kernel::{Error, Kernel, Linux};
 use crate::model::{RouteOwner, Sysctl};
 use crate::status::{Status, VirtualServer};
+use crate::takeover;
 
 /// What came of asking the kernel.
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
@@ -17,6 +18,8 @@ pub enum Table {
         service: VirtualServer,
         /// Who made the local route of its address, if there is one.
         route: Option<RouteOwner>,
+        /// What the virtual server has, if the route does not tell that lvscare has made it.
+        of_others: Option<String>,
         /// `net.ipv4.vs.expire_nodest_conn`.
         expire_nodest: Option<u32>,
     },
@@ -45,9 +48,12 @@ pub(super) fn look(vs: SocketAddr) -> Table {
     let Some(service) = status.virtual_servers.into_iter().next() else {
         return Table::Failed("the virtual server was not told".into());
     };
+    let route = actual.routes.get(&vs.ip()).map(|route| route.owner);
+    let of_others = actual.services.get(&vs).filter(|_| route != Some(RouteOwner::Ours));
     Table::Seen {
         service,
-        route: actual.routes.get(&vs.ip()).map(|route| route.owner),
+        route,
+        of_others: of_others.map(takeover::describe),
         expire_nodest: actual.sysctls.get(&Sysctl::ExpireNodestConn).copied(),
     }
 }

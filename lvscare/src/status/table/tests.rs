@@ -3,7 +3,9 @@
 use super::*;
 use crate::health::Condition;
 use crate::job::Reloads;
+use crate::model::Actual;
 use crate::status::{Daemon, Health, Masters, Probe};
+use crate::survey::Survey;
 
 fn server(address: &str, weight: Option<u32>, connections: (u32, u32), health: Option<Health>) -> RealServer {
     let (active, inactive) = connections;
@@ -34,7 +36,9 @@ fn guarded(mode: Mode, real_servers: Vec<RealServer>) -> Status {
             repairs: 4,
             problems: vec![],
             configuration: Reloads { generation: 1, hash: "0a1b2c3d".into(), ..Reloads::default() },
+            process: "process 7, service lvscare.service".into(),
         }),
+        bare_routes: Vec::new(),
         virtual_servers: vec![VirtualServer {
             address: "10.103.97.2:6443".parse().unwrap(),
             scheduler: Some("rr".into()),
@@ -139,6 +143,7 @@ fn nobody_is_healthy() {
 virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 NO REAL SERVER IS HEALTHY: the last good ones go on serving
+If the masters were replaced, name the new ones: --rs, or realServers in the file
 
 REAL SERVER    STATE   FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE       RESULT
 10.0.0.1:6443  dead   3.0s       1       2         0  100ms ago, 1.0s  no connection in time
@@ -157,6 +162,7 @@ fn everybody_is_down() {
 virtual server 10.103.97.2:6443: not in the kernel's table, local route with source 10.0.0.9
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 EVERY REAL SERVER IS DOWN: clients are refused at once
+If the masters were replaced, name the new ones: --rs, or realServers in the file
 
 REAL SERVER    STATE   FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE        RESULT
 10.0.0.1:6443  dead   3.0s     out       0         0  100ms ago, 1.0ms  connection refused
@@ -197,6 +203,33 @@ REAL SERVER     STATE  FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE  RESULT
     );
 }
 
+/// `status --all`: what lvscare made before and the daemon was not told of.
+#[test]
+fn what_nobody_guards() {
+    let other: std::net::SocketAddr = "10.103.97.3:5000".parse().unwrap();
+    let mut status = guarded(Mode::Normal, vec![]);
+    let survey = Survey {
+        routes: ["10.103.97.2", "10.103.97.3", "10.103.97.4"].map(|vip| (vip.parse().unwrap(), None)).into(),
+        services: ["10.103.97.2:6443".parse().unwrap(), other, "10.96.0.1:443".parse().unwrap()].into(),
+        ..Survey::default()
+    };
+    status.add_unguarded(&survey, &Actual::default());
+    assert_eq!(
+        plain(&status),
+        "\
+virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.9
+guarded by lvscare 1.2.3 for 1h02m, 4 repairs
+
+virtual server 10.103.97.3:5000: not in the kernel's table, no local route
+no lvscare guards it; `lvscare clean --vs 10.103.97.3:5000` removes it
+
+local route 10.103.97.4 of lvscare, without a virtual server: nobody guards it, or all its real servers are down
+"
+    );
+    let json = serde_json::to_string(&status).unwrap();
+    assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status, "{json}");
+}
+
 #[test]
 fn nothing_there_at_all() {
     let at = "10.103.97.2:6443".parse().unwrap();
@@ -232,6 +265,7 @@ fn json_names() {
                 "repairs": 4,
                 "problems": [],
                 "configuration": { "generation": 1, "hash": "0a1b2c3d", "failures": 0, "problem": null },
+                "process": "process 7, service lvscare.service",
             },
             "virtual_servers": [{
                 "address": "10.103.97.2:6443",
@@ -294,5 +328,5 @@ fn colours_and_width() {
 
     let wide = render(&status, Style { colour: false, wide: true });
     assert!(wide.contains("\n7 connections, in 0 packets 0 bytes, out 0 packets 0 bytes\n"), "{wide}");
-    assert!(wide.contains(", configuration 1 (0a1b2c3d)\n"), "{wide}");
+    assert!(wide.contains(", configuration 1 (0a1b2c3d), process 7, service lvscare.service\n"), "{wide}");
 }
