@@ -1,11 +1,10 @@
 //! What kubelet's kubeconfig tells: has this node joined, and which cluster?
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lvscare::certificate;
+use lvscare::{certificate, files, yaml};
 use serde::Deserialize;
 
 use crate::node::paths::{self, Root};
@@ -38,23 +37,25 @@ struct Cluster {
 
 /// What the node has joined; `None`: nothing yet.
 pub fn joined(root: &Root) -> Option<Joined> {
-    let text = fs::read_to_string(root.join(Path::new(paths::KUBELET))).ok()?;
+    let text = files::read_text(&root.join(Path::new(paths::KUBELET))).ok()?;
     let pem = authority(&text, root);
     Some(Joined { authority: pem.as_deref().and_then(certificate::pem_key_hash), pem })
 }
 
 fn authority(text: &str, root: &Root) -> Option<Vec<u8>> {
-    let config: Kubeconfig = serde_yaml::from_str(text).ok()?;
+    let config: Kubeconfig = yaml::parse(text.as_bytes()).ok()?;
     let cluster = config.clusters.into_iter().next()?.cluster;
     match (cluster.certificate_authority_data, cluster.certificate_authority) {
         (Some(data), _) => STANDARD.decode(data.trim()).ok(),
-        (None, Some(path)) => fs::read(root.join(&path)).ok(),
+        (None, Some(path)) => files::read(&root.join(&path)).ok(),
         (None, None) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -4,16 +4,19 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use installer::cli::node::NodeCommand;
 use installer::cli::{Cli, Command, KubeadmCommand, explain};
 use installer::node::paths::Root;
+use lvscare::cli::without_empty_variables;
 use lvscare::exit::{Exit, Failure};
+use lvscare::terminal::printable;
 
 mod commands;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let matches = without_empty_variables(Cli::command()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // `--help` and `--version` are errors to clap.
         Err(help) if !help.use_stderr() => {
@@ -50,13 +53,16 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Hosts { command } => commands::hosts::run(&root, &command),
         Command::Pod { command } => commands::pod::run(&root, &command),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "lvscare-installer", &mut io::stdout());
+            // A reader that goes away is no failure, and the generator would panic.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lvscare-installer", &mut script);
+            let _ = io::stdout().write_all(&script);
             Ok(Exit::Success)
         }
     }
 }
 
 fn fail(failure: &Failure) -> ExitCode {
-    let _ = writeln!(io::stderr(), "lvscare-installer: {failure}");
+    let _ = writeln!(io::stderr(), "lvscare-installer: {}", printable(&failure.message));
     failure.exit.into()
 }

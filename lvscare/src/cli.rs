@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::raw::{CareArgs, ConfigArgs, TargetArgs};
 use crate::config::value::{self, Listen, RealServers, Time};
@@ -112,10 +114,10 @@ pub struct CleanArgs {
     #[command(flatten)]
     pub target: TargetArgs,
     /// Instead: every virtual server of this configuration file
-    #[arg(long = "config", short = 'c', value_name = "FILE", conflicts_with = "vs")]
+    #[arg(long = "config", short = 'c', value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Instead: everything that lvscare made on this node, known by its routes (lvscare status --all shows it)
-    #[arg(long, conflicts_with_all = ["vs", "file"])]
+    #[arg(long, conflicts_with = "file")]
     pub all: bool,
     /// Go on although a daemon guards the virtual server and will bring it back
     #[arg(long)]
@@ -226,6 +228,32 @@ pub enum Output {
     Json,
     /// For both
     Yaml,
+}
+
+/// Makes sense of this process's arguments and environment.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let mut command = without_empty_variables(Cli::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    if let Some(("clean", clean)) = matches.subcommand() {
+        // A variable is for all commands, and loses against what was typed.
+        let is_typed = |id| clean.value_source(id) == Some(ValueSource::CommandLine);
+        let others = [("file", "--config <FILE>"), ("all", "--all")];
+        if let Some((_, other)) = others.into_iter().find(|(id, _)| is_typed(id) && is_typed("vs")) {
+            let why = format!("the argument '--vs <IP:PORT>' cannot be used with '{other}'");
+            return Err(command.error(ErrorKind::ArgumentConflict, why));
+        }
+    }
+    Cli::from_arg_matches(&matches)
+}
+
+/// An empty variable is how files of systemd and of pods write that nothing is said.
+pub fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &Arg| {
+        arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// A parse error in one line: what is wrong, and what is probably meant.

@@ -74,5 +74,5 @@ pub(crate) fn read(answer: &[u8]) -> Result<Status, String> {
     if head.split(' ').nth(1) != Some("200") {
         return Err(head.lines().next().unwrap_or_default().to_owned());
     }
-    serde_json::from_slice(body).map_err(|_| "it is not lvscare, or of another version".to_owned())
+    Status::from_json(body).map_err(|_| "it is not lvscare, or of another version".to_owned())
 }

@@ -29,6 +29,7 @@ use crate::kernel::{Error, Kernel, Linux, sockets};
 use crate::metrics::Metrics;
 use crate::peers;
 use crate::reload::Watched;
+use crate::runtime;
 use crate::server::{self, View};
 
 /// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
@@ -43,14 +44,9 @@ pub fn run(
 ) -> Result<(), Failure> {
     raise_file_limit();
     beat::start();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    let result = runtime.block_on(guard(args, Arc::new(job), file, kernel, forced));
-    // A hanging disk must not keep the process.
-    runtime.shutdown_background();
-    result
+    let runtime =
+        runtime::build().map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
+    runtime.block_on(guard(args, Arc::new(job), file, kernel, forced))
 }
 
 /// Each real server takes a connection. The usual soft limit of 1024 is for programs that use `select(2)`.

@@ -23,7 +23,8 @@
 //!
 //! - [`netlink`]: one blocking request function. [`kernel`]: the only modules that change the kernel.
 //! - [`discover`]: who the masters are, as the API says; what counts is decided by [`discover::accept`], pure.
-//! - [`tls`]: whom a client trusts; [`certificate`]: what a server's certificate says.
+//! - [`files`], [`yaml`]: reading what others have written. [`terminal`]: showing what they say.
+//! - [`runtime`]: where everything that waits does so. [`tls`]: whom a client trusts; [`certificate`]: what a server's certificate says.
 //! - [`health::probe`]: one server asked over one held connection.
 //! - [`server`]: this daemon's own endpoint; [`client`] asks it; [`status`]: what is said there.
 //!
@@ -50,6 +51,7 @@ pub mod desired;
 pub mod discover;
 pub mod doctor;
 pub mod exit;
+pub mod files;
 pub mod health;
 pub mod ipvs;
 pub mod job;
@@ -64,8 +66,11 @@ pub mod preflight;
 pub mod reconcile;
 pub mod reload;
 pub mod repeats;
+pub mod runtime;
 pub mod server;
 pub mod status;
 pub mod survey;
 pub mod takeover;
+pub mod terminal;
 pub mod tls;
+pub mod yaml;

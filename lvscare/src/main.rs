@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
-use lvscare::cli::{CleanArgs, Cli, Command, ConfigCommand, DoctorArgs, Output, StatusArgs, explain};
+use lvscare::cli::{self, CleanArgs, Cli, Command, ConfigCommand, DoctorArgs, Output, StatusArgs, explain};
 use lvscare::config::raw::{CareArgs, File, SCHEMA};
 use lvscare::config::value::LogFormat;
 use lvscare::config::{Config, Logging};
@@ -19,6 +19,7 @@ use lvscare::model::Change;
 use lvscare::reload::Watched;
 use lvscare::status::Style;
 use lvscare::survey::LeftBehind;
+use lvscare::terminal::printable;
 use lvscare::{client, daemon, once, peers, status};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
@@ -29,7 +30,7 @@ const DEFAULT_LISTEN: Option<SocketAddr> =
     Some(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10261)));
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         // `--help` and `--version` are errors to clap.
         Err(help) if !help.use_stderr() => {
@@ -61,8 +62,9 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Config { command } => config(&command),
         Command::Status(args) => show_status(&args),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "lvscare", &mut io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lvscare", &mut script);
+            say(String::from_utf8_lossy(&script).trim_end())
         }
         Command::Version { short: true } => say(env!("CARGO_PKG_VERSION")),
         Command::Version { short: false } => say(concat!("lvscare ", env!("CARGO_PKG_VERSION"))),
@@ -222,7 +224,7 @@ fn say(line: &str) -> Result<(), Failure> {
 }
 
 fn fail(failure: &Failure) -> ExitCode {
-    let _ = writeln!(io::stderr(), "lvscare: {failure}");
+    let _ = writeln!(io::stderr(), "lvscare: {}", printable(&failure.message));
     failure.exit.into()
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::applier::Applied;
 use crate::discover::{Found, Source};
@@ -16,8 +17,12 @@ use crate::job::Reloads;
 use crate::model::{Actual, SeenDestination, Traffic};
 use crate::place;
 use crate::survey::Survey;
+use crate::terminal::printable;
 
 mod table;
+
+#[cfg(test)]
+mod tests;
 
 pub use table::{Style, render};
 
@@ -125,6 +130,13 @@ pub struct Probe {
 }
 
 impl Status {
+    /// Reads what somebody answered who may be anybody; nothing in it does anything to a terminal.
+    pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
+        let mut value = serde_json::from_slice(json)?;
+        make_printable(&mut value);
+        serde_json::from_value(value)
+    }
+
     /// What the daemon, started at `start`, knows at `now`.
     pub fn of_daemon(
         board: &Board,
@@ -142,12 +154,11 @@ impl Status {
             let (first, last) = (([0; 4], 0).into(), (Ipv6Addr::from([0xff; 16]), u16::MAX).into());
             for ((_, address), entry) in board.range((service.address, first)..=(service.address, last)) {
                 let servers = &mut service.real_servers;
-                let place = servers.iter().position(|server| server.address == *address);
-                let place = place.unwrap_or_else(|| {
-                    servers.push(RealServer::absent(*address));
-                    servers.len() - 1
-                });
-                servers[place].health = Some(health(entry, seconds));
+                let health = Some(health(entry, seconds));
+                match servers.iter_mut().find(|server| server.address == *address) {
+                    Some(server) => server.health = health,
+                    None => servers.push(RealServer { health, ..RealServer::absent(*address) }),
+                }
             }
             service.real_servers.sort_by_key(|server| server.address);
         }
@@ -244,5 +255,15 @@ fn probe(last: &LastProbe, seconds: impl Fn(Instant) -> f64) -> Probe {
         ago_seconds: seconds(last.at),
         took_seconds: last.took.as_secs_f64(),
         result: last.outcome.to_string(),
+    }
+}
+
+/// Nothing here is a map, so keys are the names of fields.
+fn make_printable(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = printable(text),
+        Value::Array(values) => values.iter_mut().for_each(make_printable),
+        Value::Object(fields) => fields.values_mut().for_each(make_printable),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

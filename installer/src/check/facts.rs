@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use lvscare::config::Config;
 use lvscare::doctor::facts::{self as doctor, Scope};
 use lvscare::exit::Failure;
+use lvscare::files;
 use lvscare::kernel::address;
 use lvscare::preflight;
 use rustix::fs::{IFlags, StatVfsMountFlags, ioctl_getflags, statvfs};
@@ -237,7 +238,7 @@ fn manifests(root: &Root) -> Vec<String> {
     let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
     let paths = entries.map(|entry| directory.join(entry.file_name()));
     let is_guard = |path: &PathBuf| {
-        let text = fs::read_to_string(root.join(path)).unwrap_or_default();
+        let text = files::read_text(&root.join(path)).unwrap_or_default();
         let image =
             |line: &str| line.trim().trim_start_matches("- ").strip_prefix("image:").map(str::to_owned);
         let guards = ["lvscare", "kube-vip", "keepalived"];
@@ -257,7 +258,7 @@ fn cloud_hosts(root: &Root) -> Option<String> {
     files.sort();
     files.insert(0, "/etc/cloud/cloud.cfg".into());
     let said = |path: &PathBuf| {
-        let text = fs::read_to_string(root.join(path)).ok()?;
+        let text = files::read_text(&root.join(path)).ok()?;
         let value = text.lines().find_map(|line| line.trim().strip_prefix("manage_etc_hosts:"))?;
         Some((path.display().to_string(), !matches!(value.trim(), "false" | "False" | "no" | "off")))
     };

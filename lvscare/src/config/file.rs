@@ -1,23 +1,16 @@
 //! Reading a configuration file. What is wrong in it is said in one line: where, what, and what was probably meant.
 
-use std::fs;
 use std::path::Path;
 
 use super::raw::File;
 use crate::exit::Failure;
-
-/// A cluster has some masters and a node some virtual servers; this is a hundred times that.
-const LONGEST: u64 = 1 << 20;
+use crate::{files, yaml};
 
 impl File {
     /// Reads `path`.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::usage(format!("{}: {why}", path.display()));
-        let length = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
-        if length > LONGEST {
-            return Err(wrong(format!("{length} bytes are no configuration; at most {LONGEST} are read")));
-        }
-        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let text = files::read_text(path).map_err(|error| wrong(error.to_string()))?;
         Self::parse(&text).map_err(wrong)
     }
 
@@ -25,7 +18,7 @@ impl File {
         if text.trim().is_empty() {
             return Err("it is empty; it must have at least `virtualServers`".into());
         }
-        serde_yaml::from_str(text).map_err(|error| explain(&error.to_string()))
+        yaml::parse(text.as_bytes()).map_err(|error| explain(&error.to_string()))
     }
 }
 

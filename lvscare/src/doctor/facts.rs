@@ -9,13 +9,13 @@ use rustls::RootCertStore;
 use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
 use crate::doctor::subnet::Subnet;
 use crate::exit::{Exit, Failure};
 use crate::kernel::route::Routes;
 use crate::kernel::{Kernel, Linux};
+use crate::runtime;
 use crate::status::{Status, VirtualServer};
 use crate::survey::LeftBehind;
 use crate::tls::{self, trusting};
@@ -126,7 +126,7 @@ const SHORT: Duration = Duration::from_millis(500);
 pub fn gather(asked: &Asked) -> Result<Facts, Failure> {
     let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot start: {why}"));
     let tls = unverified().map_err(cannot)?;
-    Ok(runtime().map_err(cannot)?.block_on(look(asked, &tls)))
+    Ok(runtime::build().map_err(|error| cannot(error.to_string()))?.block_on(look(asked, &tls)))
 }
 
 /// Visits each of `addresses` as any client of `caller.vip` does, all at the same time.
@@ -134,18 +134,13 @@ pub fn visits(addresses: &[SocketAddr], caller: &Caller) -> Result<Vec<Visit>, F
     let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot ask: {why}"));
     let tls = unverified().map_err(cannot)?;
     let visits = addresses.iter().map(|&address| visit::visit(address, &tls, caller)).collect();
-    Ok(runtime().map_err(cannot)?.block_on(visit::all(visits)))
+    Ok(runtime::build().map_err(|error| cannot(error.to_string()))?.block_on(visit::all(visits)))
 }
 
 /// What the daemon at `listen` says, if it says so before `limit`.
 pub fn status_of(listen: SocketAddr, limit: Duration) -> Result<Option<Status>, Failure> {
     let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot ask: {why}"));
-    Ok(runtime().map_err(cannot)?.block_on(daemon::status(listen, limit)))
-}
-
-fn runtime() -> Result<Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())
+    Ok(runtime::build().map_err(|error| cannot(error.to_string()))?.block_on(daemon::status(listen, limit)))
 }
 
 /// Those who may have signed a certificate.

@@ -16,6 +16,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use crate::terminal::printable;
+
 pub mod checks;
 pub mod facts;
 pub mod render;
@@ -78,6 +80,11 @@ impl Finding {
         Self { severity: Severity::Warning, ..Self::note(id, seen, why, fix) }
     }
 
+    fn printable(self) -> Self {
+        let [why, fix] = [self.why, self.fix].map(|text| text.as_deref().map(printable));
+        Self { seen: printable(&self.seen), why, fix, ..self }
+    }
+
     /// Something that is broken.
     pub fn error(
         id: &'static str,
@@ -108,9 +115,10 @@ impl Report {
         Self::new(facts.vs, checks::ALL.iter().flat_map(|check| check(facts)))
     }
 
-    /// Sorts findings.
+    /// Sorts findings. Parts of them come from strangers: answers, certificates, files and the names of these.
     pub fn new(vs: SocketAddr, all: impl Iterator<Item = Finding>) -> Self {
-        let (found, passed): (Vec<_>, Vec<_>) = all.partition(|finding| finding.severity > Severity::Ok);
+        let (found, passed): (Vec<_>, Vec<_>) =
+            all.map(Finding::printable).partition(|finding| finding.severity > Severity::Ok);
         let worst_first = [Severity::Error, Severity::Warning, Severity::Note];
         let of = |severity| found.iter().filter(move |finding| finding.severity == severity).cloned();
         let findings: Vec<_> = worst_first.into_iter().flat_map(of).collect();

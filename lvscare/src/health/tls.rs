@@ -16,6 +16,7 @@ use tracing::warn;
 
 use crate::config::ProbeConfig;
 use crate::exit::Failure;
+use crate::files;
 use crate::tls::{self, trusting};
 
 /// What every connection to the servers of one virtual server is secured with. The files are read again when
@@ -106,7 +107,7 @@ fn authorities(file: &Path) -> Result<RootCertStore, Failure> {
 
 fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let wrong = |why: String| Failure::usage(format!("{flag} {}: {why}", file.display()));
-    let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let bytes = files::read(file).map_err(|error| wrong(error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| wrong(format!("not PEM: {error}")))?;
     if found.is_empty() {
@@ -117,6 +118,6 @@ fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>,
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
     let wrong = |why: String| Failure::usage(format!("--key-file {}: {why}", file.display()));
-    let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let bytes = files::read(file).map_err(|error| wrong(error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| wrong("holds no private key in PEM form".into()))
 }

@@ -155,10 +155,7 @@ fn files_that_cannot_be_read() {
     let failure = config("--config /nowhere/lvscare.yaml").unwrap_err();
     assert_eq!(failure.message, "/nowhere/lvscare.yaml: No such file or directory (os error 2)");
     let long = format!("# {}", "x".repeat(2 << 20));
-    assert_eq!(
-        both("", &long).unwrap_err(),
-        "F: 2097154 bytes are no configuration; at most 1048576 are read"
-    );
+    assert_eq!(both("", &long).unwrap_err(), "F: longer than 1048576 bytes");
 }
 
 /// `LVSCARE_WRITE_SCHEMA=1 cargo test` writes it anew.
@@ -194,4 +191,51 @@ fn help_tells_the_defaults() {
         assert!(printed.contains(default), "{argument}: {default} is not in {printed}");
     }
     assert!(seen >= 12, "{seen}");
+}
+
+#[test]
+fn a_real_server_is_no_virtual_one() {
+    let text = TWO.replace("10.0.0.7:5000", "10.103.97.2:5000");
+    assert_eq!(
+        both("", &text).unwrap_err(),
+        "10.103.97.2:5000, a real server of 10.103.97.3:5000, is at the address of the virtual server \
+         10.103.97.2:6443; name the apiserver's own address"
+    );
+    let refusal = both("--vs 10.103.97.9:6443 --rs 10.103.97.3:6443", TWO).unwrap_err();
+    assert!(refusal.starts_with("10.103.97.3:6443, a real server of 10.103.97.9:6443, is at"), "{refusal}");
+}
+
+/// A time from `least` milliseconds on, to the nanosecond.
+fn time(least: u64, most: u64) -> impl Strategy<Value = String> {
+    (least..=most, 0..1_000_000_u32).prop_map(|(millis, nanos)| format!("{millis}.{nanos:06}ms"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Words that YAML takes for something else, times of every length: what is printed is what was meant.
+    #[test]
+    fn what_is_printed_is_read_back(
+        times in (time(20, 300_000), time(20, 300_000), time(10, 30_000), time(10, 30_000), time(0, 86_400_000)),
+        counts in (1_u32..=100, 1_u32..=100, 1_u32..=65535),
+        names in proptest::collection::vec("no|on|y|~|null|1_000|0x1f|1e3|- a|[!-~&&[^']]{1,8}", 5),
+        scheme in "https?",
+        scheduler in proptest::sample::select(vec!["rr", "wrr", "lc", "fo"]),
+        local in "true|false",
+    ) {
+        let (interval, fast, timeout, connect, drain) = times;
+        let (fall, rise, weight) = counts;
+        let quoted = |index: usize| format!("'{}'", names[index]);
+        let text = format!(
+            "virtualServers:\n- address: 10.103.97.2:6443\n  realServers: ['10.0.0.1:6443,weight={weight}']\n  \
+             scheduler: {scheduler}\n  kubeconfig: {}\n  health: {{interval: {interval}, fastInterval: {fast}, \
+             fall: {fall}, rise: {rise}, timeout: {timeout}, connectTimeout: {connect}, scheme: {scheme}, \
+             caFile: {}, certFile: {}, tlsServerName: {}}}\nguard: {{drainTimeout: {drain}, preferLocal: {local}}}\n\
+             operation: {{stateDir: {}}}\n",
+            quoted(0), quoted(1), quoted(2), quoted(3), quoted(4)
+        );
+        let Ok(config) = both("", &text) else { return Ok(()) };
+        let printed = serde_yaml::to_string(&File::from(&config)).unwrap();
+        prop_assert_eq!(both("", &printed), Ok(config), "{}", printed);
+    }
 }

@@ -3,13 +3,14 @@
 //! They are YAML, of which a few keys and flags are wanted, always written in the same plain way. So lines are
 //! looked at; what is written in any other way is not seen, and an unseen fact is no finding.
 
-use std::fs;
+use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Asked;
 use super::process::Process;
 use crate::doctor::subnet::{Subnet, list};
+use crate::files;
 
 #[cfg(test)]
 mod tests;
@@ -65,7 +66,7 @@ fn files(manifests: &Path, kubelet: &Path) -> Cluster {
     let mut cluster = Cluster::default();
     for name in ["kube-apiserver.yaml", "kube-controller-manager.yaml"] {
         let path = manifests.join(name);
-        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let Ok(text) = files::read_text(&path) else { continue };
         let found = |flag_name: &str| -> Vec<(Subnet, String)> {
             let value = flag(text.lines(), flag_name).unwrap_or_default();
             list(&value).into_iter().map(|subnet| (subnet, path.display().to_string())).collect()
@@ -75,7 +76,7 @@ fn files(manifests: &Path, kubelet: &Path) -> Cluster {
         }
         cluster.pods.extend(found("--cluster-cidr"));
     }
-    if let Ok(text) = fs::read_to_string(kubelet) {
+    if let Ok(text) = files::read_text(kubelet) {
         cluster.dns = values(&text, "clusterDNS").iter().filter_map(|value| value.parse().ok()).collect();
     }
     cluster
@@ -84,16 +85,16 @@ fn files(manifests: &Path, kubelet: &Path) -> Cluster {
 /// The configuration of kube-proxy: the file told, or what the running one was started with, or the usual file.
 pub(super) fn kube_proxy(told: Option<&Path>, processes: &[Process]) -> Option<KubeProxy> {
     if let Some(path) = told {
-        return configured(path, path);
+        return configured(files::read_text(path), path);
     }
     let Some(process) = processes.iter().find(|process| process.name == "kube-proxy") else {
-        return configured(Path::new(KUBE_PROXY), Path::new(KUBE_PROXY));
+        return configured(files::read_text(Path::new(KUBE_PROXY)), Path::new(KUBE_PROXY));
     };
     let words = || process.words.iter().map(String::as_str);
     if let Some(config) = flag(words(), "--config") {
         // As the process sees it, which mostly lives in a container.
-        let path = process.root.join(config.trim_start_matches('/'));
-        return configured(&path, Path::new(&config));
+        let path = Path::new(&config);
+        return configured(files::read_text_below(&process.root, path), path);
     }
     let mut proxy = KubeProxy { origin: "the command line of kube-proxy".into(), ..KubeProxy::default() };
     proxy.mode = mode(flag(words(), "--proxy-mode"));
@@ -102,15 +103,15 @@ pub(super) fn kube_proxy(told: Option<&Path>, processes: &[Process]) -> Option<K
     Some(proxy)
 }
 
-/// Reads the file at `path`, which people know under another.
-fn configured(path: &Path, known_as: &Path) -> Option<KubeProxy> {
-    let text = fs::read_to_string(path).ok().filter(|text| text.contains("KubeProxyConfiguration"))?;
+/// What the file at `path` says.
+fn configured(text: io::Result<String>, path: &Path) -> Option<KubeProxy> {
+    let text = text.ok().filter(|text| text.contains("KubeProxyConfiguration"))?;
     // The same in JSON is valid, and nobody writes it.
     if text.trim_start().starts_with('{') {
         return None;
     }
     Some(KubeProxy {
-        origin: PathBuf::from(known_as).display().to_string(),
+        origin: path.display().to_string(),
         mode: mode(values(&text, "mode").pop()),
         excluded: values(&text, "excludeCIDRs").iter().flat_map(|value| list(value)).collect(),
         pods: values(&text, "clusterCIDR").iter().flat_map(|value| list(value)).collect(),

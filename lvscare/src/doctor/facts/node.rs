@@ -1,10 +1,10 @@
 //! This node's network, as `/proc` shows it.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use crate::doctor::subnet::Subnet;
+use crate::files;
 use crate::kernel::address::{self, InterfaceAddress};
 use crate::kernel::{Error, sockets};
 use crate::survey::LeftBehind;
@@ -78,7 +78,7 @@ fn column(text: &str, name: &str) -> Option<u64> {
 }
 
 fn read(path: &str) -> Option<String> {
-    fs::read_to_string(path).ok()
+    files::read_text(Path::new(path)).ok()
 }
 
 fn setting(name: &str) -> Option<u32> {
@@ -87,7 +87,7 @@ fn setting(name: &str) -> Option<u32> {
 
 /// The addresses that the hosts file at `path` gives `name`, in its order and in one family.
 pub(super) fn hosts(path: &Path, name: &str, v4: bool) -> Option<Vec<IpAddr>> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = files::read_text(path).ok()?;
     let entries = text.lines().filter_map(|line| {
         let mut words = line.split('#').next()?.split_whitespace();
         let address: IpAddr = words.next()?.parse().ok()?;
@@ -139,6 +139,8 @@ fn services(text: &str) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

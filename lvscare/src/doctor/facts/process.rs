@@ -1,10 +1,16 @@
 //! Programs of this node that could guard a virtual address, by what `/proc` tells of them.
+//!
+//! Every user can start a program under any name, with any words, on any files. So programs of users who could not guard
+//! an address do not count. Only haproxy may run as a user of its own: of that, the files count
+//! that belong to root.
 
 use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::place;
 
 /// What is known of a program, and where it is told of the addresses it guards.
@@ -12,8 +18,11 @@ const GUARDS: [(&str, &[&str]); 4] = [
     ("lvscare", &[]),
     ("keepalived", &["etc/keepalived/keepalived.conf"]),
     ("kube-vip", &[]),
-    ("haproxy", &["etc/haproxy/haproxy.cfg", "usr/local/etc/haproxy/haproxy.cfg"]),
+    (UNPRIVILEGED, &["etc/haproxy/haproxy.cfg", "usr/local/etc/haproxy/haproxy.cfg"]),
 ];
+
+/// A guard that may run as another user than root.
+const UNPRIVILEGED: &str = "haproxy";
 
 /// The address that lvscare guards unless it is told another.
 const DEFAULT: &str = "10.103.97.2:6443";
@@ -65,16 +74,24 @@ pub(super) fn list(proc: &Path) -> Vec<Process> {
     let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
     let process = |entry: fs::DirEntry| {
         let id: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let words = strings(&entry.path().join("cmdline"));
+        let is_trusted = place::is_trusted(entry.metadata().ok()?.uid());
+        let mut words = strings(&entry.path().join("cmdline"));
         let name = Path::new(words.first()?).file_name()?.to_str()?.to_owned();
         if name != "kube-proxy" && GUARDS.iter().all(|(guard, _)| *guard != name) {
+            return None;
+        }
+        if !is_trusted && name != UNPRIVILEGED {
             return None;
         }
         let there = fs::read_link(entry.path().join("ns/net")).ok();
         if there.is_some() && there != here {
             return None;
         }
-        let environment = strings(&entry.path().join("environ"));
+        let mut environment = strings(&entry.path().join("environ"));
+        if !is_trusted {
+            words.clear();
+            environment.clear();
+        }
         Some(Process { id, name, words, environment, root: entry.path().join("root") })
     };
     entries.flatten().filter_map(process).collect()
@@ -82,7 +99,7 @@ pub(super) fn list(proc: &Path) -> Vec<Process> {
 
 /// Words that each end with a zero byte.
 fn strings(path: &Path) -> Vec<String> {
-    let bytes = fs::read(path).unwrap_or_default();
+    let bytes = files::read(path).unwrap_or_default();
     let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
@@ -109,7 +126,7 @@ fn is_lvscare_for(process: &Process, vip: IpAddr) -> bool {
         return false;
     }
     if let Some(file) = value(words(), "--config").or_else(|| variable(process, "LVSCARE_CONFIG")) {
-        let text = fs::read_to_string(process.root.join(file.trim_start_matches('/')));
+        let text = files::read_text_below(&process.root, Path::new(file));
         return text.is_ok_and(|text| mentions(&text, vip));
     }
     let vs = value(words(), "--vs").or_else(|| variable(process, "LVSCARE_VS")).unwrap_or(DEFAULT);
@@ -121,9 +138,9 @@ fn is_told(process: &Process, vip: IpAddr) -> bool {
     let Some((_, files)) = GUARDS.iter().find(|(name, _)| *name == process.name) else { return false };
     let said = || process.words.iter().chain(&process.environment);
     said().any(|word| mentions(word, vip))
-        || files
-            .iter()
-            .any(|file| fs::read_to_string(process.root.join(file)).is_ok_and(|text| mentions(&text, vip)))
+        || files.iter().any(|file| {
+            files::read_text_below(&process.root, Path::new(file)).is_ok_and(|text| mentions(&text, vip))
+        })
 }
 
 fn value<'a>(words: impl Iterator<Item = &'a str>, flag: &str) -> Option<&'a str> {
@@ -141,16 +158,20 @@ fn variable<'a>(process: &'a Process, name: &str) -> Option<&'a str> {
 /// Whether an address stands in a text as itself, not as part of a longer one.
 fn mentions(text: &str, vip: IpAddr) -> bool {
     let vip = vip.to_string();
-    let inside =
-        |byte: Option<&u8>, also: u8| byte.is_some_and(|byte| byte.is_ascii_digit() || *byte == also);
-    text.match_indices(&vip).any(|(at, _)| {
-        let (before, after) = (&text.as_bytes()[..at], &text.as_bytes()[at + vip.len()..]);
-        !inside(before.last(), b'.') && !inside(after.first(), b'.')
+    let inside = |neighbour: Option<char>| neighbour.is_some_and(|c| c.is_ascii_digit() || c == '.');
+    text.match_indices(&vip).any(|(start, found)| {
+        let (before, rest) = text.split_at(start);
+        let after = rest.strip_prefix(found).unwrap_or_default();
+        !inside(before.chars().next_back()) && !inside(after.chars().next())
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     fn process(line: &str, environment: &[&str]) -> Process {
@@ -197,6 +218,48 @@ mod tests {
         let keepalived = Process { root: root.path().to_owned(), ..process("keepalived -n", &[]) };
         let found = guards(&[keepalived], [10, 103, 97, 2].into());
         assert_eq!(found, [Guard { name: "keepalived".into(), id: 7, place: "process 7".into() }]);
+    }
+
+    /// A pipe, a device without end, and a link out of the process's own root: nobody waits, and nothing is read.
+    #[test]
+    fn files_that_a_process_names_are_not_trusted() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&outside, "10.103.97.2").unwrap();
+        mknodat(CWD, root.path().join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        symlink(outside.path(), root.path().join("link")).unwrap();
+        fs::write(root.path().join("file"), "10.103.97.2").unwrap();
+        let told = |file: &str| Process {
+            root: root.path().to_owned(),
+            ..process(&format!("lvscare care --config {file}"), &[])
+        };
+        let finds = |process: Process| !guards(&[process], [10, 103, 97, 2].into()).is_empty();
+        for file in ["/pipe", "/link", "/none", "/"] {
+            assert!(!finds(told(file)), "{file}");
+        }
+        assert!(finds(told("/file")) && finds(told("../file")));
+        let everything = Process { root: PathBuf::from("/"), ..told("/dev/zero") };
+        assert!(!finds(everything));
+    }
+
+    /// Whoever is not root may say whatever he likes.
+    #[test]
+    fn programs_of_other_users_do_not_count() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let proc = tempfile::tempdir().unwrap();
+        let lines =
+            [("12", "lvscare\0care\0"), ("13", "haproxy\0-f\x0010.103.97.2\0"), ("14", "kube-proxy\0")];
+        for (id, line) in lines {
+            let directory = proc.path().join(id);
+            fs::create_dir(&directory).unwrap();
+            fs::write(directory.join("cmdline"), line).unwrap();
+            chown(&directory, Some(65534), None).unwrap();
+        }
+        let found = list(proc.path());
+        assert_eq!(found.iter().map(|process| process.name.as_str()).collect::<Vec<_>>(), ["haproxy"]);
+        assert!(found[0].words.is_empty() && found[0].environment.is_empty());
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn get(path: &str, server: SocketAddr, token: Option<&str>) -> Vec<u8> {
 
 /// The token of a file, without the line end that editors leave.
 pub(super) fn read_token(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let text = crate::files::read_text(file).map_err(|error| error.to_string())?;
     let token = text.trim();
     if token.is_empty() || token.contains(|c: char| c.is_ascii_control()) {
         return Err("holds no token in one line".into());
