@@ -115,7 +115,7 @@ impl Channel {
         let mut interrupted = false;
         loop {
             let length = self.receive()?;
-            let mut rest = &self.buffer[..length];
+            let mut rest = self.buffer.get(..length).unwrap_or_default();
             while !rest.is_empty() {
                 let message = NetlinkMessage::<M>::deserialize(rest)?;
                 let length = message.header.length as usize;

@@ -68,23 +68,23 @@ impl Address {
 
     /// Reads sixteen bytes, or the four that some programs send for IPv4.
     pub(super) fn parse(value: &[u8]) -> Result<Self, DecodeError> {
-        let mut bytes = [0; Self::LEN];
-        match value.len() {
-            length @ (4 | Self::LEN) => bytes[..length].copy_from_slice(value),
-            length => return Err(DecodeError::invalid_ip_address(length)),
+        match (<[u8; Self::LEN]>::try_from(value), <[u8; 4]>::try_from(value)) {
+            (Ok(bytes), _) => Ok(Self(bytes)),
+            (_, Ok(ipv4)) => Ok(IpAddr::from(ipv4).into()),
+            _ => Err(DecodeError::invalid_ip_address(value.len())),
         }
-        Ok(Self(bytes))
     }
 }
 
 impl From<IpAddr> for Address {
     fn from(ip: IpAddr) -> Self {
-        let mut bytes = [0; Self::LEN];
         match ip {
-            IpAddr::V4(ip) => bytes[..4].copy_from_slice(&ip.octets()),
-            IpAddr::V6(ip) => bytes = ip.octets(),
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                Self([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+            }
+            IpAddr::V6(ip) => Self(ip.octets()),
         }
-        Self(bytes)
     }
 }
 

@@ -45,7 +45,8 @@ pub fn write(sysctl: Sysctl, value: u32) -> Result<(), Error> {
 fn value(file: &File) -> io::Result<Option<u32>> {
     let mut text = [0; LONGEST];
     let length = file.read_at(&mut text, 0)?;
-    Ok(std::str::from_utf8(&text[..length]).ok().and_then(|text| text.trim().parse().ok()))
+    let text = text.get(..length).unwrap_or_default();
+    Ok(std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok()))
 }
 
 fn path(sysctl: Sysctl) -> String {
