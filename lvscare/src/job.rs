@@ -1,7 +1,7 @@
 //! What the daemon is to do: a configuration that is possible on this node, with all that was read for it.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -54,9 +54,11 @@ impl Job {
     #[must_use]
     pub fn with_servers(&self, found: &BTreeMap<SocketAddr, Vec<SocketAddr>>) -> Self {
         let mut config = self.config.clone();
+        let virtual_addresses: BTreeSet<IpAddr> =
+            config.services.iter().map(|service| service.at.ip()).collect();
         for service in &mut config.services {
             let Some(found) = found.get(&service.at) else { continue };
-            let learned = found.iter().filter(|address| address.ip() != service.at.ip());
+            let learned = found.iter().filter(|address| !virtual_addresses.contains(&address.ip()));
             let weight = |address| {
                 let configured = service.servers.iter().find(|server| server.address == address);
                 configured.map_or(1, |server| server.weight)
@@ -74,5 +76,27 @@ impl Job {
     pub fn hash(&self) -> String {
         let text = serde_json::to_vec(&File::from(&self.config)).unwrap_or_default();
         format!("{:08x}", crc32fast::hash(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+
+    /// Another virtual server's address leads back to this node.
+    #[test]
+    fn no_virtual_address_is_learned() {
+        let mut config = config("--rs 10.0.0.1:6443").unwrap();
+        let mut other = config.services[0].clone();
+        other.at = "10.103.97.3:6443".parse().unwrap();
+        config.services.push(other);
+        let job = Job { config, settings: BTreeMap::new() };
+        let at = job.config.services[0].at;
+        let learned =
+            ["10.0.0.2:6443", "10.103.97.2:443", "10.103.97.3:443"].map(|server| server.parse().unwrap());
+        let job = job.with_servers(&BTreeMap::from([(at, learned.to_vec())]));
+        let servers: Vec<_> = job.config.services[0].servers.iter().map(|server| server.address).collect();
+        assert_eq!(servers, learned[..1]);
     }
 }

@@ -68,6 +68,7 @@ impl Config {
     /// Makes sense of what was written; the file comes with its name.
     pub fn build(args: &ConfigArgs, file: Option<(&str, &File)>) -> Result<Self, Failure> {
         let services = services(args, file)?;
+        apart(&services)?;
 
         let mut guard = Layers(vec![(None, &args.guard)]);
         let mut operation = Layers(vec![(None, &args.operation)]);
@@ -195,6 +196,22 @@ fn services(args: &ConfigArgs, file: Option<(&str, &File)>) -> Result<Vec<Servic
         services.insert(0, service);
     }
     Ok(services)
+}
+
+/// What is sent to a virtual address stays on this node.
+fn apart(services: &[ServiceConfig]) -> Result<(), Failure> {
+    for service in services {
+        for server in &service.servers {
+            if let Some(other) = services.iter().find(|other| other.at.ip() == server.address.ip()) {
+                return Err(Failure::usage(format!(
+                    "{}, a real server of {}, is at the address of the virtual server {}; name the apiserver's own \
+                     address",
+                    server.address, service.at, other.at
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn service(

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Serialize};
 
 use super::value::{
@@ -211,7 +212,8 @@ pub struct Health {
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "true"
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
     )]
     pub insecure_skip_verify: Option<bool>,
 }
@@ -233,7 +235,8 @@ pub struct Guard {
         env = "LVSCARE_PREFER_LOCAL",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "true"
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
     )]
     pub prefer_local: Option<bool>,
     /// Time between comparisons of the kernel with what should be there [default: 1s]

@@ -107,6 +107,11 @@ impl FromStr for RealServers {
                         "{ip} is a loopback address; give the host's address in the cluster"
                     ));
                 }
+                if is_link_local(ip) {
+                    return Err(format!(
+                        "{ip} is valid on one link only; give the host's address in the cluster"
+                    ));
+                }
                 servers.push(RealServer { address, weight: 1 });
             }
         }
@@ -162,15 +167,22 @@ pub fn virtual_server(text: &str) -> Result<SocketAddr, String> {
         ));
     }
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    let link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    if ip.is_unspecified() || ip.is_multicast() || broadcast || link_local {
+    if ip.is_unspecified() || ip.is_multicast() || broadcast || is_link_local(ip) {
         return Err(format!("{ip} cannot be a virtual address; use an unused one such as 10.103.97.2"));
     }
     Ok(address)
 }
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+/// What is wrong with an address such as `[fe80::1%2]:6443`.
+const ZONE: &str = "a zone (what follows `%`) is no part of an address that IPVS can use; give one that is valid on \
+                    every link";
 
 /// `IP:PORT`, with a message that says which half is wrong.
 pub fn endpoint(text: &str) -> Result<SocketAddr, String> {
@@ -183,11 +195,13 @@ pub fn endpoint(text: &str) -> Result<SocketAddr, String> {
         if address.port() == 0 {
             return Err("port 0 is no port; apiservers usually listen on 6443".into());
         }
-        return Ok(match address {
-            // A scope or flow label has no meaning to IPVS.
-            SocketAddr::V6(v6) => SocketAddr::from((*v6.ip(), v6.port())),
-            v4 @ SocketAddr::V4(_) => v4,
-        });
+        if matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0) {
+            return Err(ZONE.to_owned());
+        }
+        return Ok(address);
+    }
+    if text.contains('%') {
+        return Err(ZONE.to_owned());
     }
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse::<IpAddr>() {
@@ -322,18 +336,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, unit) = rest.split_at(digits);
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        let (unit, others) = unit.split_at(unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len()));
         total += number
-            * match &rest[..letters] {
+            * match unit {
                 "ms" => 0.001,
                 "s" => 1.0,
                 "m" => 60.0,
                 "h" => 3600.0,
                 _ => return Err(wrong()),
             };
-        rest = &rest[letters..];
+        rest = others;
     }
     if text.is_empty() {
         return Err(wrong());
@@ -344,20 +358,19 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(total))
 }
 
-/// A duration as people write it: `200ms`, `2s`, `1m30s`.
+/// A duration as people write it: `200ms`, `2s`, `1m30s`, `1m30.5s`. To read it back gives the same one.
 pub fn show(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    match (millis / 60_000, millis % 60_000) {
-        (0, rest) if rest % 1000 != 0 => {
-            if rest < 1000 {
-                format!("{rest}ms")
-            } else {
-                format!("{}s", duration.as_secs_f64())
-            }
+    let (minutes, seconds, nanos) =
+        (duration.as_secs() / 60, duration.as_secs() % 60, duration.subsec_nanos());
+    match (minutes, seconds, nanos) {
+        (0, 0, 1..) if nanos % 1_000_000 == 0 => format!("{}ms", nanos / 1_000_000),
+        (0, _, 0) => format!("{seconds}s"),
+        (_, 0, 0) => format!("{minutes}m"),
+        _ => {
+            let minutes = if minutes == 0 { String::new() } else { format!("{minutes}m") };
+            let fraction = if nanos == 0 { String::new() } else { format!(".{nanos:09}") };
+            format!("{minutes}{seconds}{}s", fraction.trim_end_matches('0'))
         }
-        (0, rest) => format!("{}s", rest / 1000),
-        (minutes, 0) => format!("{minutes}m"),
-        (minutes, rest) => format!("{minutes}m{}s", rest / 1000),
     }
 }
 
