@@ -5,12 +5,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lvscare::discover::Source;
 use lvscare::discover::accept::Health;
+use lvscare::discover::{Settings, Source, known};
 use tests::api::{Place, Reply, TOKEN, endpoints, slices};
 use tests::pki::Pki;
 use tokio::time::sleep;
@@ -300,6 +301,89 @@ async fn new_settings_go_on_from_what_was_found() {
     stage.settings.configured = servers(&[7]);
     stage.settings.interval = INTERVAL / 2;
     stage.ask();
-    stage.questions(3).await;
-    assert_eq!(stage.found.borrow().servers, servers(&[1, 2, 3]));
+    // Until the API answers to these settings, whoever is configured now is tried as well.
+    let new = server(7);
+    stage.until("the configured server as well", |found| found.servers.contains(&new)).await;
+    stage.until_learned(&[1, 2, 3]).await;
+}
+
+/// A node has moved to another cluster, or somebody has corrected the list, and the API does not answer.
+#[tokio::test]
+async fn a_list_that_was_learned_elsewhere_is_ignored() {
+    let mut stage = Stage::naming(&[3, 4]).await;
+    stage.judge(&[3, 4], Health::Alive);
+    stage.until_learned(&[3, 4]).await;
+    stage.questions(2).await;
+    stage.task.take().unwrap().abort();
+
+    // Where it was learned, the configured servers are tried beside it.
+    let found = known(&stage.settings);
+    assert_eq!((found.servers, found.source, found.problem), (servers(&[1, 2, 3, 4]), Source::Disk, None));
+
+    let corrected = Settings { configured: servers(&[5]), ..stage.settings.clone() };
+    let found = known(&corrected);
+    assert_eq!((found.servers, found.source), (servers(&[5]), Source::Configured));
+    assert!(found.problem.unwrap().contains("it was learned when other real servers were configured"));
+
+    let directory = tempfile::tempdir().unwrap();
+    Pki::new(directory.path()).unwrap();
+    fs::copy(directory.path().join("ca.crt"), stage.path("ca.crt")).unwrap();
+    let found = known(&stage.settings);
+    assert_eq!((found.servers, found.source), (servers(&[1, 2]), Source::Configured));
+    assert!(found.problem.unwrap().contains("a cluster with other certificate authorities"));
+}
+
+/// All masters that were known are gone; the one that the kubeconfig names is not.
+#[tokio::test]
+async fn when_the_virtual_server_is_silent_the_kubeconfigs_server_is_asked() {
+    let mut stage = Stage::naming(&[7, 8, 9]).await;
+    stage.judge(&[7, 8, 9], Health::Alive);
+    stage.judge(&[1, 2], Health::NotAlive);
+    let real = stage.api().address();
+    let user = "client-certificate: client.pem, client-key: client.pem";
+    // Nobody listens there.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    stage.settings.at = silent;
+    stage.task.take().unwrap().abort();
+    stage.found = tokio::sync::watch::Sender::new(known(&stage.settings));
+
+    // Not without a proof that it is of the cluster.
+    stage.configure_for(&format!("https://{real}"), "insecure-skip-tls-verify: true", "tokenFile: token");
+    fs::write(stage.path("token"), TOKEN).unwrap();
+    stage.api().seen();
+    stage.ask();
+    stage.until_problem("cannot ask the API at").await;
+    assert_eq!(stage.api().seen(), []);
+
+    stage.configure_for(&format!("https://{real}"), "certificate-authority: ca.crt", user);
+    stage.ask();
+    stage.until_learned(&[7, 8, 9]).await;
+}
+
+/// A node without a thread to give, as when its processes are exhausted: a question fails, and the daemon goes on.
+#[tokio::test]
+async fn a_node_without_threads_fails_a_question() {
+    const INSIDE: &str = "LVSCARE_TEST_WITHOUT_THREADS";
+    if std::env::var_os(INSIDE).is_some() {
+        let stage = Stage::naming(&[1, 2, 3]).await;
+        stage.until_problem("no thread for the disk").await;
+        return;
+    }
+    // Root may always start one, so somebody else must ask, in a place of his own.
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let program = directory.path().join("test");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut command = std::process::Command::new("bash");
+    command.args([
+        "-c",
+        "ulimit -u 1 && exec \"$0\" --exact a_node_without_threads_fails_a_question --test-threads 1",
+    ]);
+    command.arg(&program).env(INSIDE, "1").env("TMPDIR", directory.path()).current_dir(directory.path());
+    if nix::unistd::geteuid().is_root() {
+        command.uid(65534);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
 }

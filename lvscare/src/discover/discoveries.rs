@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::accept::Health;
-use super::{Found, Settings, known, run};
+use super::{Found, Settings, Source, known, run};
 use crate::config::Config;
 use crate::health::Condition;
 use crate::health::checker::Board;
@@ -54,9 +54,16 @@ impl Discoveries {
             };
             let running = match before.remove(&service.at) {
                 Some(running) if running.settings == settings => running,
-                // What was found stays; the next task goes on from there.
+                // What the API has said stays; the next task goes on from there.
                 Some(mut running) => {
                     running.tasks.drain(..).for_each(|task| task.abort());
+                    running.found.send_if_modified(|found| {
+                        let learned = found.source == Source::Api;
+                        if !learned {
+                            *found = known(&settings);
+                        }
+                        !learned
+                    });
                     Running { settings, found: running.found.clone(), tasks: Vec::new() }
                 }
                 None => Running { found: watch::Sender::new(known(&settings)), settings, tasks: Vec::new() },
@@ -64,6 +71,8 @@ impl Discoveries {
             self.running.insert(service.at, running);
         }
         before.into_values().flat_map(|running| running.tasks).for_each(|task| task.abort());
+        // Whatever has ended since the last time is forgotten.
+        while self.tasks.try_join_next().is_some() {}
     }
 
     /// Starts what is not running yet; `board` tells who is alive.
@@ -105,4 +114,39 @@ fn file_name(at: SocketAddr) -> String {
     let name: String =
         at.to_string().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
     format!("masters-{name}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+
+    /// A reload a day for years.
+    #[tokio::test]
+    async fn tasks_that_have_ended_are_forgotten() {
+        let mut discoveries = Discoveries::new(Metrics::new().unwrap());
+        let board = watch::Sender::new(Board::new()).subscribe();
+        for number in 1..=50 {
+            let options = format!("--rs 10.0.0.{number}:6443 --kubeconfig /nowhere --state-dir none");
+            discoveries.set(&config(&options).unwrap());
+            discoveries.start(&board);
+            // Those that were aborted end when it is their turn.
+            tokio::task::yield_now().await;
+            assert_eq!(discoveries.found().len(), 1);
+        }
+        assert!(discoveries.tasks.len() <= 4, "{}", discoveries.tasks.len());
+    }
+
+    /// Somebody has corrected the list, and the API has never answered.
+    #[test]
+    fn other_settings_replace_what_the_api_has_not_said() {
+        let mut discoveries = Discoveries::new(Metrics::new().unwrap());
+        for number in 1..=2 {
+            let options = format!("--rs 10.0.0.{number}:6443 --kubeconfig /nowhere --state-dir none");
+            discoveries.set(&config(&options).unwrap());
+            let found = discoveries.found().into_values().next().unwrap();
+            let configured = [SocketAddr::from(([10, 0, 0, number], 6443))];
+            assert_eq!((&found.servers[..], found.source), (&configured[..], Source::Configured));
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! The node's own credentials, as kubelet's kubeconfig names them.
 //!
-//! As much of the format as a node's file uses. The address of the server in it is ignored: the question goes
-//! through the virtual server. No message ever holds a value of the file, which may be a token or a key.
+//! As much of the format as a node's file uses. The question goes through the virtual server; the address of the server
+//! in the file is for the time when nobody answers there. No message ever holds a value of the file, which may be a token or a key.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -12,11 +11,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::store::sha256;
+use crate::{files, yaml};
+
+/// Where a URL names no port.
+const HTTPS_PORT: u16 = 443;
+
 #[cfg(test)]
 mod tests;
-
-/// Longer files are something else.
-const LONGEST: u64 = 1 << 20;
 
 /// What a question needs to know. Without `Debug`: it is secret.
 pub(super) struct Credentials {
@@ -28,6 +30,15 @@ pub(super) struct Credentials {
     pub(super) identity: Option<Identity>,
     /// The bearer token.
     pub(super) token: Option<String>,
+    /// The server that the file names, if it does so by its address: a name would have to be looked up.
+    pub(super) server: Option<SocketAddr>,
+}
+
+impl Credentials {
+    /// A short name of whom they trust: equal for equal authorities.
+    pub(super) fn trust(&self) -> String {
+        self.authorities.as_deref().map_or_else(|| "anybody".to_owned(), sha256)
+    }
 }
 
 /// A client certificate with its key.
@@ -81,6 +92,7 @@ struct NamedUser {
 struct Cluster {
     certificate_authority: Option<PathBuf>,
     certificate_authority_data: Option<String>,
+    server: Option<String>,
     #[serde(default)]
     insecure_skip_tls_verify: bool,
     tls_server_name: Option<String>,
@@ -113,7 +125,7 @@ pub(super) fn read(file: &Path) -> Result<Credentials, Error> {
 }
 
 fn credentials(file: &Path) -> Result<Credentials, String> {
-    let raw: Raw = parse(&contents(file).map_err(|error| error.to_string())?)?;
+    let raw: Raw = parse(&files::read(file).map_err(|error| error.to_string())?)?;
     let base = file.parent().unwrap_or(Path::new(""));
 
     let current =
@@ -141,7 +153,18 @@ fn credentials(file: &Path) -> Result<Credentials, String> {
         }
     };
     let (identity, token) = proof(user, base)?;
-    Ok(Credentials { authorities, server_name: non_empty(cluster.tls_server_name), identity, token })
+    let server = cluster.server.as_deref().and_then(address);
+    Ok(Credentials { authorities, server_name: non_empty(cluster.tls_server_name), identity, token, server })
+}
+
+/// The address in `https://10.0.0.1:6443`.
+fn address(url: &str) -> Option<SocketAddr> {
+    let host = url.strip_prefix("https://")?.trim_end_matches('/');
+    let address = host.parse::<SocketAddr>().ok().or_else(|| {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Some(SocketAddr::new(bare.parse().ok()?, HTTPS_PORT))
+    });
+    address.filter(|address| address.port() != 0 && !address.ip().is_unspecified())
 }
 
 /// How the user proves to be itself.
@@ -202,7 +225,7 @@ impl Source {
         match self {
             Self::File(path) => {
                 let path = base.join(path);
-                contents(&path).map_err(|error| format!("{key} {}: {error}", path.display()))
+                files::read(&path).map_err(|error| format!("{key} {}: {error}", path.display()))
             }
             Self::Data(data) => {
                 // YAML's folded text has line ends in it.
@@ -213,23 +236,14 @@ impl Source {
     }
 }
 
-fn contents(file: &Path) -> io::Result<Vec<u8>> {
-    // A pipe or a terminal would keep the reader waiting.
-    if !fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(file)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::other(format!("longer than {LONGEST} bytes")));
-    }
-    Ok(bytes)
-}
-
 fn parse(yaml: &[u8]) -> Result<Raw, String> {
-    serde_yaml::from_slice(yaml).map_err(|error| {
+    yaml::parse(yaml).map_err(|error| {
         // The reader's own words may quote the value that it stumbled over.
-        match error.location() {
+        let place = match &error {
+            yaml::Error::Invalid(error) => error.location(),
+            yaml::Error::Brackets(_) => return format!("not a kubeconfig: {error}"),
+        };
+        match place {
             Some(place) => format!("not a kubeconfig: line {}, column {}", place.line(), place.column()),
             None => "not a kubeconfig".to_owned(),
         }

@@ -11,7 +11,7 @@
 //! - [`accept`] decides which servers count, given one answer after another; pure. Start reading there.
 //! - `answer` and `http` read what the API says, `pace` says when to ask; all pure.
 //! - `question` asks once; `kubeconfig` and `tls` say as whom.
-//! - `store` keeps the last good list for a start without the API.
+//! - `store` keeps the last good list for a start without the API; `disk` is the thread that waits for files.
 //! - `discoveries` are all of them, one per virtual server whose masters are learned.
 //!
 //! # How to use it
@@ -22,8 +22,8 @@
 //! // found.borrow().servers are the real servers, now and after every change
 //! ```
 //!
-//! [`Found::servers`] is complete: the configured servers as long as nothing was learned, what was learned
-//! afterwards. Whoever reads it never merges. The task may be aborted at any time and another one started with
+//! [`Found::servers`] is complete: the configured servers, with those of an earlier life if there are any, until the API
+//! has answered; what was learned afterwards. Whoever reads it never merges. The task may be aborted at any time and another one started with
 //! other settings and the same sender: it goes on from what was found. Another virtual server needs another
 //! sender.
 
@@ -33,7 +33,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 use tracing::{info, warn};
 
@@ -43,6 +42,7 @@ use crate::repeats::Repeats;
 pub mod accept;
 mod answer;
 mod discoveries;
+mod disk;
 mod http;
 mod kubeconfig;
 mod pace;
@@ -52,6 +52,8 @@ mod tls;
 
 use accept::{Health, Roster, Step};
 pub use discoveries::Discoveries;
+use disk::Disk;
+use store::Origin;
 
 /// How the masters are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,15 +91,18 @@ pub struct Found {
 pub enum Source {
     /// They are the configured ones.
     Configured,
-    /// They were learned in an earlier life of the daemon.
+    /// They were learned in an earlier life of the daemon; the configured ones are tried as well.
     Disk,
     /// The API said so.
     Api,
 }
 
-/// What is known before anybody is asked: the list on disk, else the configured servers.
+/// What is known before anybody is asked: the configured servers, and those on disk if they were learned there.
 pub fn known(settings: &Settings) -> Found {
-    let loaded = settings.store.as_deref().map_or(Ok(None), |file| store::load(file, settings.at));
+    // Before a join there are no credentials yet; then the file's authorities cannot be compared.
+    let trust = || kubeconfig::read(&settings.kubeconfig).ok().map(|credentials| credentials.trust());
+    let load = |file| store::load(file, &Origin { trust: trust(), ..origin(settings) });
+    let loaded = settings.store.as_deref().map_or(Ok(None), load);
     let (learned, problem) = match loaded {
         Ok(learned) => (learned, None),
         Err(error) => {
@@ -108,8 +113,8 @@ pub fn known(settings: &Settings) -> Found {
     let at = Instant::now();
     match learned {
         Some(servers) => {
-            info!(servers = %list(&servers), "masters as learned before");
-            Found { servers, source: Source::Disk, at, problem }
+            info!(servers = %list(&servers), "masters as learned before; the configured ones are tried as well");
+            Found { servers: with_configured(settings, &servers), source: Source::Disk, at, problem }
         }
         None => Found { servers: configured(settings), source: Source::Configured, at, problem },
     }
@@ -131,11 +136,11 @@ pub async fn run<B, H>(
 {
     // Other settings may have come since the list was made.
     found.send_if_modified(|found| {
-        let servers = configured(&settings);
-        let stale = found.source == Source::Configured && found.servers != servers;
-        if stale {
-            found.servers = servers;
-        }
+        let earlier = if found.source == Source::Configured { Vec::new() } else { found.servers.clone() };
+        // Whoever has answered before may not answer these settings.
+        let servers = with_configured(&settings, &earlier);
+        let stale = found.servers != servers;
+        found.servers = servers;
         stale
     });
     let roster = Roster::new(found.borrow().servers.iter().copied(), settings.interval / 2);
@@ -146,6 +151,7 @@ pub async fn run<B, H>(
         found,
         metrics,
         roster,
+        disk: Disk::default(),
         saved: None,
         unsaved: None,
         failures: 0,
@@ -161,8 +167,9 @@ struct Discovery<B, H> {
     found: watch::Sender<Found>,
     metrics: Metrics,
     roster: Roster,
+    disk: Disk,
     /// What the disk is known to hold.
-    saved: Option<Vec<SocketAddr>>,
+    saved: Option<(Origin, Vec<SocketAddr>)>,
     /// Why the list could not be written.
     unsaved: Option<String>,
     /// Questions in a row that came to nothing.
@@ -193,20 +200,23 @@ where
 
     /// Asks once, publishes what came of it, and keeps it.
     async fn ask(&mut self) {
-        let reply = match question::ask(&self.settings).await {
+        let reply = match question::ask(&self.settings, &mut self.disk).await {
             Ok(reply) => reply,
             Err(problem) => {
                 self.failures = self.failures.saturating_add(1);
                 self.metrics.not_learned(self.settings.at, problem.reason());
-                let problem = self.complain(problem.to_string());
+                let problem = self.complain(&problem.kind(), problem.to_string());
                 return self.publish(None, Some(problem));
             }
         };
         self.failures = 0;
         if !reply.verified {
-            self.complain(
-                "the API is asked without verifying its certificate, as the kubeconfig wants".into(),
-            );
+            let problem = "the API is asked without verifying its certificate, as the kubeconfig wants";
+            self.complain(problem, problem.to_owned());
+        }
+        if let Some(detour) = reply.detour {
+            let problem = format!("{detour}; the server that the kubeconfig names has answered instead");
+            self.complain(&detour.kind(), problem);
         }
         let now = Instant::now();
         let step = {
@@ -216,7 +226,8 @@ where
         self.announce(&step, now);
         // A disk that hangs is not to hold up the list.
         self.publish(Some(now), self.unsaved.clone());
-        self.unsaved = self.save().await.err().map(|problem| self.complain(problem));
+        self.unsaved =
+            self.save(reply.trust).await.err().map(|problem| self.complain(&problem.clone(), problem));
         self.publish(None, self.unsaved.clone());
     }
 
@@ -247,17 +258,16 @@ where
     }
 
     /// Writes the list when it is another one than on disk. A failure is repeated with the next answer.
-    async fn save(&mut self) -> Result<(), String> {
-        let servers = self.roster.servers();
+    async fn save(&mut self, trust: String) -> Result<(), String> {
         let Some(file) = self.settings.store.clone() else { return Ok(()) };
-        if self.saved.as_ref() == Some(&servers) {
+        let now = (Origin { trust: Some(trust), ..origin(&self.settings) }, self.roster.servers());
+        if self.saved.as_ref() == Some(&now) {
             return Ok(());
         }
-        let at = self.settings.at;
-        let list = servers.clone();
-        let saved = spawn_blocking(move || store::save(&file, at, &list)).await;
+        let (origin, servers) = now.clone();
+        let saved = self.disk.run(move || store::save(&file, &origin, &servers)).await;
         saved.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        self.saved = Some(servers);
+        self.saved = Some(now);
         Ok(())
     }
 
@@ -275,8 +285,9 @@ where
         }
     }
 
-    fn complain(&mut self, problem: String) -> String {
-        if self.said.admit(&problem, Instant::now()).is_some() {
+    /// `kind` is what stays the same while the problem does.
+    fn complain(&mut self, kind: &str, problem: String) -> String {
+        if self.said.admit(kind, Instant::now()).is_some() {
             warn!("{problem}");
         }
         problem
@@ -286,6 +297,22 @@ where
 fn configured(settings: &Settings) -> Vec<SocketAddr> {
     let set: BTreeSet<SocketAddr> = settings.configured.iter().copied().collect();
     set.into_iter().take(accept::MOST).collect()
+}
+
+/// The configured servers, then others as far as there is room for them.
+fn with_configured(settings: &Settings, others: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut servers: BTreeSet<SocketAddr> = configured(settings).into_iter().collect();
+    for &other in others {
+        if servers.len() < accept::MOST {
+            servers.insert(other);
+        }
+    }
+    servers.into_iter().collect()
+}
+
+/// Where a list is learned, as far as that can be said without reading a file.
+fn origin(settings: &Settings) -> Origin {
+    Origin { at: settings.at, configured: configured(settings), trust: None }
 }
 
 fn list(servers: &[SocketAddr]) -> String {

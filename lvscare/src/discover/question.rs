@@ -1,12 +1,15 @@
 //! One question to the API, through the virtual server and with the node's own credentials.
 //!
+//! When nobody answers there, the server that the kubeconfig names is asked as well, if it is another one and must prove
+//! to be of the cluster: all masters that were known may have been replaced while this node was away.
+//!
 //! Every request has a connection of its own: the kernel then leads the questions to one apiserver after the
 //! other, and no single one can tell this node who the masters are.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +17,14 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::answer::{self, Form};
+use super::disk::Disk;
 use super::{Settings, http, kubeconfig, tls};
 
-/// For everything together: files, connections, answers.
+/// For the files, and for everything that is asked of one server: connections, answers.
 pub(super) const LIMIT: Duration = Duration::from_secs(3);
 
 /// How much is read at once.
@@ -64,6 +67,8 @@ pub(super) enum Problem {
     Status { at: SocketAddr, status: u16 },
     #[error("the answer of the API at {at} is of no use: {why}")]
     Useless { at: SocketAddr, why: String },
+    #[error("{first}; {second}")]
+    Both { first: Box<Problem>, second: Box<Problem> },
 }
 
 impl Problem {
@@ -77,7 +82,23 @@ impl Problem {
             Self::Forbidden { .. } => "forbidden",
             Self::Status { .. } => "bad-status",
             Self::Useless { .. } => "useless",
+            Self::Both { first, .. } => first.reason(),
         }
+    }
+
+    /// What stays the same while the problem does. Messages of TLS hold the time, and answers whatever a server likes.
+    pub(super) fn kind(&self) -> String {
+        match self {
+            Self::Transport { at, error } => format!("{at} {}: {}", self.reason(), error.kind()),
+            Self::Useless { at, .. } => format!("{at} {}", self.reason()),
+            Self::Both { first, second } => format!("{}; {}", first.kind(), second.kind()),
+            _ => self.to_string(),
+        }
+    }
+
+    /// Whether no apiserver of this cluster has said a word, so that another one may.
+    fn is_silence(&self) -> bool {
+        matches!(self, Self::Transport { .. } | Self::TimedOut { .. })
     }
 }
 
@@ -87,93 +108,120 @@ pub(super) struct Reply {
     pub(super) masters: BTreeSet<SocketAddr>,
     /// Whether the apiserver has shown a certificate that was verified.
     pub(super) verified: bool,
+    /// The authorities by which it was verified, see [`kubeconfig::Credentials::trust`].
+    pub(super) trust: String,
+    /// Why the virtual server was not the one that answered.
+    pub(super) detour: Option<Problem>,
 }
 
 /// Asks for the masters.
-pub(super) async fn ask(settings: &Settings) -> Result<Reply, Problem> {
-    let at = settings.at;
-    timeout(LIMIT, ask_in_time(settings)).await.unwrap_or(Err(Problem::TimedOut { at }))
-}
-
-async fn ask_in_time(settings: &Settings) -> Result<Reply, Problem> {
-    let at = settings.at;
-    let file = &settings.kubeconfig;
-    let asker = {
-        let (settings, file) = (settings.clone(), file.clone());
-        // A disk that hangs is to hold up this question, not the probes.
-        let prepared = spawn_blocking(move || Asker::new(&settings));
-        let lost = |_| Problem::Credentials { file, why: "could not be read".to_owned() };
-        prepared.await.map_err(lost)??
+pub(super) async fn ask(settings: &Settings, disk: &mut Disk) -> Result<Reply, Problem> {
+    let unreadable = |why| Problem::Credentials { file: settings.kubeconfig.clone(), why };
+    // A disk that hangs is to hold up this question, not the probes.
+    let prepared = {
+        let settings = settings.clone();
+        timeout(LIMIT, disk.run(move || Asker::new(&settings))).await
     };
-    let mut forbidden = false;
-    for (form, path) in [(Form::Slices, SLICES), (Form::Slices, SLICES_BETA), (Form::Endpoints, ENDPOINTS)] {
-        if forbidden && form == Form::Slices {
-            continue;
-        }
-        let heard = asker.get(path).await?;
-        let useless = |why| Problem::Useless { at, why };
-        let Some(answer) = http::parse(&heard, true).map_err(useless)? else {
-            return Err(useless("it is incomplete".to_owned()));
-        };
-        match answer.status {
-            200 => {
-                let masters = answer::masters(form, &answer.body, at).map_err(useless)?;
-                return Ok(Reply { masters, verified: asker.verified });
-            }
-            401 => return Err(Problem::Unauthorized { at, file: file.clone() }),
-            403 => forbidden = true,
-            404 => {}
-            status => return Err(Problem::Status { at, status }),
-        }
+    let asker = prepared
+        .map_err(|_| unreadable(format!("it could not be read within {LIMIT:?}")))?
+        .map_err(|error| unreadable(error.to_string()))??;
+    let first = match asker.masters(settings.at).await {
+        Err(problem) if problem.is_silence() => problem,
+        answered => return answered,
+    };
+    let Some(other) = asker.other else { return Err(first) };
+    match asker.masters(other).await {
+        Ok(reply) => Ok(Reply { detour: Some(first), ..reply }),
+        Err(second) => Err(Problem::Both { first: Box::new(first), second: Box::new(second) }),
     }
-    let file = file.clone();
-    Err(if forbidden { Problem::Forbidden { at, file } } else { Problem::Status { at, status: 404 } })
 }
 
 /// Whoever asks, with its credentials at hand.
 struct Asker {
+    /// The virtual server.
     at: SocketAddr,
+    /// Another server that may be asked.
+    other: Option<SocketAddr>,
+    file: PathBuf,
     tls: Arc<ClientConfig>,
     name: ServerName<'static>,
     authorization: String,
     verified: bool,
+    trust: String,
 }
 
 impl Asker {
     /// Reads the kubeconfig and all that it names: certificates and tokens are replaced while they are in use.
     fn new(settings: &Settings) -> Result<Self, Problem> {
         let credentials = kubeconfig::read(&settings.kubeconfig)?;
-        let wrong = |why| Problem::Credentials { file: Path::to_owned(&settings.kubeconfig), why };
+        let wrong = |why| Problem::Credentials { file: settings.kubeconfig.clone(), why };
         let name = credentials.server_name.as_deref().unwrap_or(&settings.server_name);
         let authorization = match &credentials.token {
             Some(token) => format!("Authorization: Bearer {token}\r\n"),
             None => String::new(),
         };
+        let verified = credentials.authorities.is_some();
         Ok(Self {
             at: settings.at,
+            other: credentials.server.filter(|server| verified && *server != settings.at),
+            file: settings.kubeconfig.clone(),
             tls: Arc::new(tls::client_config(&credentials).map_err(wrong)?),
             name: tls::server_name(name).map_err(wrong)?,
             authorization,
-            verified: credentials.authorities.is_some(),
+            verified,
+            trust: credentials.trust(),
         })
     }
 
+    /// Asks the server at `at`.
+    async fn masters(&self, at: SocketAddr) -> Result<Reply, Problem> {
+        timeout(LIMIT, self.masters_in_time(at)).await.unwrap_or(Err(Problem::TimedOut { at }))
+    }
+
+    async fn masters_in_time(&self, at: SocketAddr) -> Result<Reply, Problem> {
+        let mut forbidden = false;
+        for (form, path) in
+            [(Form::Slices, SLICES), (Form::Slices, SLICES_BETA), (Form::Endpoints, ENDPOINTS)]
+        {
+            if forbidden && form == Form::Slices {
+                continue;
+            }
+            let heard = self.get(at, path).await?;
+            let useless = |why| Problem::Useless { at, why };
+            let Some(answer) = http::parse(&heard, true).map_err(useless)? else {
+                return Err(useless("it is incomplete".to_owned()));
+            };
+            match answer.status {
+                200 => {
+                    let masters = answer::masters(form, &answer.body, self.at).map_err(useless)?;
+                    let (verified, trust) = (self.verified, self.trust.clone());
+                    return Ok(Reply { masters, verified, trust, detour: None });
+                }
+                401 => return Err(Problem::Unauthorized { at, file: self.file.clone() }),
+                403 => forbidden = true,
+                404 => {}
+                status => return Err(Problem::Status { at, status }),
+            }
+        }
+        let file = self.file.clone();
+        Err(if forbidden { Problem::Forbidden { at, file } } else { Problem::Status { at, status: 404 } })
+    }
+
     /// The whole answer, head and body.
-    async fn get(&self, path: &str) -> Result<Vec<u8>, Problem> {
-        let at = self.at;
-        let exchange = self.exchange(path).await.map_err(|error| Problem::Transport { at, error })?;
+    async fn get(&self, at: SocketAddr, path: &str) -> Result<Vec<u8>, Problem> {
+        let exchange = self.exchange(at, path).await.map_err(|error| Problem::Transport { at, error })?;
         exchange.map_err(|why| Problem::Useless { at, why })
     }
 
-    async fn exchange(&self, path: &str) -> io::Result<Result<Vec<u8>, String>> {
-        let stream = TcpStream::connect(self.at).await?;
+    async fn exchange(&self, at: SocketAddr, path: &str) -> io::Result<Result<Vec<u8>, String>> {
+        let stream = TcpStream::connect(at).await?;
         stream.set_nodelay(true)?;
         let connector = TlsConnector::from(self.tls.clone());
         let mut stream = connector.connect(self.name.clone(), stream).await?;
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lvscare/{}\r\nAccept: application/json\r\n\
              {}Connection: close\r\n\r\n",
-            self.at,
+            at,
             env!("CARGO_PKG_VERSION"),
             self.authorization
         );
@@ -198,5 +246,31 @@ impl Asker {
                 Ok(None) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate that has expired is older each time.
+    #[test]
+    fn a_problem_stays_of_its_kind_while_its_words_change() {
+        let at = SocketAddr::from(([10, 103, 97, 2], 6443));
+        let expired = |seconds: u32| Problem::Transport {
+            at,
+            error: io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("expired: verification time {seconds}"),
+            ),
+        };
+        let useless = |why: &str| Problem::Useless { at, why: why.to_owned() };
+        let both = |problem| Problem::Both { first: Box::new(problem), second: Box::new(useless("")) };
+        assert_ne!(expired(1).to_string(), expired(2).to_string());
+        assert_eq!(expired(1).kind(), expired(2).kind());
+        assert_eq!(useless("kind A").kind(), useless("kind B").kind());
+        assert_eq!(both(expired(1)).kind(), both(expired(2)).kind());
+        let refused = Problem::Transport { at, error: io::ErrorKind::ConnectionRefused.into() };
+        assert_ne!(refused.kind(), expired(1).kind());
     }
 }

@@ -102,9 +102,14 @@ impl Stage {
     }
 
     pub(crate) fn configure(&self, cluster: &str, user: &str) {
+        self.configure_for("https://nowhere.invalid:1", cluster, user);
+    }
+
+    /// The same with a server, which is asked when the virtual one is silent.
+    pub(crate) fn configure_for(&self, server: &str, cluster: &str, user: &str) {
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
-             clusters:\n- name: c\n  cluster: {{server: 'https://nowhere.invalid:1', {cluster}}}\n\
+             clusters:\n- name: c\n  cluster: {{server: '{server}', {cluster}}}\n\
              contexts:\n- name: here\n  context: {{cluster: c, user: u}}\n\
              users:\n- name: u\n  user: {{{user}}}\n"
         );

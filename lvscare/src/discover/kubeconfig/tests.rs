@@ -1,3 +1,5 @@
+use std::fs;
+
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -99,6 +101,29 @@ fn verification_is_given_up_only_when_asked() {
 }
 
 #[test]
+fn a_server_is_known_by_its_address_only() {
+    let server = |url: &str| {
+        let text = with(CA, "token: abc").replace("https://10.103.97.2:6443", url);
+        read_text(&text).unwrap_or_else(|error| panic!("{error}")).server.map(|server| server.to_string())
+    };
+    assert_eq!(server("https://10.0.0.1:6443").as_deref(), Some("10.0.0.1:6443"));
+    assert_eq!(server("https://10.0.0.1").as_deref(), Some("10.0.0.1:443"));
+    assert_eq!(server("https://[fd00::1]:6443/").as_deref(), Some("[fd00::1]:6443"));
+    assert_eq!(server("https://[fd00::1]").as_deref(), Some("[fd00::1]:443"));
+    for other in [
+        "",
+        "http://10.0.0.1:6443",
+        "https://apiserver.cluster.local:6443",
+        "https://10.0.0.1:6443/k8s",
+        "https://0.0.0.0:6443",
+        "https://10.0.0.1:0",
+        "10.0.0.1:6443",
+    ] {
+        assert_eq!(server(other), None, "{other}");
+    }
+}
+
+#[test]
 fn programs_are_not_run() {
     for key in ["exec", "auth-provider"] {
         refused(
@@ -182,7 +207,7 @@ fn secrets_stay_out_of_messages() {
     let broken =
         read_text(&good.replace("  user: {token: abc}", &format!("  user: {SECRET}"))).err().unwrap();
     assert!(broken.starts_with("not a kubeconfig"), "{broken}");
-    for text in ["", "{", "- a", "\0", "users: 3", "a: &a [*a, *a]"] {
+    for text in ["", &"[".repeat(200_000), "{", "- a", "\0", "users: 3", "a: &a [*a, *a]"] {
         assert!(read_text(text).is_err(), "{text:?}");
     }
 }
