@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use nix::sys::signal::Signal;
 use tests::care::{LIMIT, VIP};
 use tests::netns::{Namespace, ip};
 use tests::wait::eventually;
@@ -202,6 +203,33 @@ fn a_kernel_without_ipvs_is_named_with_the_way_out() {
     }
     assert!(!loaded("ip_vs"));
     assert_eq!(node.routes(), before);
+}
+
+/// The module is unloaded and loaded again while the daemon runs: its generic netlink family has another number then.
+#[test]
+fn a_reloaded_module_is_guarded_again() {
+    let Some(node) = Node::with_the_kernel_for_itself() else { return };
+    let mut daemon = node.namespace.spawn(&["lvscare", "care", RS]);
+    let whole = || {
+        let rules = node.namespace.check(&["ipvsadm", "-Sn"]);
+        let server = format!("-a -t {VIP} -r 10.0.0.1:6443 -m -w 1\n");
+        rules.contains(&server).then_some(())
+    };
+    for _ in 0..2 {
+        eventually(LIMIT, "the rules", whole);
+        // While it is stopped: it would make the rules again at once, and those use the module.
+        daemon.signal(Signal::SIGSTOP);
+        node.namespace.check(&["ipvsadm", "-C"]);
+        unload_everything();
+        daemon.signal(Signal::SIGCONT);
+    }
+    eventually(LIMIT, "the rules", whole);
+    let setting = || {
+        let value = node.namespace.check(&["cat", "/proc/sys/net/ipv4/vs/expire_nodest_conn"]);
+        (value == "1\n").then_some(())
+    };
+    eventually(LIMIT, "the setting of the new module", setting);
+    assert!(daemon.ended().is_none(), "{}", daemon.log());
 }
 
 // The node

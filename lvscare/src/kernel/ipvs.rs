@@ -57,8 +57,15 @@ impl Table {
     /// The virtual server at `at` with its real servers, if it exists.
     pub fn read(&mut self, at: SocketAddr) -> Result<Option<SeenService>, Error> {
         let id = ServiceId::tcp(at);
-        let message = Message::new(Command::GetService, [WireService::from(id).into()]);
-        let answers = match self.request(message, 0) {
+        let message = || Message::new(Command::GetService, [WireService::from(id).into()]);
+        let mut answers = self.request(message(), 0);
+        if answers.as_ref().is_err_and(|error| error.errno() == Some(Errno::NOENT)) {
+            // To this question only generic netlink itself says so: the module was unloaded, and when it is there
+            // again its family has another number.
+            self.resolve()?;
+            answers = self.request(message(), 0);
+        }
+        let answers = match answers {
             Err(error) if error.errno() == Some(Errno::SRCH) => return Ok(None),
             other => other.map_err(|error| reading(at, error))?,
         };
@@ -148,6 +155,14 @@ impl Table {
             self.attempts -= 1;
             sleep(PAUSE);
         }
+    }
+
+    /// Finds the family's number anew, which makes the kernel load the module if it is gone.
+    fn resolve(&mut self) -> Result<(), Error> {
+        let found = find_family(&mut self.channel)
+            .map_err(|error| Error::from_netlink(|| "open generic netlink".into(), error))?;
+        self.family = found.ok_or(Error::NoIpvs)?;
+        Ok(())
     }
 
     fn request(&mut self, message: Message, flags: u16) -> Result<Vec<Message>, netlink::Error> {
