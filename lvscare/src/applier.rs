@@ -1,9 +1,11 @@
 //! The one task that changes the kernel: what the checkers found out goes in, the table comes out right.
 //!
 //! Every pass reads what is there, decides who serves, and applies the difference; it never remembers what it
-//! did. Passes happen when a verdict changes, when a route or address changes, and every `--resync`. The table is
-//! read in each; what surrounds it (routes, addresses, kernel settings) when a change of it was announced, around
-//! changes of our own, and every ten seconds.
+//! did. Passes happen when a verdict changes, when a route or address changes, soon after somebody else's change, and
+//! every `--resync`. The table is read in each; what surrounds it (routes, addresses, kernel settings) when a change of
+//! it was announced, around changes of our own, and every ten seconds.
+//!
+//! A change that the kernel refuses keeps none of the others back, in no pass.
 //!
 //! Requests to the kernel are made on the runtime's own thread: the kernel answers each within `send()`, in
 //! microseconds, and a second thread would cost more than it could save.
@@ -18,7 +20,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::beat;
 use crate::config::value::RealServer;
-use crate::desired::{self, Sources};
+use crate::desired;
 use crate::health::checker::Board;
 use crate::health::pool::{Member, Mode, Pool};
 use crate::health::{Key, Verdict};
@@ -26,17 +28,21 @@ use crate::job::Job;
 use crate::kernel::watch::Watch;
 use crate::kernel::{Error, Kernel};
 use crate::metrics::Metrics;
-use crate::model::{Actual, Change, Desired};
+use crate::model::{Actual, Change, Desired, RouteOwner, SeenRoute};
 use crate::reconcile::plan;
 use crate::repeats::Repeats;
 
-mod around;
+mod contest;
+mod environment;
+mod refusals;
 mod stuck;
 #[cfg(test)]
 mod tests;
 
-use around::LOOK_AROUND;
-pub use around::no_source;
+use contest::Contest;
+use environment::Environment;
+pub use environment::no_source;
+use refusals::Refusals;
 
 /// Rounds of read, plan and apply within one pass; more would mean that somebody else is changing the same
 /// objects all the time, and then the next pass is early enough.
@@ -66,6 +72,8 @@ pub struct Applied {
     pub repairs: u64,
     /// What could not be done.
     pub problems: Vec<String>,
+    /// What an operator should know although all is as it should be.
+    pub notes: Vec<String>,
 }
 
 /// What a pass wants.
@@ -86,12 +94,15 @@ pub struct Applier<K> {
     leaving: BTreeMap<Key, Verdict>,
     /// Virtual servers that are configured no more and not yet removed.
     retired: BTreeSet<SocketAddr>,
-    sources: Sources,
-    own_addresses: BTreeSet<IpAddr>,
-    /// When these two were looked up; `None` when that must be done again.
-    looked_at: Option<Instant>,
+    /// Virtual addresses that are configured no more and whose routes are not yet removed.
+    retired_vips: BTreeSet<IpAddr>,
+    /// Virtual servers that have come since the latest pass.
+    joining: BTreeSet<SocketAddr>,
+    environment: Environment,
     /// What the latest pass left in the kernel: a change that this would not need is somebody else's doing.
-    left: Option<Arc<Actual>>,
+    last_applied: Option<Arc<Actual>>,
+    refusals: Refusals,
+    contest: Contest,
     repairs: u64,
     all_down: BTreeMap<SocketAddr, Duration>,
     /// When the latest pass began.
@@ -103,6 +114,7 @@ pub struct Applier<K> {
 impl<K: Kernel> Applier<K> {
     /// An applier that has not done anything yet.
     pub fn new(kernel: K, job: Arc<Job>, metrics: Metrics) -> Self {
+        let joining = job.config.addresses().into_iter().collect();
         Self {
             kernel,
             job,
@@ -110,10 +122,12 @@ impl<K: Kernel> Applier<K> {
             pools: BTreeMap::new(),
             leaving: BTreeMap::new(),
             retired: BTreeSet::new(),
-            sources: Sources::new(),
-            own_addresses: BTreeSet::new(),
-            looked_at: None,
-            left: None,
+            retired_vips: BTreeSet::new(),
+            joining,
+            environment: Environment::default(),
+            last_applied: None,
+            refusals: Refusals::default(),
+            contest: Contest::default(),
             repairs: 0,
             all_down: BTreeMap::new(),
             passed_at: None,
@@ -124,9 +138,30 @@ impl<K: Kernel> Applier<K> {
 
     /// What is in the kernel now.
     pub fn read(&mut self) -> Result<Actual, Error> {
-        let mut services = self.job.config.addresses();
-        services.extend(&self.retired);
-        self.kernel.read(&services)
+        let mut vips: BTreeSet<IpAddr> =
+            self.job.config.services.iter().map(|service| service.at.ip()).collect();
+        vips.extend(&self.retired_vips);
+        Ok(Actual {
+            services: self.kernel.read_services(&self.addresses())?,
+            routes: self.kernel.read_routes(&vips)?,
+            sysctls: self.kernel.read_sysctls()?,
+        })
+    }
+
+    /// The same, but what surrounds the table is taken from the latest pass while that is fresh.
+    fn read_news(&mut self, now: Instant) -> Result<Actual, Error> {
+        match &self.last_applied {
+            Some(last) if self.environment.is_fresh(&self.job.config, now) => {
+                let services = self.kernel.read_services(&self.addresses())?;
+                Ok(Actual { services, routes: last.routes.clone(), sysctls: last.sysctls.clone() })
+            }
+            _ => self.read(),
+        }
+    }
+
+    /// The virtual servers that are ours to look after.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.job.config.addresses().into_iter().chain(self.retired.iter().copied()).collect()
     }
 
     /// From now on this is to be done. Real servers that are not mentioned any more finish what they have, virtual
@@ -137,93 +172,147 @@ impl<K: Kernel> Applier<K> {
         for service in &before.config.services {
             let Some(present) = config.service(service.at) else {
                 self.retired.insert(service.at);
+                self.retired_vips.insert(service.at.ip());
                 self.pools.remove(&service.at);
                 self.all_down.remove(&service.at);
                 continue;
             };
-            for gone in service.servers.iter().filter(|gone| !present.has(gone.address)) {
+            // Who is not in the table has nothing to finish.
+            let last = self.last_applied.as_ref().and_then(|last| last.services.get(&service.at));
+            let is_there = |server| last.is_some_and(|seen| seen.destinations.contains_key(server));
+            let gone = service.servers.iter().filter(|gone| !present.has(gone.address));
+            for gone in gone.filter(|gone| is_there(&gone.address)) {
                 self.leaving.insert((service.at, gone.address), Verdict::leaving(now));
             }
         }
+        let is_new = |at: &SocketAddr| before.config.service(*at).is_none();
+        self.joining.extend(config.addresses().into_iter().filter(is_new));
+        self.joining.retain(|at| config.service(*at).is_some());
         self.retired.retain(|at| config.service(*at).is_none());
+        self.retired_vips.retain(|vip| config.services.iter().all(|service| service.at.ip() != *vip));
         self.leaving
             .retain(|(at, server), _| config.service(*at).is_some_and(|service| !service.has(*server)));
-        self.sources.retain(|vip, _| config.services.iter().any(|service| service.at.ip() == *vip));
-        self.looked_at = None;
+        self.environment.retain(config);
     }
 
-    /// Real servers that are not configured and are found at the start are those of the daemon before, which was told
-    /// of other ones: they finish what they have.
+    /// Real servers that are not configured and are found where a virtual server joins are those of somebody else: of
+    /// the daemon before, which was told of other ones, or of an administrator. They finish what they have.
     fn adopt(&mut self, actual: &Actual, now: Instant) {
-        for service in &self.job.config.services {
-            let found =
-                actual.services.get(&service.at).into_iter().flat_map(|seen| seen.destinations.keys());
-            for &server in found.filter(|server| !service.has(**server)) {
-                self.leaving.insert((service.at, server), Verdict::leaving(now));
+        for at in std::mem::take(&mut self.joining) {
+            let (Some(seen), Some(service)) = (actual.services.get(&at), self.job.config.service(at)) else {
+                continue;
+            };
+            for &server in seen.destinations.keys().filter(|server| !service.has(**server)) {
+                self.leaving.insert((at, server), Verdict::leaving(now));
             }
         }
     }
 
-    /// One pass. The errors are those of single changes; the others were applied all the same.
-    pub fn pass(&mut self, board: &Board, now: Instant) -> Result<(Applied, Vec<Error>), Error> {
-        let mut refused = Vec::new();
+    /// One pass. What the kernel refuses is among the problems, all else is applied. The first pass ends at once with
+    /// what would be refused for ever, before anything is half-made.
+    pub fn pass(&mut self, board: &Board, now: Instant) -> Result<Applied, Error> {
+        let is_first = self.last_applied.is_none();
         let mut round = 0;
         self.count_down(now);
         loop {
             round += 1;
             // Whatever was changed just now is looked at as a whole.
             let actual = if round == 1 { self.read_news(now)? } else { self.read()? };
-            let mut errors = self.look_around(&actual, now);
-            if self.left.is_none() && round == 1 {
-                self.adopt(&actual, now);
-            }
-            let Decided { desired, modes, cut } = self.decide(board, &actual, now);
-            let changes = plan(&desired, &actual);
-            if changes.is_empty() || round > ROUNDS || !refused.is_empty() {
-                errors.append(&mut refused);
-                let contested = (round > ROUNDS).then(|| CONTESTED.to_owned());
-                let problems = errors.iter().map(ToString::to_string).chain(self.missing_sources());
-                let problems = problems.chain(contested).collect();
-                if errors.is_empty() && changes.is_empty() {
-                    self.retired.clear();
+            if !self.environment.is_fresh(&self.job.config, now) {
+                for problem in self.environment.read(&mut self.kernel, &self.job.config, &actual.routes, now)
+                {
+                    self.metrics.refused();
+                    self.complain(&problem, now);
                 }
-                self.leaving.retain(|(at, server), _| {
-                    actual.services.get(at).is_some_and(|seen| seen.destinations.contains_key(server))
-                });
-                let actual = Arc::new(actual);
-                self.left = Some(actual.clone());
-                let (all_down, repairs) = (self.all_down.clone(), self.repairs);
-                let applied = Applied { at: now, actual, modes, all_down, repairs, problems };
-                return Ok((applied, errors));
+            }
+            self.adopt(&actual, now);
+            let Decided { desired, modes, cut } = self.decide(board, &actual, now);
+            let changes = self.refusals.due(plan(&desired, &actual), now);
+            // Where a removal is refused, somebody may give the server weight again.
+            let is_quiet = changes.is_empty() && (round > 1 || !takes_connections(&cut, &actual));
+            if is_quiet || round > ROUNDS {
+                return Ok(self.finish(actual, modes, !changes.is_empty(), now));
             }
 
-            let plan_of_ours = |left: &Actual| plan(&desired, left).into_iter().collect::<BTreeSet<Change>>();
-            let ours = self.left.as_deref().map(plan_of_ours);
             let stuck = self.find_stuck(cut, &actual, now);
-            let mut done = Vec::new();
-            for change in changes {
-                match self.kernel.apply(&change) {
-                    Ok(()) => {
-                        let foreign = ours.as_ref().is_some_and(|ours| !ours.contains(&change));
-                        self.report(&change, foreign, now);
-                        done.push(change);
-                    }
-                    Err(error @ Error::Raced(_)) => debug!(%error, "reading again"),
-                    Err(
-                        error @ (Error::NotPermitted | Error::NoScheduler(_) | Error::HangingScheduler(_)),
-                    ) => {
-                        // Nothing that follows makes sense without it.
-                        refused.push(error);
-                        break;
-                    }
-                    Err(error) => refused.push(error),
-                }
-            }
-            for _ in &refused {
-                self.metrics.refused();
-            }
+            let done = self.apply(changes, &desired, is_first, now)?;
             self.free(stuck, &done, now);
         }
+    }
+
+    /// Makes these changes, each of which may fail without the others. Returns those that were made.
+    fn apply(
+        &mut self,
+        changes: Vec<Change>,
+        desired: &Desired,
+        is_first: bool,
+        now: Instant,
+    ) -> Result<Vec<Change>, Error> {
+        let plan_of_ours = |last: &Actual| plan(desired, last).into_iter().collect::<BTreeSet<Change>>();
+        let ours = self.last_applied.as_deref().map(plan_of_ours);
+        let (mut done, mut repairs) = (Vec::new(), Vec::new());
+        let mut missing = BTreeSet::new();
+        for change in changes {
+            if matches!(change, Change::AddServer { at, .. } if missing.contains(&at)) {
+                continue;
+            }
+            match self.kernel.apply(&change) {
+                Ok(()) => {
+                    let is_foreign = ours.as_ref().is_some_and(|ours| !ours.contains(&change));
+                    self.report(&change, is_foreign, now);
+                    if is_foreign {
+                        repairs.push(change.clone());
+                    }
+                    done.push(change);
+                }
+                Err(error @ Error::Raced(_)) => debug!(%error, "reading again"),
+                Err(error) if is_first && error.is_lasting() => return Err(error),
+                Err(error) => {
+                    missing.extend(refusals::created(&change));
+                    // One that is to leave anyway, and cannot be brought back, is gone: others serve instead.
+                    match change {
+                        Change::AddService { at, .. } => {
+                            self.leaving.retain(|(service, _), _| *service != at)
+                        }
+                        Change::AddServer { at, server, .. } => _ = self.leaving.remove(&(at, server)),
+                        _ => {}
+                    }
+                    self.metrics.refused();
+                    let why = self.refusals.add(change, &error, now);
+                    self.complain(&why, now);
+                }
+            }
+        }
+        self.contest.add(&repairs, now);
+        if let Some(text) = self.contest.to_say(now) {
+            warn!("{text}");
+        }
+        Ok(done)
+    }
+
+    /// Keeps in mind what is in the kernel at the end of a pass, and tells of it.
+    fn finish(
+        &mut self,
+        actual: Actual,
+        modes: BTreeMap<SocketAddr, Mode>,
+        is_unfinished: bool,
+        now: Instant,
+    ) -> Applied {
+        // Whatever is made there from now on is somebody else's.
+        self.retired.retain(|at| actual.services.contains_key(at));
+        let is_ours = |route: &SeenRoute| route.owner == RouteOwner::Ours;
+        self.retired_vips.retain(|vip| actual.routes.get(vip).is_some_and(is_ours));
+        self.leaving.retain(|(at, server), _| {
+            actual.services.get(at).is_some_and(|seen| seen.destinations.contains_key(server))
+        });
+        let mut problems = self.refusals.problems();
+        problems.extend(self.environment.problems(&self.job.config));
+        problems.extend(is_unfinished.then(|| CONTESTED.to_owned()));
+        let notes = self.contest.describe(now).into_iter().collect();
+        let actual = Arc::new(actual);
+        self.last_applied = Some(actual.clone());
+        let (all_down, repairs) = (self.all_down.clone(), self.repairs);
+        Applied { at: now, actual, modes, all_down, repairs, problems, notes }
     }
 
     /// Passes until the task is dropped, publishing what each left behind.
@@ -243,24 +332,19 @@ impl<K: Kernel> Applier<K> {
             let result = self.pass(&board.borrow_and_update(), now);
             self.metrics.passed(now.elapsed());
             match result {
-                Ok((latest, errors)) => {
-                    for error in &errors {
-                        self.complain(error, now);
-                    }
-                    applied.send_replace(latest);
-                }
+                Ok(latest) => _ = applied.send_replace(latest),
                 Err(error) => {
                     // It may have changed what the latest complete pass had seen.
-                    self.looked_at = None;
+                    self.environment.expire();
                     self.metrics.refused();
-                    self.complain(&error, now);
+                    self.complain(&error.to_string(), now);
                 }
             }
 
             // Cancel-safety: a board change stays marked until `borrow_and_update`, a route event stays in
             // its socket; the sleep is made anew, which only delays the resync when there was a pass anyway.
             tokio::select! {
-                () = beat::sleep(self.job.config.resync) => {}
+                () = beat::sleep(self.pause(Instant::now())) => {}
                 changed = job.changed() => match changed {
                     // It is fetched at the top.
                     Ok(()) => job.mark_changed(),
@@ -269,10 +353,11 @@ impl<K: Kernel> Applier<K> {
                 changed = board.changed() => if changed.is_err() { return },
                 event = route_event(&mut watch) => {
                     if let Err(error) = event {
-                        warn!(%error, "route events are lost; looking every {LOOK_AROUND:?} only");
+                        warn!(%error, "route events are lost; looking every {:?} only", environment::MAX_AGE);
                         watch = None;
                     }
-                    self.looked_at = None;
+                    self.environment.expire();
+                    self.refusals.retry_routes(Instant::now());
                     tokio::time::sleep(GATHER).await;
                     if let Some(watch) = &mut watch {
                         watch.drain();
@@ -280,6 +365,11 @@ impl<K: Kernel> Applier<K> {
                 }
             }
         }
+    }
+
+    /// How long to wait for news before the next pass.
+    fn pause(&self, now: Instant) -> Duration {
+        self.contest.pause(self.job.config.resync, now)
     }
 
     /// Adds the time since the latest pass where nobody was healthy then.
@@ -297,10 +387,10 @@ impl<K: Kernel> Applier<K> {
         let nothing = BTreeMap::new();
         let job = self.job.clone();
         let config = &job.config;
-        let mut desired = desired::judged(config, &self.sources, |service| {
+        let mut desired = desired::judged(config, self.environment.sources(), |service| {
             let configured = service.servers.iter().filter_map(|server| {
                 let RealServer { address, weight } = *server;
-                let preferred = config.prefer_local && self.own_addresses.contains(&address.ip());
+                let preferred = config.prefer_local && self.environment.owns(address.ip());
                 let verdict = &board.get(&(service.at, address))?.verdict;
                 Some(Member { server: address, weight, preferred, verdict })
             });
@@ -321,7 +411,7 @@ impl<K: Kernel> Applier<K> {
             cut.extend(decision.cut.into_iter().map(|server| (service.at, server)));
             decision.destinations
         });
-        desired.retire(&self.retired);
+        desired.retire(&self.retired, &self.retired_vips);
         Decided { desired, modes, cut }
     }
 
@@ -343,9 +433,9 @@ impl<K: Kernel> Applier<K> {
         }
     }
 
-    fn complain(&mut self, error: &Error, now: Instant) {
-        if self.repeats.admit(&error.to_string(), now).is_some() {
-            error!("{error}");
+    fn complain(&mut self, problem: &str, now: Instant) {
+        if self.repeats.admit(problem, now).is_some() {
+            error!("{problem}");
         }
     }
 
@@ -355,6 +445,13 @@ impl<K: Kernel> Applier<K> {
             warn!("{error}");
         }
     }
+}
+
+/// Whether one of these servers gets new connections.
+fn takes_connections(servers: &[Key], actual: &Actual) -> bool {
+    let weight =
+        |(at, server): &Key| Some(actual.services.get(at)?.destinations.get(server)?.destination.weight);
+    servers.iter().filter_map(weight).any(|weight| weight > 0)
 }
 
 async fn route_event(watch: &mut Option<Watch>) -> std::io::Result<()> {

@@ -20,12 +20,11 @@ use crate::config::raw::ConfigArgs;
 use crate::config::value::Scheme;
 use crate::discover::{Discoveries, Found};
 use crate::exit::{Exit, Failure};
-use crate::health::checker::Board;
 use crate::health::checkers::Checkers;
 use crate::health::through::{self, Answers};
 use crate::job::{Job, Reloads};
 use crate::kernel::watch::Watch;
-use crate::kernel::{Error, Kernel, Linux, sockets};
+use crate::kernel::{Kernel, Linux, sockets};
 use crate::metrics::Metrics;
 use crate::peers;
 use crate::reload::Watched;
@@ -94,7 +93,7 @@ async fn guard(
     let mut checkers = Checkers::new(metrics.clone());
     checkers.set(&job, &guard.read()?, start);
     let board = checkers.board();
-    let first = first_pass(&mut guard, &board)?;
+    let first = guard.pass(&board.borrow(), Instant::now())?;
     info!(took = ?start.elapsed(), "the virtual server is ready");
 
     peers::tell(&services);
@@ -181,21 +180,6 @@ async fn changed(file: &mut Option<Watched>) {
         Some(file) => file.changed().await,
         None => std::future::pending().await,
     }
-}
-
-/// What is refused for good now would be refused for ever.
-fn first_pass(guard: &mut Applier<Linux>, board: &watch::Receiver<Board>) -> Result<Applied, Failure> {
-    let (first, errors) = guard.pass(&board.borrow(), Instant::now())?;
-    for error in errors {
-        match error {
-            Error::NotPermitted
-            | Error::NoScheduler(_)
-            | Error::HangingScheduler(_)
-            | Error::ForeignSource(_) => return Err(error.into()),
-            other => warn!("{other}"),
-        }
-    }
-    Ok(first)
 }
 
 /// What is needed to take over another configuration.

@@ -29,16 +29,10 @@ pub fn nothing(services: &[SocketAddr], survey: &Survey) -> Desired {
 }
 
 impl Desired {
-    /// These virtual servers must not exist, and no route of ours to an address that no other one has.
-    pub fn retire(&mut self, services: &BTreeSet<SocketAddr>) {
-        for at in services {
-            self.services.insert(*at, None);
-        }
-        for at in services {
-            if !self.services.iter().any(|(other, wanted)| other.ip() == at.ip() && wanted.is_some()) {
-                self.routes.insert(at.ip(), None);
-            }
-        }
+    /// These virtual servers must not exist, and no route of ours to these addresses.
+    pub fn retire(&mut self, services: &BTreeSet<SocketAddr>, vips: &BTreeSet<IpAddr>) {
+        self.services.extend(services.iter().map(|&at| (at, None)));
+        self.routes.extend(vips.iter().map(|&vip| (vip, None)));
     }
 }
 
@@ -64,6 +58,6 @@ pub fn judged(
             .map(|service| (service.at, decide(service).map(|weights| wanted(service, weights))))
             .collect(),
         routes: sources.iter().map(|(&vip, &source)| (vip, Some(source))).collect(),
-        sysctls: Sysctl::ALL.map(|sysctl| (sysctl, 1)).into(),
+        sysctls: Sysctl::ALL.map(|sysctl| (sysctl, sysctl.wanted())).into(),
     }
 }

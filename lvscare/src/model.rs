@@ -114,7 +114,7 @@ pub struct Actual {
     pub services: Services,
     /// The local routes of the virtual addresses that were asked for and exist.
     pub routes: BTreeMap<IpAddr, SeenRoute>,
-    /// The sysctls that were asked for and exist.
+    /// The sysctls that matter to this kernel and exist.
     pub sysctls: BTreeMap<Sysctl, u32>,
 }
 
@@ -128,17 +128,44 @@ pub enum Sysctl {
     /// answers for invalid, and firewalls drop those: firewalld towards the node, kube-proxy in mode iptables
     /// towards pods.
     Conntrack,
+    /// `net.ipv4.vs.conn_reuse_mode`: before Linux 5.9, and with `conntrack`, the first packet of a connection that
+    /// reuses the port of an old one is dropped, and the client waits a second for its retry. 0 prevents that
+    /// (kube-proxy does the same). Later kernels have the cure (35dfb013149f) and keep their value.
+    ConnReuseMode,
 }
 
+/// The first kernel that needs no [`Sysctl::ConnReuseMode`].
+const CONN_REUSE_FIXED: (u32, u32) = (5, 9);
+
 impl Sysctl {
-    /// Every setting that lvscare looks after; each must be 1.
-    pub const ALL: [Self; 2] = [Self::ExpireNodestConn, Self::Conntrack];
+    /// Every setting that lvscare looks after on some kernel.
+    pub const ALL: [Self; 3] = [Self::ExpireNodestConn, Self::Conntrack, Self::ConnReuseMode];
+
+    /// Those that matter to a kernel of this release, as `uname -r` tells it (`6.1.0-18-amd64`). One that cannot be
+    /// read is taken for a recent one.
+    pub fn for_release(release: &str) -> Vec<Self> {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+        let is_old = match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < CONN_REUSE_FIXED,
+            _ => false,
+        };
+        Self::ALL.into_iter().filter(|sysctl| is_old || *sysctl != Self::ConnReuseMode).collect()
+    }
+
+    /// What it must be.
+    pub fn wanted(self) -> u32 {
+        match self {
+            Self::ExpireNodestConn | Self::Conntrack => 1,
+            Self::ConnReuseMode => 0,
+        }
+    }
 
     /// The dotted name, as `sysctl` prints it.
     pub fn name(self) -> &'static str {
         match self {
             Self::ExpireNodestConn => "net.ipv4.vs.expire_nodest_conn",
             Self::Conntrack => "net.ipv4.vs.conntrack",
+            Self::ConnReuseMode => "net.ipv4.vs.conn_reuse_mode",
         }
     }
 }
@@ -207,6 +234,22 @@ impl fmt::Display for Change {
                 write!(f, "update real server {server} weight {} of {at}", destination.weight)
             }
             Self::RemoveServer { at, server } => write!(f, "remove real server {server} from {at}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_settings_matter_to_which_kernel() {
+        let always = [Sysctl::ExpireNodestConn, Sysctl::Conntrack];
+        for release in ["5.9.0", "5.10.0-28-amd64", "6.1.192", "6.12-rc1", "10.0", "", "unknown", "5"] {
+            assert_eq!(Sysctl::for_release(release), always, "{release}");
+        }
+        for release in ["5.8.18", "5.4.0-150-generic", "4.18.0-553.el8_10.x86_64", "3.10.0-1160.el7"] {
+            assert_eq!(Sysctl::for_release(release), Sysctl::ALL, "{release}");
         }
     }
 }

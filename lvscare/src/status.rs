@@ -51,6 +51,9 @@ pub struct Daemon {
     pub repairs: u64,
     /// What it could not do.
     pub problems: Vec<String>,
+    /// What an operator should know although all is as it should be.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What became of its configuration.
     pub configuration: Reloads,
     /// Which process it is, and the pod or the service that it belongs to, as far as it can see that.
@@ -168,6 +171,7 @@ impl Status {
             last_pass_seconds: seconds(applied.at),
             repairs: applied.repairs,
             problems: applied.problems.clone(),
+            notes: applied.notes.clone(),
             configuration: reloads.clone(),
             process: place::own().to_owned(),
         });

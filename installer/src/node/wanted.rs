@@ -149,9 +149,9 @@ fn modules(config: &Config) -> Vec<String> {
 
 /// What the daemon cannot set, since `/proc/sys` is read-only in its pod, and what pods need.
 fn sysctls(rules: bool) -> Vec<(String, String)> {
-    let ours = lvscare::model::Sysctl::ALL.map(lvscare::model::Sysctl::name);
-    let all = std::iter::once("net.ipv4.ip_forward").chain(ours.into_iter().filter(|_| rules));
-    all.map(|name| (name.to_owned(), "1".to_owned())).collect()
+    let ours = if rules { lvscare::kernel::sysctl::needed() } else { Vec::new() };
+    let ours = ours.into_iter().map(|sysctl| (sysctl.name().to_owned(), sysctl.wanted().to_string()));
+    std::iter::once(("net.ipv4.ip_forward".to_owned(), "1".to_owned())).chain(ours).collect()
 }
 
 fn commented(comment: &str, lines: &[String]) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! One pass after another against a kernel in memory, in which others have a hand as well.
 
 mod changed;
+mod refused;
 mod troubled;
 
 use super::*;
@@ -119,7 +120,7 @@ impl Node {
     }
 
     /// One pass, a second later.
-    fn pass(&mut self) -> (Applied, Vec<Error>) {
+    fn pass(&mut self) -> Applied {
         self.now += Duration::from_secs(1);
         self.applier.pass(&self.board, self.now).expect("a pass")
     }
@@ -154,8 +155,7 @@ fn foreign_service() -> SeenService {
 #[test]
 fn first_pass_builds_everything() {
     let mut node = Node::new();
-    let (applied, errors) = node.pass();
-    assert!(errors.is_empty());
+    let applied = node.pass();
     assert_eq!(
         node.take_changes(),
         [
@@ -175,7 +175,7 @@ fn first_pass_builds_everything() {
 #[test]
 fn second_pass_changes_nothing() {
     let mut node = Node::settled();
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     assert_eq!(node.take_changes(), [""; 0]);
     assert_eq!(applied.repairs, 0);
     assert_eq!(applied.at, node.now);
@@ -186,10 +186,10 @@ fn second_pass_changes_nothing() {
 fn flush_is_repaired_in_one_pass() {
     let mut node = Node::settled();
     node.state().services.clear();
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     node.assert_all_serve();
     assert_eq!(applied.repairs, 4);
-    assert_eq!(node.pass().0.repairs, 4);
+    assert_eq!(node.pass().repairs, 4);
 }
 
 /// Only those who are alive come back, and those who had to go are nobody's damage.
@@ -197,10 +197,10 @@ fn flush_is_repaired_in_one_pass() {
 fn flush_together_with_a_verdict() {
     let mut node = Node::settled();
     node.judge(0, Condition::Sick, false);
-    assert_eq!(node.pass().0.repairs, 0);
+    assert_eq!(node.pass().repairs, 0);
     node.state().services.clear();
     node.judge(1, Condition::Dead, true);
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     assert_eq!(node.weights(), [("10.0.0.3:6443".to_owned(), 1)]);
     assert_eq!(applied.repairs, 2, "the virtual server and the one that is alive");
 }
@@ -250,8 +250,8 @@ fn each_damage_is_repaired() {
         let mut node = Node::settled();
         let whole = node.state().clone();
         damage(&mut node);
-        node.now += LOOK_AROUND;
-        let (applied, _) = node.pass();
+        node.now += environment::MAX_AGE;
+        let applied = node.pass();
         assert_eq!(node.take_changes(), [repair]);
         assert_eq!(*node.state(), whole);
         assert_eq!(applied.repairs, 1, "{repair}");
@@ -264,8 +264,8 @@ fn surroundings_are_read_less_often() {
     type Cause = fn(&mut Node);
     let causes: [(Cause, usize); 4] = [
         (|_| {}, 0),
-        (|node| node.applier.looked_at = None, 1),
-        (|node| node.now += LOOK_AROUND, 1),
+        (|node| node.applier.environment.expire(), 1),
+        (|node| node.now += environment::MAX_AGE, 1),
         (|node| node.state().services.clear(), 5),
     ];
     for (cause, changes) in causes {
@@ -282,14 +282,14 @@ fn a_verdict_is_no_repair() {
     let mut node = Node::settled();
     node.judge(0, Condition::Dead, false);
     node.judge(1, Condition::Draining, false);
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     assert_eq!(node.weights(), [("10.0.0.2:6443".to_owned(), 0), ("10.0.0.3:6443".to_owned(), 1)]);
     assert_eq!(applied.repairs, 0);
 
     for index in 0..2 {
         node.judge(index, Condition::Alive, false);
     }
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     node.assert_all_serve();
     assert_eq!(applied.repairs, 0);
 }
@@ -300,7 +300,7 @@ fn all_down_for_certain_is_refused_at_once() {
     for index in 0..3 {
         node.judge(index, Condition::Dead, true);
     }
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     assert_eq!(
         node.take_changes(),
         [
@@ -317,7 +317,7 @@ fn all_down_for_certain_is_refused_at_once() {
     assert_eq!(node.take_changes(), [""; 0]);
 
     node.judge(2, Condition::Alive, false);
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     assert_eq!(node.weights(), [("10.0.0.3:6443".to_owned(), 1)]);
     assert_eq!((applied.modes[&addr(AT)], applied.repairs), (Mode::Normal, 0));
 }

@@ -1,10 +1,14 @@
 //! A kernel in memory that refuses what the real one refuses, and records what was done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Error, Kernel};
-use crate::model::{Actual, Change, RouteOwner, SeenDestination, SeenRoute, SeenService, Services, Traffic};
+use crate::model::{
+    Actual, Change, RouteOwner, SeenDestination, SeenRoute, SeenService, Services, Sysctl, Traffic,
+};
+use crate::netlink;
 use crate::survey::Survey;
 
 /// The state and the history.
@@ -16,23 +20,45 @@ pub struct Fake {
     pub changes: Vec<Change>,
     /// The clients of each real server of each virtual server.
     pub clients: BTreeMap<(SocketAddr, SocketAddr), Vec<SocketAddr>>,
+    /// Schedulers that this kernel does not have.
+    pub missing_schedulers: BTreeSet<String>,
+    /// Changes that are refused for another reason, for ever.
+    pub refused: BTreeSet<Change>,
     /// The clients whose connections were cut.
     pub cut: Vec<(SocketAddr, SocketAddr)>,
     /// What [`Kernel::source_towards`] answers.
     pub source: Option<IpAddr>,
-    /// What [`Kernel::own_addresses`] answers.
+    /// What [`Kernel::own_addresses`] answers. Unless it is empty, routes take no other source.
     pub own: BTreeSet<IpAddr>,
     /// The addresses of virtual servers for other protocols than TCP.
     pub other_protocols: BTreeSet<IpAddr>,
 }
 
-impl Kernel for Fake {
-    fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
-        let mut actual = Actual { services: self.read_services(services)?, ..self.state.clone() };
-        actual.routes.retain(|vip, _| services.iter().any(|at| at.ip() == *vip));
-        Ok(actual)
+impl Fake {
+    /// What the real kernel would say before it looks at what is there.
+    fn refuse(&self, change: &Change) -> Result<(), Error> {
+        if self.refused.contains(change) {
+            let source = ErrorKind::OutOfMemory.into();
+            return Err(Error::Netlink {
+                action: change.to_string(),
+                source: netlink::Error::Kernel(source),
+            });
+        }
+        match change {
+            Change::AddService { service, .. } | Change::UpdateService { service, .. }
+                if self.missing_schedulers.contains(&service.scheduler) =>
+            {
+                Err(Error::NoScheduler(service.scheduler.clone()))
+            }
+            Change::SetRoute { source, .. } if !self.own.is_empty() && !self.own.contains(source) => {
+                Err(Error::ForeignSource(*source))
+            }
+            _ => Ok(()),
+        }
     }
+}
 
+impl Kernel for Fake {
     fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error> {
         let mut found = self.state.services.clone();
         found.retain(|at, _| services.contains(at));
@@ -48,13 +74,26 @@ impl Kernel for Fake {
         })
     }
 
+    fn read_routes(&mut self, vips: &BTreeSet<IpAddr>) -> Result<BTreeMap<IpAddr, SeenRoute>, Error> {
+        let mut found = self.state.routes.clone();
+        found.retain(|vip, _| vips.contains(vip));
+        Ok(found)
+    }
+
+    fn read_sysctls(&mut self) -> Result<BTreeMap<Sysctl, u32>, Error> {
+        Ok(self.state.sysctls.clone())
+    }
+
     fn apply(&mut self, change: &Change) -> Result<(), Error> {
         self.changes.push(change.clone());
         let raced = || Error::Raced(change.to_string());
+        self.refuse(change)?;
         let services = &mut self.state.services;
         match change.clone() {
             Change::SetSysctl { sysctl, value } => {
-                self.state.sysctls.insert(sysctl, value);
+                let missing =
+                    || Error::File { path: sysctl.name().to_owned(), source: ErrorKind::NotFound.into() };
+                *self.state.sysctls.get_mut(&sysctl).ok_or_else(missing)? = value;
             }
             Change::SetRoute { vip, source } => {
                 self.state.routes.insert(vip, SeenRoute { source: Some(source), owner: RouteOwner::Ours });

@@ -4,7 +4,7 @@
 //! the real one, made of [`ipvs`] (the table), [`route`] (the local route of the virtual address), [`sysctl`]
 //! and [`sockets`] (clients stuck to a dead server); [`address`] and [`watch`] only look. `fake` keeps the same promises in memory, for tests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,12 +12,12 @@ use rustix::io::Errno;
 
 use crate::exit::{Exit, Failure};
 use crate::ipvs::Protocol;
-use crate::model::{Actual, Change, Services, Sysctl};
+use crate::model::{Actual, Change, SeenRoute, Services, Sysctl};
 use crate::netlink;
 use crate::survey::Survey;
 
 pub mod address;
-#[cfg(test)]
+#[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod ipvs;
 pub mod route;
@@ -71,6 +71,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the same will be refused again until somebody changes the configuration or the node.
+    pub fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::NotPermitted | Self::NoScheduler(_) | Self::HangingScheduler(_) | Self::ForeignSource(_)
+        )
+    }
+
     /// Wraps a refusal that has no meaning of its own for `action`, apart from a missing permission.
     fn from_netlink(action: impl FnOnce() -> String, source: netlink::Error) -> Self {
         match source.errno() {
@@ -108,14 +116,26 @@ impl From<Error> for Failure {
 
 /// The part of the kernel that lvscare guards.
 pub trait Kernel {
-    /// Reads the virtual servers at `services`, the local routes of their addresses, and the sysctls.
-    fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error>;
-
-    /// Reads the virtual servers at `services` and nothing else.
+    /// Reads the virtual servers at `services`.
     fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error>;
 
     /// Finds every virtual server, and every local route of lvscare's.
     fn survey(&mut self) -> Result<Survey, Error>;
+
+    /// Reads the local routes of `vips`.
+    fn read_routes(&mut self, vips: &BTreeSet<IpAddr>) -> Result<BTreeMap<IpAddr, SeenRoute>, Error>;
+
+    /// Reads the kernel settings that matter.
+    fn read_sysctls(&mut self) -> Result<BTreeMap<Sysctl, u32>, Error>;
+
+    /// Reads the virtual servers at `services`, the local routes of their addresses, and the kernel settings.
+    fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
+        Ok(Actual {
+            services: self.read_services(services)?,
+            routes: self.read_routes(&services.iter().map(SocketAddr::ip).collect())?,
+            sysctls: self.read_sysctls()?,
+        })
+    }
 
     /// Makes one change.
     fn apply(&mut self, change: &Change) -> Result<(), Error>;
@@ -154,29 +174,12 @@ pub struct Linux {
 impl Linux {
     /// Connects to the kernel, which loads its `ip_vs` module if need be (Linux 5.15 and later).
     pub fn open() -> Result<Self, Error> {
-        let sysctls = sysctl::Sysctls::default();
+        let sysctls = sysctl::Sysctls::new();
         Ok(Self { ipvs: ipvs::Table::open()?, routes: route::Routes::open()?, sysctls })
     }
 }
 
 impl Kernel for Linux {
-    fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
-        let mut actual = Actual { services: self.read_services(services)?, ..Actual::default() };
-        for &at in services {
-            if !actual.routes.contains_key(&at.ip())
-                && let Some(route) = self.routes.read(at.ip())?
-            {
-                actual.routes.insert(at.ip(), route);
-            }
-        }
-        for sysctl in Sysctl::ALL {
-            if let Some(value) = self.sysctls.read(sysctl)? {
-                actual.sysctls.insert(sysctl, value);
-            }
-        }
-        Ok(actual)
-    }
-
     fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error> {
         let mut found = Services::new();
         for &at in services {
@@ -197,6 +200,14 @@ impl Kernel for Linux {
             }
         }
         Ok(survey)
+    }
+
+    fn read_routes(&mut self, vips: &BTreeSet<IpAddr>) -> Result<BTreeMap<IpAddr, SeenRoute>, Error> {
+        self.routes.read(vips)
+    }
+
+    fn read_sysctls(&mut self) -> Result<BTreeMap<Sysctl, u32>, Error> {
+        self.sysctls.read_all()
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {

@@ -4,13 +4,13 @@
 //! connections the right source address, lets pods in, and makes the local stack answer with a reset when
 //! IPVS has nothing to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
@@ -33,30 +33,54 @@ const LOOPBACK: u32 = 1;
 #[derive(Debug)]
 pub struct Routes {
     channel: Channel,
+    /// For listings only: the filter that it heeds is refused where one asks for a single route.
+    listings: Channel,
 }
 
 impl Routes {
-    /// Opens a route netlink socket.
+    /// Opens route netlink sockets.
     pub fn open() -> Result<Self, Error> {
-        let channel = Channel::open(NETLINK_ROUTE)
-            .map_err(|error| Error::from_netlink(|| "open route netlink".into(), error.into()))?;
-        Ok(Self { channel })
+        let open = || -> std::io::Result<Self> {
+            let mut listings = Channel::open(NETLINK_ROUTE)?;
+            listings.filter_listings();
+            Ok(Self { channel: Channel::open(NETLINK_ROUTE)?, listings })
+        };
+        open().map_err(|error| Error::from_netlink(|| "open route netlink".into(), error.into()))
     }
 
-    /// The local route of exactly `vip`, if there is one.
-    pub fn read(&mut self, vip: IpAddr) -> Result<Option<SeenRoute>, Error> {
-        let Some(message) = self.lookup(vip, RouteFlags::FibMatch)? else {
-            return Ok(None);
-        };
-        let header = &message.header;
-        // The table is no help: as long as nobody adds rules, IPv4 keeps local and main in one and says main.
-        let exact = header.kind == RouteType::Local && header.destination_prefix_length == host_prefix(vip);
-        let owner = match header.protocol {
-            RouteProtocol::Kernel => RouteOwner::Interface,
-            RouteProtocol::Other(PROTOCOL) => RouteOwner::Ours,
-            _ => RouteOwner::Foreign,
-        };
-        Ok(exact.then(|| SeenRoute { source: preferred_source(&message), owner }))
+    /// The local routes of exactly `vips`, as far as there are any.
+    ///
+    /// They are looked for in the table itself: asking the kernel for the way to an address would heed the rules of
+    /// policy routing, and one that comes before the table hides a route that is there.
+    pub fn read(&mut self, vips: &BTreeSet<IpAddr>) -> Result<BTreeMap<IpAddr, SeenRoute>, Error> {
+        let mut found = BTreeMap::new();
+        for of_v4 in [true, false] {
+            let wanted: BTreeSet<IpAddr> =
+                vips.iter().filter(|vip| vip.is_ipv4() == of_v4).copied().collect();
+            if let Some(&vip) = wanted.first() {
+                found.extend(pick(&wanted, &self.list_local(family(vip))?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The table `local` of one family (`ip route show table local`).
+    fn list_local(&mut self, family: AddressFamily) -> Result<Vec<RouteMessage>, Error> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        message.header.table = RT_TABLE_LOCAL;
+        let answers = self.listings.request(Message::GetRoute(message), NLM_F_DUMP);
+        let answers = answers.map_err(|error| match error {
+            crate::netlink::Error::Interrupted => Error::Raced("list the local routes".into()),
+            other => Error::from_netlink(|| "list the local routes".into(), other),
+        })?;
+        Ok(answers
+            .into_iter()
+            .filter_map(|answer| match answer {
+                Message::NewRoute(route) => Some(route),
+                _ => None,
+            })
+            .collect())
     }
 
     /// Adds the local route of `vip`, or replaces the one that is there.
@@ -86,15 +110,14 @@ impl Routes {
 
     /// The source address the kernel would use towards `server`.
     pub fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error> {
-        Ok(self.lookup(server, RouteFlags::empty())?.as_ref().and_then(preferred_source))
+        Ok(self.lookup(server)?.as_ref().and_then(preferred_source))
     }
 
     /// `ip route get ADDRESS`; no way there is no error.
-    fn lookup(&mut self, address: IpAddr, flags: RouteFlags) -> Result<Option<RouteMessage>, Error> {
+    fn lookup(&mut self, address: IpAddr) -> Result<Option<RouteMessage>, Error> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(address);
         message.header.destination_prefix_length = host_prefix(address);
-        message.header.flags = flags;
         message.attributes.push(RouteAttribute::Destination(address.into()));
         match self.channel.request(Message::GetRoute(message), 0) {
             Ok(answers) => Ok(answers.into_iter().find_map(|answer| match answer {
@@ -143,12 +166,33 @@ fn our_address(message: &RouteMessage) -> Option<IpAddr> {
     if header.kind != RouteType::Local || header.protocol != RouteProtocol::Other(PROTOCOL) {
         return None;
     }
-    let address = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
-    })?;
+    let address = destination(message)?;
     (header.destination_prefix_length == host_prefix(address)).then_some(address)
+}
+
+/// The local routes of `vips` among those of the table, which come in the order in which the kernel heeds them.
+fn pick(vips: &BTreeSet<IpAddr>, table: &[RouteMessage]) -> BTreeMap<IpAddr, SeenRoute> {
+    let mut found = BTreeMap::new();
+    for message in table {
+        let header = &message.header;
+        let Some(vip) = destination(message).filter(|vip| vips.contains(vip)) else { continue };
+        // What is only for marked packets (type of service) is not the way of ours.
+        if header.table != RT_TABLE_LOCAL
+            || header.destination_prefix_length != host_prefix(vip)
+            || header.tos != 0
+        {
+            continue;
+        }
+        let owner = match header.protocol {
+            RouteProtocol::Kernel => RouteOwner::Interface,
+            RouteProtocol::Other(PROTOCOL) => RouteOwner::Ours,
+            _ => RouteOwner::Foreign,
+        };
+        // A route to nowhere hides those that come after it.
+        let is_local = header.kind == RouteType::Local;
+        found.entry(vip).or_insert(is_local.then(|| SeenRoute { source: preferred_source(message), owner }));
+    }
+    found.into_iter().filter_map(|(vip, route)| Some((vip, route?))).collect()
 }
 
 /// Our local route of `vip`, without source and interface.
@@ -166,10 +210,24 @@ fn describe(vip: IpAddr) -> RouteMessage {
 
 fn preferred_source(message: &RouteMessage) -> Option<IpAddr> {
     message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::PrefSource(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::PrefSource(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        RouteAttribute::PrefSource(address) => address_of(address),
         _ => None,
     })
+}
+
+fn destination(message: &RouteMessage) -> Option<IpAddr> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(address) => address_of(address),
+        _ => None,
+    })
+}
+
+fn address_of(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
 }
 
 fn family(address: IpAddr) -> AddressFamily {
@@ -178,4 +236,69 @@ fn family(address: IpAddr) -> AddressFamily {
 
 fn host_prefix(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn route(vip: &str, kind: RouteType, protocol: RouteProtocol, source: &str) -> RouteMessage {
+        let mut message = describe(ip(vip));
+        message.header.kind = kind;
+        message.header.protocol = protocol;
+        message.attributes.push(RouteAttribute::PrefSource(ip(source).into()));
+        message
+    }
+
+    #[test]
+    fn the_route_that_counts_is_picked() {
+        let (ours, kernel, boot) =
+            (RouteProtocol::Other(PROTOCOL), RouteProtocol::Kernel, RouteProtocol::Boot);
+        let local = |protocol, source| route("10.103.97.2", RouteType::Local, protocol, source);
+        let nowhere = || route("10.103.97.2", RouteType::BlackHole, boot, "10.0.0.9");
+        let of_another_table = || {
+            let mut message = local(ours, "10.0.0.9");
+            message.header.table = 254;
+            message
+        };
+        let of_a_subnet = || {
+            let mut message = local(ours, "10.0.0.9");
+            message.header.destination_prefix_length = 24;
+            message
+        };
+        let marked = || {
+            let mut message = local(boot, "10.0.0.7");
+            message.header.tos = 0x10;
+            message
+        };
+        let cases = [
+            (vec![local(ours, "10.0.0.9")], Some((RouteOwner::Ours, "10.0.0.9"))),
+            (vec![local(kernel, "10.0.0.9")], Some((RouteOwner::Interface, "10.0.0.9"))),
+            (vec![local(boot, "10.0.0.8"), local(ours, "10.0.0.9")], Some((RouteOwner::Foreign, "10.0.0.8"))),
+            (vec![marked(), local(ours, "10.0.0.9")], Some((RouteOwner::Ours, "10.0.0.9"))),
+            (vec![local(ours, "10.0.0.9"), nowhere()], Some((RouteOwner::Ours, "10.0.0.9"))),
+            (vec![nowhere(), local(ours, "10.0.0.9")], None),
+            (vec![of_another_table(), of_a_subnet()], None),
+            (vec![route("10.103.97.3", RouteType::Local, ours, "10.0.0.9")], None),
+            (vec![], None),
+        ];
+        for (table, expected) in cases {
+            let vip = ip("10.103.97.2");
+            let found = pick(&BTreeSet::from([vip]), &table).remove(&vip);
+            let expected = expected.map(|(owner, source)| SeenRoute { source: Some(ip(source)), owner });
+            assert_eq!(found, expected, "{table:?}");
+        }
+    }
+
+    /// On this machine, whatever it is: the addresses of `lo` are in the table.
+    #[test]
+    fn the_local_table_can_be_listed() {
+        let loopback = ip("127.0.0.1");
+        let found = Routes::open().unwrap().read(&BTreeSet::from([loopback])).unwrap();
+        assert_eq!(found[&loopback].owner, RouteOwner::Interface);
+    }
 }

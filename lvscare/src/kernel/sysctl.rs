@@ -11,15 +11,41 @@ use crate::model::Sysctl;
 /// A number of 32 bits with its sign and the end of line.
 const LONGEST: usize = 12;
 
+/// The release of this kernel.
+const RELEASE: &str = "/proc/sys/kernel/osrelease";
+
 /// The settings that lvscare looks after. Their files stay open, since each is read again and again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sysctls {
+    needed: Vec<Sysctl>,
     files: BTreeMap<Sysctl, File>,
 }
 
+/// The settings that matter to this kernel.
+pub fn needed() -> Vec<Sysctl> {
+    // Without /proc nothing can be set either.
+    Sysctl::for_release(&fs::read_to_string(RELEASE).unwrap_or_default())
+}
+
 impl Sysctls {
+    /// Finds out which settings matter to this kernel.
+    pub fn new() -> Self {
+        Self { needed: needed(), files: BTreeMap::new() }
+    }
+
+    /// All settings that matter to this kernel and exist.
+    pub fn read_all(&mut self) -> Result<BTreeMap<Sysctl, u32>, Error> {
+        let mut values = BTreeMap::new();
+        for sysctl in self.needed.clone() {
+            if let Some(value) = self.read(sysctl)? {
+                values.insert(sysctl, value);
+            }
+        }
+        Ok(values)
+    }
+
     /// The value of `sysctl`; `None` when this kernel does not have it.
-    pub fn read(&mut self, sysctl: Sysctl) -> Result<Option<u32>, Error> {
+    fn read(&mut self, sysctl: Sysctl) -> Result<Option<u32>, Error> {
         // A file that has become useless belongs to a module that was unloaded, and perhaps loaded again.
         if let Some(Ok(value)) = self.files.get(&sysctl).map(value) {
             return Ok(value);

@@ -44,6 +44,7 @@ fn view(servers: u8, now: Instant) -> View {
         modes: [(at, Mode::Normal)].into(),
         all_down: BTreeMap::new(),
         repairs: 0,
+        notes: vec![],
         problems: Vec::new(),
     };
     let answers = Answers::from([(at, LastProbe { at: now, took, outcome: Outcome::Ready })]);

@@ -67,6 +67,9 @@ pub fn render(status: &Status, style: Style) -> String {
         for problem in &daemon.problems {
             let _ = writeln!(text, "{} {problem}", style.paint("problem:", Some(RED)));
         }
+        for note in &daemon.notes {
+            let _ = writeln!(text, "{} {note}", style.paint("note:", Some(YELLOW)));
+        }
         if let Some(problem) = &daemon.configuration.problem {
             let what = style.paint("problem:", Some(RED));
             let _ = writeln!(text, "{what} the new configuration is refused: {problem}");

@@ -3,18 +3,18 @@
 use super::*;
 use crate::config::Config;
 
-const OTHER: &str = "10.103.97.3:5000";
-const REGISTRY: &str = "10.0.0.7:5000";
+pub(super) const OTHER: &str = "10.103.97.3:5000";
+pub(super) const REGISTRY: &str = "10.0.0.7:5000";
 
 /// The usual configuration with these real servers of the usual virtual server.
-fn with_servers(servers: &[&str]) -> Config {
+pub(super) fn with_servers(servers: &[&str]) -> Config {
     let mut config = config();
     let server = |server: &&str| RealServer { address: addr(server), weight: 1 };
     config.services[0].servers = servers.iter().map(server).collect();
     config
 }
 
-fn with_registry() -> Config {
+pub(super) fn with_registry() -> Config {
     let mut config = config();
     let mut registry = config.services[0].clone();
     registry.at = addr(OTHER);
@@ -25,7 +25,7 @@ fn with_registry() -> Config {
 
 impl Node {
     /// Another configuration is in force; of its servers the board says what it said, and of new ones this.
-    fn reconfigure(&mut self, config: Config, new: Condition) {
+    pub(super) fn reconfigure(&mut self, config: Config, new: Condition) {
         let verdict = Verdict { condition: new, verified: true, certain: false, since: self.now };
         let old = std::mem::take(&mut self.board);
         for service in &config.services {
@@ -44,7 +44,7 @@ fn a_removed_server_finishes_what_it_has() {
     let mut node = Node::settled();
     node.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 2;
     node.reconfigure(with_servers(&SERVERS[1..]), Condition::Alive);
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     assert_eq!(node.take_changes(), ["update real server 10.0.0.1:6443 weight 0 of 10.103.97.2:6443"]);
     assert_eq!(applied.repairs, 0, "it was us");
     node.pass();
@@ -64,7 +64,7 @@ fn a_restart_with_other_servers_is_no_different() {
     before.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 2;
     let mut after = Node::with(with_servers(&SERVERS[1..]));
     *after.state() = before.state().clone();
-    let (applied, _) = after.pass();
+    let applied = after.pass();
     assert_eq!(after.take_changes(), ["update real server 10.0.0.1:6443 weight 0 of 10.103.97.2:6443"]);
     assert_eq!(applied.repairs, 0);
     after.ours().destinations.get_mut(&addr(SERVERS[0])).unwrap().active = 0;
@@ -135,7 +135,7 @@ fn virtual_servers_come_and_go() {
     let before = node.state().clone();
 
     node.reconfigure(config(), Condition::Alive);
-    let (applied, _) = node.pass();
+    let applied = node.pass();
     assert_eq!(
         node.take_changes(),
         ["remove virtual server 10.103.97.3:5000", "remove route local 10.103.97.3"]
@@ -149,6 +149,78 @@ fn virtual_servers_come_and_go() {
     node.state().services.insert(addr(OTHER), foreign);
     node.pass();
     assert_eq!(node.take_changes(), [""; 0]);
+}
+
+/// Whoever makes a virtual server at an address that we have left need not wait for us to have no other trouble.
+#[test]
+fn an_address_that_was_left_is_nobodys_business_whatever_else_is_refused() {
+    let mut node = Node::settled();
+    node.reconfigure(with_registry(), Condition::Alive);
+    node.pass();
+    let made = node.state().services[&addr(OTHER)].clone();
+    // Read-only, as in a pod.
+    node.state().sysctls.insert(Sysctl::ExpireNodestConn, 0);
+    node.refuse(usize::MAX, |change| {
+        let source = std::io::ErrorKind::ReadOnlyFilesystem;
+        matches!(change, Change::SetSysctl { .. })
+            .then(|| Error::File { path: "/proc/sys".into(), source: source.into() })
+    });
+    node.reconfigure(config(), Condition::Alive);
+    assert_eq!(node.pass().problems, ["/proc/sys: read-only filesystem or storage medium"]);
+    assert!(!node.state().services.contains_key(&addr(OTHER)));
+    node.state().services.insert(addr(OTHER), made.clone());
+    for _ in 0..100 {
+        node.pass();
+        assert_eq!(node.state().services.get(&addr(OTHER)), Some(&made));
+    }
+}
+
+/// What stays of ours at an address that was left does not make a foreign virtual server there ours.
+#[test]
+fn a_route_that_cannot_be_removed_does_not_claim_the_address() {
+    let mut node = Node::settled();
+    node.reconfigure(with_registry(), Condition::Alive);
+    node.pass();
+    let made = node.state().services[&addr(OTHER)].clone();
+    node.refuse(usize::MAX, |change| {
+        matches!(change, Change::RemoveRoute { .. }).then(|| Error::Raced(change.to_string()))
+    });
+    node.reconfigure(config(), Condition::Alive);
+    node.pass();
+    node.state().services.insert(addr(OTHER), made.clone());
+    for _ in 0..100 {
+        node.pass();
+        assert_eq!(node.state().services.get(&addr(OTHER)), Some(&made));
+    }
+    node.refuse(0, |_| None);
+    node.pass();
+    assert!(
+        !node.state().routes.contains_key(&addr(OTHER).ip()),
+        "but the route is ours, and goes when it can"
+    );
+}
+
+/// A virtual server that joins is as one that is found at the start: who serves there finishes what he has.
+#[test]
+fn a_virtual_server_that_joins_is_adopted() {
+    let mut node = Node::settled();
+    let mut found = foreign_service();
+    let stranger = addr("10.0.0.99:5000");
+    let destination = Destination::masqueraded(1);
+    found.destinations =
+        BTreeMap::from([(stranger, SeenDestination { destination, active: 4, inactive: 0 })]);
+    node.state().services.insert(addr(OTHER), found);
+    node.reconfigure(with_registry(), Condition::Alive);
+    node.pass();
+    let weight = |node: &mut Node| {
+        let seen = node.state().services[&addr(OTHER)].destinations.get(&stranger).copied();
+        seen.map(|seen| seen.destination.weight)
+    };
+    assert_eq!(weight(&mut node), Some(0), "it drains");
+    node.state().services.get_mut(&addr(OTHER)).unwrap().destinations.get_mut(&stranger).unwrap().active = 0;
+    node.now += Duration::from_secs(2);
+    node.pass();
+    assert_eq!(weight(&mut node), None);
 }
 
 /// Two virtual servers share an address; when one goes the route stays.

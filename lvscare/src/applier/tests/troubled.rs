@@ -14,14 +14,14 @@ pub(super) struct Troubled {
     /// Who meddles after each look.
     hands: VecDeque<Hand>,
     /// Which changes are refused, and why.
-    refuse: fn(&Change) -> Option<Error>,
+    refuse: Box<dyn Fn(&Change) -> Option<Error>>,
     /// How many of those refusals are left.
     refusals: usize,
 }
 
 impl Troubled {
     pub(super) fn new(fake: Fake) -> Self {
-        Self { fake, hands: VecDeque::new(), refuse: |_| None, refusals: 0 }
+        Self { fake, hands: VecDeque::new(), refuse: Box::new(|_| None), refusals: 0 }
     }
 
     fn meddle(&mut self) {
@@ -32,12 +32,6 @@ impl Troubled {
 }
 
 impl Kernel for Troubled {
-    fn read(&mut self, services: &[SocketAddr]) -> Result<Actual, Error> {
-        let actual = self.fake.read(services);
-        self.meddle();
-        actual
-    }
-
     fn read_services(&mut self, services: &[SocketAddr]) -> Result<Services, Error> {
         let found = self.fake.read_services(services);
         self.meddle();
@@ -46,6 +40,14 @@ impl Kernel for Troubled {
 
     fn survey(&mut self) -> Result<Survey, Error> {
         self.fake.survey()
+    }
+
+    fn read_routes(&mut self, vips: &BTreeSet<IpAddr>) -> Result<BTreeMap<IpAddr, SeenRoute>, Error> {
+        self.fake.read_routes(vips)
+    }
+
+    fn read_sysctls(&mut self) -> Result<BTreeMap<Sysctl, u32>, Error> {
+        self.fake.read_sysctls()
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), Error> {
@@ -76,9 +78,9 @@ impl Kernel for Troubled {
 }
 
 impl Node {
-    fn refuse(&mut self, refusals: usize, refuse: fn(&Change) -> Option<Error>) {
+    pub(super) fn refuse(&mut self, refusals: usize, refuse: impl Fn(&Change) -> Option<Error> + 'static) {
         self.applier.kernel.refusals = refusals;
-        self.applier.kernel.refuse = refuse;
+        self.applier.kernel.refuse = Box::new(refuse);
     }
 
     fn meddle(&mut self, hands: impl IntoIterator<Item = fn(&mut Actual)>) {
@@ -96,10 +98,9 @@ fn not_the_second(change: &Change) -> Option<Error> {
 fn one_refusal_does_not_stop_the_others() {
     let mut node = Node::new();
     node.refuse(usize::MAX, not_the_second);
-    let (applied, errors) = node.pass();
+    let applied = node.pass();
     assert_eq!(node.weights(), [("10.0.0.1:6443".to_owned(), 1), ("10.0.0.3:6443".to_owned(), 1)]);
-    assert_eq!(errors.len(), 1);
-    assert_eq!(applied.problems, [errors[0].to_string()]);
+    assert_eq!(applied.problems, ["/proc: out of memory"]);
     assert_eq!(applied.actual.services[&addr(AT)].destinations.len(), 2, "as it is, not as it should be");
 }
 
@@ -108,11 +109,12 @@ fn one_refusal_does_not_stop_the_others() {
 fn a_late_success_is_no_repair() {
     let mut node = Node::new();
     node.refuse(2, not_the_second);
-    node.pass();
-    node.pass();
-    let (applied, errors) = node.pass();
+    for _ in 0..2 {
+        assert_eq!(node.pass().repairs, 0);
+    }
+    node.now += Duration::from_secs(1);
+    let applied = node.pass();
     node.assert_all_serve();
-    assert!(errors.is_empty());
     assert_eq!((applied.repairs, applied.problems), (0, vec![]));
 }
 
@@ -121,14 +123,16 @@ fn a_late_success_is_no_repair() {
 fn repairs_go_on_while_something_is_refused() {
     let mut node = Node::new();
     node.refuse(usize::MAX, |change| {
-        matches!(change, Change::SetRoute { .. }).then(|| Error::ForeignSource(ip("10.0.0.9")))
+        let source = std::io::ErrorKind::PermissionDenied;
+        matches!(change, Change::SetRoute { .. })
+            .then(|| Error::File { path: "/proc".into(), source: source.into() })
     });
     node.pass();
     node.state().services.clear();
-    let (applied, errors) = node.pass();
+    let applied = node.pass();
     node.assert_all_serve();
     assert_eq!(applied.repairs, 4);
-    assert_eq!(errors[0].to_string(), "10.0.0.9 is not an address of this node");
+    assert_eq!(applied.problems, ["/proc: permission denied"]);
 }
 
 #[test]
@@ -136,8 +140,7 @@ fn a_race_is_run_again_at_once() {
     for refusals in 1..=3 {
         let mut node = Node::new();
         node.refuse(refusals, |change| Some(Error::Raced(change.to_string())));
-        let (applied, errors) = node.pass();
-        assert!(errors.is_empty());
+        let applied = node.pass();
         node.assert_all_serve();
         assert_eq!((applied.repairs, applied.problems), (0, vec![]));
     }
@@ -149,8 +152,7 @@ fn an_endless_race_is_left_to_the_next_pass() {
     let mut node = Node::settled();
     node.state().services.clear();
     node.refuse(usize::MAX, |change| Some(Error::Raced(change.to_string())));
-    let (applied, errors) = node.pass();
-    assert!(errors.is_empty());
+    let applied = node.pass();
     assert!(applied.actual.services.is_empty());
     node.refuse(0, |_| None);
     node.pass();
@@ -218,14 +220,14 @@ fn the_route_follows_the_source_address() {
         let mut node = Node::settled();
         node.kernel().source = Some(ip("192.168.7.7"));
         if told {
-            node.applier.looked_at = None;
+            node.applier.environment.expire();
         } else {
-            node.now += LOOK_AROUND;
+            node.now += environment::MAX_AGE;
         }
         if dropped {
             node.state().routes.remove(&ip(VIP));
         }
-        let (applied, _) = node.pass();
+        let applied = node.pass();
         assert_eq!(node.take_changes(), ["set route local 10.103.97.2 dev lo src 192.168.7.7"]);
         assert_eq!(applied.repairs, 0);
     }
@@ -238,11 +240,11 @@ fn no_way_for_a_while() {
     for damage in [None, Some(foreign)] {
         let mut node = Node::settled();
         node.kernel().source = None;
-        assert_eq!(node.pass().0.problems, [""; 0]);
+        assert_eq!(node.pass().problems, [""; 0]);
         assert_eq!(node.take_changes(), [""; 0]);
         node.state().routes.remove(&ip(VIP));
         node.state().routes.extend(damage.map(|route| (ip(VIP), route)));
-        node.applier.looked_at = None;
+        node.applier.environment.expire();
         node.pass();
         assert_eq!(source(&mut node), Some(ip("10.0.0.9")));
     }
@@ -254,7 +256,7 @@ fn no_way_after_a_restart() {
     let found = SeenRoute { source: Some(ip("10.0.0.9")), owner: RouteOwner::Ours };
     node.state().routes.insert(ip(VIP), found);
     node.kernel().source = None;
-    assert_eq!(node.pass().0.problems, [""; 0]);
+    assert_eq!(node.pass().problems, [""; 0]);
     assert_eq!(source(&mut node), found.source);
 }
 
@@ -262,8 +264,7 @@ fn no_way_after_a_restart() {
 fn no_way_from_the_start() {
     let mut node = Node::new();
     node.kernel().source = None;
-    let (applied, errors) = node.pass();
-    assert!(errors.is_empty());
+    let applied = node.pass();
     node.assert_all_serve();
     assert_eq!(source(&mut node), None);
     assert_eq!(
@@ -273,7 +274,7 @@ fn no_way_from_the_start() {
         ]
     );
     node.kernel().source = Some(ip("10.0.0.9"));
-    assert_eq!(node.pass().0.problems, [""; 0]);
+    assert_eq!(node.pass().problems, [""; 0]);
     assert_eq!(source(&mut node), Some(ip("10.0.0.9")));
 }
 
@@ -294,7 +295,7 @@ fn a_restart_changes_nothing() {
     let mut after = Node::new();
     *after.state() = before.state().clone();
     after.board.values_mut().next().unwrap().verdict.condition = Condition::Dead;
-    let (applied, _) = after.pass();
+    let applied = after.pass();
     assert_eq!(after.take_changes(), [""; 0]);
     assert_eq!(applied.repairs, 0);
     assert_eq!(after.weights()[0], ("10.0.0.1:6443".to_owned(), 0));

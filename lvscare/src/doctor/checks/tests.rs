@@ -60,6 +60,7 @@ fn status(repairs: u64) -> Status {
         last_pass_seconds: 0.5,
         repairs,
         problems: Vec::new(),
+        notes: Vec::new(),
         configuration: crate::job::Reloads::default(),
         process: "process 7".into(),
     };

@@ -35,6 +35,7 @@ fn guarded(mode: Mode, real_servers: Vec<RealServer>) -> Status {
             last_pass_seconds: 0.4,
             repairs: 4,
             problems: vec![],
+            notes: vec![],
             configuration: Reloads { generation: 1, hash: "0a1b2c3d".into(), ..Reloads::default() },
             process: "process 7, service lvscare.service".into(),
         }),
@@ -176,6 +177,7 @@ fn problems_come_last() {
     status.virtual_servers[0].route_source = None;
     let problems = ["no route for 10.103.97.2", "10.0.0.9 is not an address of this node"];
     status.daemon.as_mut().unwrap().problems = problems.map(str::to_owned).to_vec();
+    status.daemon.as_mut().unwrap().notes = vec!["somebody else keeps changing the same rules".into()];
     assert_eq!(
         plain(&status),
         "\
@@ -183,6 +185,7 @@ virtual server 10.103.97.2:6443 (rr), no local route
 guarded by lvscare 1.2.3 for 1h02m, 4 repairs
 problem: no route for 10.103.97.2
 problem: 10.0.0.9 is not an address of this node
+note: somebody else keeps changing the same rules
 "
     );
 }
@@ -264,6 +267,7 @@ fn json_names() {
                 "last_pass_seconds": 0.4,
                 "repairs": 4,
                 "problems": [],
+                "notes": [],
                 "configuration": { "generation": 1, "hash": "0a1b2c3d", "failures": 0, "problem": null },
                 "process": "process 7, service lvscare.service",
             },
