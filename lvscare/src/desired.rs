@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::value::Scheduler;
 use crate::config::{Config, ServiceConfig};
+use crate::ipvs::ServiceFlags;
 use crate::model::{Desired, Destination, Service, Sysctl, WantedService};
 use crate::survey::Survey;
 
@@ -36,6 +38,12 @@ impl Desired {
     }
 }
 
+/// The settings of a virtual server with this scheduler.
+fn settings(scheduler: &Scheduler) -> Service {
+    let fallback = if scheduler.needs_fallback() { ServiceFlags::SCHEDULER_1 } else { ServiceFlags::empty() };
+    Service { scheduler: scheduler.name().to_owned(), flags: fallback.bits() }
+}
+
 /// Per virtual server the weights that `decide` gives, or no virtual server at all.
 ///
 /// A route stays as it is while its source address is unknown.
@@ -45,7 +53,7 @@ pub fn judged(
     mut decide: impl FnMut(&ServiceConfig) -> Option<BTreeMap<SocketAddr, u32>>,
 ) -> Desired {
     let wanted = |service: &ServiceConfig, weights: BTreeMap<SocketAddr, u32>| WantedService {
-        service: Service { scheduler: service.scheduler.name().to_owned(), flags: 0 },
+        service: settings(&service.scheduler),
         destinations: weights
             .into_iter()
             .map(|(server, weight)| (server, Destination::masqueraded(weight)))

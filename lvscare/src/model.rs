@@ -25,7 +25,8 @@ pub enum Forwarding {
 pub struct Service {
     /// The kernel's name of the scheduler, such as `rr`.
     pub scheduler: String,
-    /// The user-settable `IP_VS_SVC_F_*` bits (persistence and scheduler flags). lvscare wants none.
+    /// The `IP_VS_SVC_F_*` bits that lvscare looks after: persistence and the scheduler's fallback. What only shapes
+    /// the choice (`sh-port`, `mh-port`) is left to the administrator and never stands here.
     pub flags: u32,
 }
 

@@ -67,7 +67,10 @@ fn bad_values_are_refused_before_anything_is_changed() {
             "--node-ip fd00:10::10 and --vs 10.103.97.2:6443 are of different families",
         ),
         // the rest
-        ("--rs 10.0.0.1:6443 --scheduler best", "not an IPVS scheduler; the kernel knows rr, wrr, lc,"),
+        (
+            "--rs 10.0.0.1:6443 --scheduler best",
+            "not an IPVS scheduler that is of use here; give one of rr, wrr, lc,",
+        ),
         ("--rs 10.0.0.1:6443 --interval 0", "--interval 0s is not between 20ms and 5m"),
         ("--rs 10.0.0.1:6443 --interval soon", "not a duration such as 200ms, 2s or 1m30s"),
         ("--rs 10.0.0.1:6443 --health-timeout 1h", "--health-timeout 60m is too long"),

@@ -64,7 +64,7 @@ pub struct ConfigArgs {
     /// A real server (apiserver); repeat it, or separate with commas
     #[arg(long, value_name = "IP:PORT[,weight=N]", env = "LVSCARE_RS")]
     pub rs: Vec<RealServers>,
-    /// How the kernel spreads connections: rr, wrr, lc, wlc, fo, sh, mh, .. [default: rr]
+    /// How the kernel spreads connections: rr, wrr, lc, wlc, fo, sh, mh, .. (not dh, ovf: they refuse clients) [default: rr]
     #[arg(long, value_name = "NAME", env = "LVSCARE_SCHEDULER")]
     pub scheduler: Option<Scheduler>,
     /// Learn the masters from the API, with the credentials of this kubeconfig [default: only --rs]

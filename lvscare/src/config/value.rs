@@ -23,9 +23,23 @@ text::form! {
     VirtualAddress => "IP:PORT",
 }
 
-/// Every scheduler that the kernel's `net/netfilter/ipvs` has had, by its netlink name.
-pub const SCHEDULERS: [&str; 14] =
-    ["rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos"];
+/// The kernel's schedulers (`net/netfilter/ipvs`) that serve new connections as long as one real server has a weight.
+pub const SCHEDULERS: [&str; 12] =
+    ["rr", "wrr", "lc", "wlc", "fo", "lblc", "lblcr", "sh", "mh", "sed", "nq", "twos"];
+
+/// Those that do not, and what to use instead.
+const UNFIT: [(&str, &str); 2] = [
+    (
+        "dh",
+        "it sends all clients to one real server and refuses them while that one drains; use rr, or mh to keep each \
+         client at one server",
+    ),
+    (
+        "ovf",
+        "it refuses new connections once every real server has more open ones than its weight; use wlc, or fo for \
+         one server after the other",
+    ),
+];
 
 /// The protocol of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -38,7 +52,7 @@ pub enum Scheme {
     Http,
 }
 
-/// The name of a scheduler that some kernel has.
+/// The name of a scheduler that some kernel has and that serves in every state of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheduler(String);
 
@@ -50,7 +64,13 @@ impl Scheduler {
 
     /// Whether it looks at weights other than zero.
     pub fn heeds_weights(&self) -> bool {
-        !matches!(self.0.as_str(), "rr" | "lc" | "dh")
+        !matches!(self.0.as_str(), "rr" | "lc")
+    }
+
+    /// Whether it picks by the client's address, and must be told to pick another real server where the one picked has
+    /// weight 0 (`ip_vs_sh.c`, `ip_vs_mh.c`).
+    pub fn needs_fallback(&self) -> bool {
+        matches!(self.0.as_str(), "sh" | "mh")
     }
 }
 
@@ -61,7 +81,10 @@ impl FromStr for Scheduler {
         if SCHEDULERS.contains(&text) {
             return Ok(Self(text.to_owned()));
         }
-        Err(format!("not an IPVS scheduler; the kernel knows {}", SCHEDULERS.join(", ")))
+        if let Some((_, why)) = UNFIT.iter().find(|(name, _)| *name == text) {
+            return Err((*why).to_owned());
+        }
+        Err(format!("not an IPVS scheduler that is of use here; give one of {}", SCHEDULERS.join(", ")))
     }
 }
 

@@ -14,8 +14,8 @@ use rustix::io::Errno;
 
 use super::Error;
 use crate::ipvs::{
-    AddressFamily, Command, Destination as WireDestination, ForwardMethod, Message, Protocol,
-    Service as WireService, ServiceFlags, ServiceId,
+    AddressFamily, Command, Destination as WireDestination, ForwardMethod, MaskedFlags, Message, Protocol,
+    Service as WireService, ServiceAttribute, ServiceFlags, ServiceId,
 };
 use crate::model::{Change, Destination, Forwarding, SeenDestination, SeenService, Service, Traffic};
 use crate::netlink::{self, Channel};
@@ -23,6 +23,11 @@ use crate::netlink::{self, Channel};
 /// Schedulers with data per network namespace. Loading one within `NEW_SERVICE` waits, with the IPVS lock
 /// held, for namespaces that are being deleted, and those wait for the lock: seen on 6.1, for good.
 const NOT_ON_DEMAND: [&str; 2] = ["lblc", "lblcr"];
+
+/// Flags that are nobody's but the kernel's own mark, or the administrator's: whether the client's port counts (`sh`,
+/// `mh`), and one that no scheduler has a meaning for yet.
+const NOT_OURS: ServiceFlags =
+    ServiceFlags::HASHED.union(ServiceFlags::SCHEDULER_2).union(ServiceFlags::SCHEDULER_3);
 
 /// While somebody else's modprobe is at work, ours returns before the module is ready. So what seems to be
 /// missing is asked for again, so often and after such a pause.
@@ -73,8 +78,7 @@ impl Table {
         let stats = service.stats().unwrap_or_default();
         let service = Service {
             scheduler: service.scheduler().unwrap_or_default().to_owned(),
-            // The kernel adds its own mark to every service that is in its table.
-            flags: service.flags().unwrap_or_default().difference(ServiceFlags::HASHED).bits(),
+            flags: service.flags().unwrap_or_default().difference(NOT_OURS).bits(),
         };
 
         let message = Message::new(Command::GetDestination, [WireService::from(id).into()]);
@@ -126,7 +130,9 @@ impl Table {
         let id = ServiceId::tcp(at);
         let mut attributes = vec![match change {
             Change::AddService { service, .. } | Change::UpdateService { service, .. } => {
-                WireService::new(id, &service.scheduler).into()
+                let flags = ServiceFlags::from_bits_retain(service.flags);
+                let flags = MaskedFlags { flags, mask: NOT_OURS.complement() };
+                WireService::new(id, &service.scheduler).with(ServiceAttribute::Flags(flags)).into()
             }
             _ => WireService::from(id).into(),
         }];

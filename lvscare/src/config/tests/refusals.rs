@@ -141,8 +141,13 @@ fn words() {
     assert_all_refused(&[
         (
             "--scheduler wrx",
-            "invalid value 'wrx' for '--scheduler <NAME>': not an IPVS scheduler; the kernel knows \
-             rr, wrr, lc, wlc, fo, ovf, lblc, lblcr, dh, sh, mh, sed, nq, twos",
+            "invalid value 'wrx' for '--scheduler <NAME>': not an IPVS scheduler that is of use here; \
+             give one of rr, wrr, lc, wlc, fo, lblc, lblcr, sh, mh, sed, nq, twos",
+        ),
+        (
+            "--scheduler dh",
+            "invalid value 'dh' for '--scheduler <NAME>': it sends all clients to one real server and refuses them \
+             while that one drains; use rr, or mh to keep each client at one server",
         ),
         ("--intervall 5", "unexpected argument '--intervall' found; a similar argument exists: '--interval'"),
         ("--rs 10.0.0.1:6443 more", "unexpected argument 'more' found"),

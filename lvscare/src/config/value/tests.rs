@@ -25,17 +25,32 @@ fn schedulers() {
     for text in ["", "RR", "rr ", "wrx", "ip_vs_rr"] {
         assert_eq!(
             text.parse::<Scheduler>().unwrap_err(),
-            "not an IPVS scheduler; the kernel knows \
-             rr, wrr, lc, wlc, fo, ovf, lblc, lblcr, dh, sh, mh, sed, nq, twos"
+            "not an IPVS scheduler that is of use here; give one of \
+             rr, wrr, lc, wlc, fo, lblc, lblcr, sh, mh, sed, nq, twos"
         );
     }
+}
+
+#[test]
+fn schedulers_that_refuse_clients_although_somebody_could_serve() {
+    for (name, instead) in [("dh", "use rr, or mh"), ("ovf", "use wlc, or fo")] {
+        let why = name.parse::<Scheduler>().unwrap_err();
+        assert!(why.contains("refuses") && why.contains(instead), "{name}: {why}");
+    }
+}
+
+#[test]
+fn schedulers_that_need_a_fallback() {
+    let needs = |name: &&&str| name.parse::<Scheduler>().unwrap().needs_fallback();
+    let found: Vec<&str> = SCHEDULERS.iter().filter(needs).copied().collect();
+    assert_eq!(found, ["sh", "mh"]);
 }
 
 #[test]
 fn schedulers_that_heed_weights() {
     let heeds = |name: &&&str| name.parse::<Scheduler>().unwrap().heeds_weights();
     let careless: Vec<&str> = SCHEDULERS.iter().filter(|name| !heeds(name)).copied().collect();
-    assert_eq!(careless, ["rr", "lc", "dh"]);
+    assert_eq!(careless, ["rr", "lc"]);
 }
 
 const ZONE_REFUSAL: &str = "a zone (what follows `%`) is no part of an address that IPVS can use; give one that is valid on every link";
