@@ -180,6 +180,10 @@ fn volumes(config: &Config) -> Result<Vec<(Volume, bool)>, Error> {
             }
         }
     }
+    if let Some(directory) = &config.state_dir {
+        // Whom an administrator drains on the node stands there.
+        add(directory, "DirectoryOrCreate", true)?;
+    }
     Ok(volumes)
 }
 

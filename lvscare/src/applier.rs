@@ -392,13 +392,15 @@ impl<K: Kernel> Applier<K> {
                 let RealServer { address, weight } = *server;
                 let preferred = config.prefer_local && self.environment.owns(address.ip());
                 let verdict = &board.get(&(service.at, address))?.verdict;
-                Some(Member { server: address, weight, preferred, verdict })
+                let drained = job.drained.has(address);
+                Some(Member { server: address, weight, preferred, drained, verdict })
             });
             let leaving = self.leaving.iter().filter(|((at, _), _)| *at == service.at);
             let leaving = leaving.map(|(&(_, server), verdict)| Member {
                 server,
                 weight: 1,
                 preferred: false,
+                drained: job.drained.has(server),
                 verdict,
             });
             let members: Vec<Member<'_>> = configured.chain(leaving).collect();

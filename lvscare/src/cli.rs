@@ -7,10 +7,11 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::config::raw::{CareArgs, ConfigArgs, TargetArgs};
+use crate::config::raw::{CareArgs, ConfigArgs, STATE_DIR, TargetArgs};
 use crate::config::value::{self, Listen, RealServers, Time};
 use crate::doctor::facts::{Asked, Scope};
 use crate::doctor::subnet::Subnet;
+use crate::drain::Whom;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value, nothing was \
@@ -80,6 +81,14 @@ pub enum Command {
     /// the daemon, within two seconds. Changes nothing and needs no daemon; as root it sees more.
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),
+    /// Take a real server (apiserver) out of service until `undrain`
+    ///
+    /// It gets no new connections from this node; open ones may finish, for --drain-timeout of the daemon. This is
+    /// remembered across restarts, and works without a daemon for when it starts. The last real server that is alive is
+    /// refused; should all others die, a drained one serves nevertheless.
+    Drain(DrainArgs),
+    /// Let a drained real server serve again
+    Undrain(UndrainArgs),
     /// Remove the virtual server and its route, and nothing else
     ///
     /// The route stays while another virtual server has the address. Refused while a daemon guards the virtual server,
@@ -163,6 +172,34 @@ pub struct StatusArgs {
         default_missing_value = "1s"
     )]
     pub watch: Option<Time>,
+}
+
+/// `lvscare drain`.
+#[derive(Debug, clap::Args)]
+pub struct DrainArgs {
+    /// What both commands are told
+    #[command(flatten)]
+    pub common: UndrainArgs,
+    /// Even the last real server that is alive; it goes on serving as long as nobody else can
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `lvscare undrain`.
+#[derive(Debug, clap::Args)]
+pub struct UndrainArgs {
+    /// The real server, or a host for all real servers there
+    #[arg(value_name = "IP[:PORT]")]
+    pub address: Whom,
+    /// Which virtual server is looked at where no daemon answers
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Where the daemon listens, or `none` not to wait for it
+    #[arg(long, value_name = "IP:PORT", env = "LVSCARE_LISTEN", default_value = "127.0.0.1:10261")]
+    pub listen: Listen,
+    /// Where it is remembered: the state directory of the daemon
+    #[arg(long, value_name = "DIR", env = "LVSCARE_STATE_DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
 }
 
 /// `lvscare doctor`.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::beat;
 use crate::config::raw::ConfigArgs;
 use crate::config::value::Scheme;
 use crate::discover::{Discoveries, Found};
+use crate::drain;
 use crate::exit::{Exit, Failure};
 use crate::health::checkers::Checkers;
 use crate::health::through::{self, Answers};
@@ -70,6 +72,11 @@ async fn guard(
     let mut hangup = listen(SignalKind::hangup())?;
     let watch = Watch::open()
         .map_err(|error| Failure::new(Exit::Failed, format!("subscribe to route events: {error}")))?;
+    // Read only once it is watched: no change is missed.
+    let directory = job.config.state_dir.clone();
+    let mut drains = directory.as_deref().map(|directory| Watched::new(drain::file::path(directory)));
+    let drained = directory.as_deref().and_then(drain::file::known).unwrap_or_default();
+    let job = Arc::new(Job { drained, ..Job::clone(&job) });
 
     let services = job.config.addresses();
     let listener = match job.config.listen {
@@ -147,6 +154,7 @@ async fn guard(
             _ = interrupt.recv() => break,
             _ = hangup.recv() => daemon.reload(),
             () = changed(&mut file) => daemon.reload(),
+            () = replaced(&mut drains) => daemon.drain(directory.as_deref()),
             () = daemon.discoveries.news() => daemon.learn(),
         }
     }
@@ -182,6 +190,13 @@ async fn changed(file: &mut Option<Watched>) {
     }
 }
 
+async fn replaced(file: &mut Option<Watched>) {
+    match file {
+        Some(file) => file.replaced().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What is needed to take over another configuration.
 struct Daemon {
     args: ConfigArgs,
@@ -199,7 +214,7 @@ impl Daemon {
     /// Reads the configuration again. One that is not valid is refused, and the old one stays in force.
     fn reload(&mut self) {
         let job = match Job::load(&self.args) {
-            Ok(job) => job,
+            Ok(job) => Job { drained: self.base.drained.clone(), ..job },
             Err(failure) => {
                 warn!("the new configuration is refused, the old one stays in force: {failure}");
                 self.reloads.send_modify(|reloads| {
@@ -230,12 +245,27 @@ impl Daemon {
         self.learn();
     }
 
+    /// Takes over whom an administrator has drained.
+    fn drain(&mut self, directory: Option<&Path>) {
+        let Some(drained) = directory.and_then(drain::file::known) else { return };
+        let before = &self.base.drained;
+        for server in drained.since.keys().filter(|server| !before.has(**server)) {
+            info!(%server, "drained by an administrator: no new connections, open ones may finish");
+        }
+        for server in before.since.keys().filter(|server| !drained.has(**server)) {
+            info!(%server, "not drained any more");
+        }
+        self.base = Arc::new(Job { drained, ..Job::clone(&self.base) });
+        self.learn();
+    }
+
     /// Takes over what is configured and what was found.
     fn learn(&mut self) {
         let found = self.discoveries.found();
         let job = Arc::new(self.base.with_servers(&servers(&found)));
         self.masters.send_replace(found);
-        if job.config == self.job.borrow().config {
+        let before = self.job.borrow().clone();
+        if job.config == before.config && job.drained == before.drained {
             return;
         }
         self.checkers.set(&job, &self.applied.borrow().actual, Instant::now());

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::config::raw::{ConfigArgs, File};
 use crate::config::value::RealServer;
+use crate::drain::Drained;
 use crate::exit::Failure;
 use crate::health::probe::Settings;
 use crate::kernel::address;
@@ -28,12 +29,14 @@ pub struct Reloads {
 }
 
 /// One configuration, ready to be worked on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Job {
     /// What was asked for.
     pub config: Config,
     /// How the servers of each virtual server are asked.
     pub settings: BTreeMap<SocketAddr, Arc<Settings>>,
+    /// Whom an administrator has taken out of service.
+    pub drained: Drained,
 }
 
 impl Job {
@@ -46,7 +49,7 @@ impl Job {
             .map(|service| Ok((service.at, Arc::new(Settings::new(&service.probe)?))))
             .collect::<Result<_, Failure>>()?;
         preflight::check(&config, &address::list()?)?;
-        Ok(Self { config, settings })
+        Ok(Self { config, settings, drained: Drained::default() })
     }
 
     /// The same with other real servers, for virtual servers whose masters are learned. A server that is configured
@@ -69,7 +72,7 @@ impl Job {
                 service.servers = servers;
             }
         }
-        Self { config, settings: self.settings.clone() }
+        Self { config, settings: self.settings.clone(), drained: self.drained.clone() }
     }
 
     /// See [`Reloads::hash`].
@@ -91,7 +94,7 @@ mod tests {
         let mut other = config.services[0].clone();
         other.at = "10.103.97.3:6443".parse().unwrap();
         config.services.push(other);
-        let job = Job { config, settings: BTreeMap::new() };
+        let job = Job { config, settings: BTreeMap::new(), drained: Drained::default() };
         let at = job.config.services[0].at;
         let learned =
             ["10.0.0.2:6443", "10.103.97.2:443", "10.103.97.3:443"].map(|server| server.parse().unwrap());

@@ -32,6 +32,7 @@
 //!
 //! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
 //! - [`job`]: what they are to do; [`reload`] notices that this has changed.
+//! - [`drain`]: whom an administrator has taken out of service.
 //! - [`metrics`]: what is counted on the way, for Prometheus. [`beat`]: when to wake for what can wait.
 //! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
 //! - [`peers`]: another lvscare on the same node; [`place`]: where a process belongs.
@@ -50,6 +51,7 @@ pub mod daemon;
 pub mod desired;
 pub mod discover;
 pub mod doctor;
+pub mod drain;
 pub mod exit;
 pub mod files;
 pub mod health;

@@ -2,16 +2,21 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use lvscare::cli::{self, CleanArgs, Cli, Command, ConfigCommand, DoctorArgs, Output, StatusArgs, explain};
+use lvscare::cli::{
+    self, CleanArgs, Cli, Command, ConfigCommand, DoctorArgs, DrainArgs, Output, StatusArgs, UndrainArgs,
+    explain,
+};
 use lvscare::config::raw::{CareArgs, File, SCHEMA};
 use lvscare::config::value::LogFormat;
 use lvscare::config::{Config, Logging};
 use lvscare::doctor::{Report, facts, render};
+use lvscare::drain::command::Request;
 use lvscare::exit::{Exit, Failure};
 use lvscare::job::Job;
 use lvscare::kernel::{Kernel, Linux};
@@ -20,7 +25,7 @@ use lvscare::reload::Watched;
 use lvscare::status::Style;
 use lvscare::survey::LeftBehind;
 use lvscare::terminal::printable;
-use lvscare::{client, daemon, once, peers, status};
+use lvscare::{client, daemon, drain, once, peers, status};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -61,6 +66,8 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Clean(args) => clean_targets(&args),
         Command::Config { command } => config(&command),
         Command::Status(args) => show_status(&args),
+        Command::Drain(DrainArgs { force, common }) => drain::command::drain(&request(common)?, force, say),
+        Command::Undrain(args) => drain::command::undrain(&request(args)?, say),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lvscare", &mut script);
@@ -87,7 +94,9 @@ fn care(args: CareArgs) -> Result<(), Failure> {
     }
     let mut kernel = Linux::open()?;
     if args.run_once {
-        return run_once(&mut kernel, &job.config, args.force);
+        let directory = job.config.state_dir.as_deref();
+        let drained = directory.and_then(drain::file::known).unwrap_or_default();
+        return run_once(&mut kernel, &drained.without(&job.config), args.force);
     }
     daemon::run(args.config, job, file, kernel, args.force)
 }
@@ -163,6 +172,16 @@ fn show_status(args: &StatusArgs) -> Result<(), Failure> {
         }
         std::thread::sleep(every.0.max(Duration::from_millis(100)));
     }
+}
+
+fn request(args: UndrainArgs) -> Result<Request, Failure> {
+    let UndrainArgs { address, target, listen, state_dir } = args;
+    if state_dir == Path::new("none") {
+        return Err(Failure::usage(
+            "--state-dir none: a drained real server could not be remembered; give a directory",
+        ));
+    }
+    Ok(Request { whom: address, vs: target.vs, listen: listen.0, directory: state_dir })
 }
 
 fn status_text(args: &StatusArgs) -> Result<String, Failure> {

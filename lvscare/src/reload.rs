@@ -26,7 +26,7 @@ pub struct Watched {
 
 impl Watched {
     /// Watches `path` from its present state on.
-    fn new(path: PathBuf) -> Self {
+    pub fn new(path: PathBuf) -> Self {
         let settling = Settling::new(stamp(&path));
         Self { path, settling }
     }
@@ -40,6 +40,16 @@ impl Watched {
         // In this order: the other one would take a file for known that nobody has read.
         let watched = path.map(Self::new);
         Ok((watched, read()?))
+    }
+
+    /// As [`changed`](Self::changed), for a file that is only ever replaced as a whole and need not come to rest.
+    pub async fn replaced(&mut self) {
+        loop {
+            beat::sleep(LOOK).await;
+            if self.settling.differs(stamp(&self.path)) {
+                return;
+            }
+        }
     }
 
     /// Waits until the file has changed and come to rest.
@@ -71,6 +81,12 @@ struct Settling {
 impl Settling {
     fn new(stamp: Stamp) -> Self {
         Self { reported: stamp, latest: stamp }
+    }
+
+    /// Whether the file is another one than that which was reported last.
+    fn differs(&mut self, stamp: Stamp) -> bool {
+        self.latest = stamp;
+        std::mem::replace(&mut self.reported, stamp) != stamp
     }
 
     /// Whether the file is another one than that which was reported last, and at rest since the last look.
@@ -135,6 +151,16 @@ mod tests {
         assert_eq!(text, "old");
         let changed = async { watched.expect("there is a file").changed().await };
         tokio::time::timeout(Duration::from_secs(60), changed).await.expect("the change is reported");
+    }
+
+    #[test]
+    fn a_whole_file_counts_at_once() {
+        let mut settling = Settling::new(None);
+        for (stamp, differs) in
+            [(None, false), (file(1, 14), true), (file(1, 14), false), (file(2, 14), true), (None, true)]
+        {
+            assert_eq!(settling.differs(stamp), differs, "{stamp:?}");
+        }
     }
 
     #[test]

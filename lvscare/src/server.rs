@@ -87,6 +87,7 @@ impl View {
         let mut status =
             Status::of_daemon(&board, &applied, &self.answers.borrow(), &reloads, self.start, now);
         status.add_masters(&self.masters.borrow(), now);
+        status.add_drained(&self.job.borrow().drained, clock());
         status
     }
 
@@ -94,7 +95,7 @@ impl View {
     fn snapshot(&self, now: Instant) -> Snapshot {
         let (job, board, applied) = (self.job.borrow(), self.board.borrow(), self.applied.borrow());
         let (reloads, answers) = (self.reloads.borrow(), self.answers.borrow());
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = clock();
         let clock = |at: Instant| wall.saturating_sub(now.saturating_duration_since(at)).as_secs_f64();
         let seen = |(at, server): &Key| applied.actual.services.get(at)?.destinations.get(server);
         let servers = board.iter().map(|(key, entry)| metrics::Server {
@@ -105,6 +106,7 @@ impl View {
             active: seen(key).map_or(0, |seen| seen.active),
             inactive: seen(key).map_or(0, |seen| seen.inactive),
             certificate_expiry: entry.certificate_expiry,
+            drained: job.drained.has(key.1),
         });
         let services = job.config.addresses().into_iter().map(|at| metrics::Service {
             at,
@@ -132,6 +134,11 @@ impl View {
             reload_succeeded: reloads.problem.is_none(),
         }
     }
+}
+
+/// The time in seconds since 1970.
+fn clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Serves on `address` until the task is dropped, with a listener that has it already if there is one. An address that

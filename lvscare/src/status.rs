@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::applier::Applied;
 use crate::discover::{Found, Source};
+use crate::drain::Drained;
 use crate::health::checker::Board;
 use crate::health::pool::Mode;
 use crate::health::through::Answers;
@@ -108,6 +109,9 @@ pub struct RealServer {
     pub inactive: u32,
     /// What the daemon knows; `None` without a daemon.
     pub health: Option<Health>,
+    /// Seconds since an administrator has taken it out of service, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained_seconds: Option<f64>,
 }
 
 /// What the daemon knows about a real server.
@@ -190,6 +194,15 @@ impl Status {
         }
     }
 
+    /// Adds whom an administrator has taken out of service; `clock` is the time in seconds since 1970.
+    pub fn add_drained(&mut self, drained: &Drained, clock: Duration) {
+        let servers = self.virtual_servers.iter_mut().flat_map(|service| &mut service.real_servers);
+        for server in servers {
+            let since = drained.since.get(&server.address).copied().map(Duration::from_secs);
+            server.drained_seconds = since.map(|since| clock.saturating_sub(since).as_secs_f64());
+        }
+    }
+
     /// What the kernel alone tells about `services`.
     pub fn of_kernel<'a>(actual: &Actual, services: impl IntoIterator<Item = &'a SocketAddr>) -> Self {
         let nothing = BTreeMap::new();
@@ -238,11 +251,12 @@ impl RealServer {
             active: seen.active,
             inactive: seen.inactive,
             health: None,
+            drained_seconds: None,
         }
     }
 
     fn absent(address: SocketAddr) -> Self {
-        Self { address, weight: None, active: 0, inactive: 0, health: None }
+        Self { address, weight: None, active: 0, inactive: 0, health: None, drained_seconds: None }
     }
 }
 

@@ -135,7 +135,12 @@ fn mounts(pod: &Value) -> Vec<(String, String)> {
         assert_eq!(mount["readOnly"], true);
         let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        (text(&volume["hostPath"]["path"]), text(&mount["mountPath"]))
+        let path = text(&volume["hostPath"]["path"]);
+        if volume["hostPath"]["type"] == "DirectoryOrCreate" {
+            // As kubelet does.
+            fs::create_dir_all(&path).unwrap();
+        }
+        (path, text(&mount["mountPath"]))
     };
     mounts.iter().map(place).collect()
 }

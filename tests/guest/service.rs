@@ -191,7 +191,18 @@ fn the_life_of_a_package() {
     });
     judged(&lab);
 
-    // An upgrade keeps the configuration and restarts what runs.
+    // What root has drained the unprivileged daemon leaves alone, across a restart as well.
+    let second = masters[1].ip().to_string();
+    let said = systemd.check(&["/usr/bin/lvscare", "drain", &second]);
+    assert!(said.contains("gets no new connections") || said.contains("is out of"), "{said}");
+    let others = [masters[0], masters[2]];
+    care::wait_table(lab.node(), VIP, &others, 1);
+    systemd.check(&["systemctl", "restart", "lvscare"]);
+    judged(&lab);
+    assert_eq!(care::table(lab.node(), VIP).unwrap().len(), 2);
+    systemd.check(&["/usr/bin/lvscare", "undrain", &second]);
+    care::wait_table(lab.node(), VIP, &masters, 1);
+
     let before = systemd.show("MainPID");
     systemd.check(&["dpkg", "--install", package]);
     assert_eq!(fs::read_to_string(DEFAULT).unwrap(), ours);

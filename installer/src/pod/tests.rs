@@ -54,7 +54,11 @@ fn it_has_one_capability_and_nothing_of_the_host_that_it_does_not_read() {
         (&["NET_ADMIN".to_owned()][..], &["ALL".to_owned()][..])
     );
     assert!(!context.privileged && !context.allow_privilege_escalation && context.read_only_root_filesystem);
-    assert!(manifest.spec.volumes.is_empty());
+    let paths: Vec<&Path> = manifest.spec.volumes.iter().map(|volume| &*volume.host_path.path).collect();
+    assert_eq!(paths, [Path::new("/var/lib/lvscare")]);
+    let mount = &manifest.spec.containers[0].volume_mounts[0];
+    assert!(mount.read_only, "whom it may not use, root says");
+    assert!(read(&rendered(&["--state-dir=none"])).spec.volumes.is_empty());
     assert!(!manifest.spec.automount_service_account_token);
 }
 

@@ -6,6 +6,7 @@ mod troubled;
 
 use super::*;
 use crate::config::{Config, Policy, ProbeConfig, ServiceConfig, value::RealServer};
+use crate::drain::Drained;
 use crate::health::{Condition, Entry, Verdict};
 use crate::kernel::fake::Fake;
 use crate::metrics::Metrics;
@@ -59,7 +60,7 @@ fn config() -> Config {
 }
 
 fn job(config: Config) -> Arc<Job> {
-    Arc::new(Job { config, settings: BTreeMap::new() })
+    Arc::new(Job { config, settings: BTreeMap::new(), drained: Drained::default() })
 }
 
 /// A guard, its kernel, and what the checkers say.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::raw::{ConfigArgs, File, Guard, Health, Operation, USUAL};
+use super::raw::{ConfigArgs, File, Guard, Health, Operation, STATE_DIR, USUAL};
 use super::value::{LogFormat, RealServer, RealServers, Scheduler, Scheme, Time, VirtualAddress, show};
 use super::{Config, Logging, Policy, ProbeConfig, ServiceConfig};
 use crate::exit::Failure;
@@ -93,7 +93,7 @@ impl Config {
         let listen = operation.get("--listen", "listen", Some(usual), |operation: &Operation| {
             operation.listen.map(|listen| listen.0)
         });
-        let usual = PathBuf::from("/var/lib/lvscare");
+        let usual = PathBuf::from(STATE_DIR);
         let state_dir = operation
             .get("--state-dir", "stateDir", usual, |operation: &Operation| operation.state_dir.clone());
         Ok(Self {

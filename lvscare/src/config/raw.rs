@@ -18,6 +18,9 @@ use super::value::{
 /// The virtual server of every example.
 pub const USUAL: &str = "10.103.97.2:6443";
 
+/// The state directory, unless another one is named.
+pub const STATE_DIR: &str = "/var/lib/lvscare";
+
 /// Which virtual server is meant.
 #[derive(Clone, Debug, Args)]
 pub struct TargetArgs {
@@ -258,7 +261,7 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "IP:PORT", env = "LVSCARE_LISTEN")]
     pub listen: Option<Listen>,
-    /// Where to keep the masters learned from the API; `none` for nowhere [default: /var/lib/lvscare]
+    /// Where to keep drained servers and masters learned from the API; `none` for nowhere [default: /var/lib/lvscare]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "DIR", env = "LVSCARE_STATE_DIR")]
     pub state_dir: Option<PathBuf>,

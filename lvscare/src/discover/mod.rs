@@ -47,7 +47,7 @@ mod http;
 mod kubeconfig;
 mod pace;
 mod question;
-mod store;
+pub(crate) mod store;
 mod tls;
 
 use accept::{Health, Roster, Step};

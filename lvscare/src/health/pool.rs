@@ -6,7 +6,7 @@
 //! | mode | when | who serves |
 //! |---|---|---|
 //! | [`Normal`](Mode::Normal) | somebody is alive | the alive ones |
-//! | [`Unready`](Mode::Unready) | nobody is alive, somebody is draining | the draining ones |
+//! | [`Unready`](Mode::Unready) | nobody is alive, somebody is draining | the draining ones; if there is none, those that an administrator has drained and that are well |
 //! | [`LastResort`](Mode::LastResort) | neither, but not all are certainly dead | those of the last good set that are not certainly dead; if none is left, the sick ones; if there is none, all that are not certainly dead |
 //! | [`Empty`](Mode::Empty) | all are certainly dead | nobody: the virtual server is deleted, so that clients are refused at once |
 //!
@@ -62,6 +62,8 @@ pub struct Member<'a> {
     pub weight: u32,
     /// Whether it serves alone while it is alive.
     pub preferred: bool,
+    /// Whether an administrator has taken it out of service.
+    pub drained: bool,
     /// The latest word of its checker.
     pub verdict: &'a Verdict,
 }
@@ -119,7 +121,7 @@ impl Pool {
         for member in members {
             if self.serving.contains(&member.server) {
                 destinations.insert(member.server, member.weight);
-            } else if member.verdict.condition == Condition::Alive {
+            } else if member.verdict.condition == Condition::Alive && !member.drained {
                 // It stands by for a preferred one.
                 destinations.insert(member.server, 0);
             } else if let Some(seen) = present.get(&member.server) {
@@ -141,7 +143,8 @@ impl Pool {
         let such = |wanted: &dyn Fn(&Member<'_>) -> bool| -> BTreeSet<SocketAddr> {
             members.iter().filter(|member| wanted(member)).map(|member| member.server).collect()
         };
-        let condition = |wanted| such(&|member| member.verdict.condition == wanted);
+        let condition = |wanted| such(&|member| !member.drained && member.verdict.condition == wanted);
+        let able = |member: &Member<'_>| member.verdict.condition >= Condition::Draining;
         let hopeful = |member: &Member<'_>| !member.verdict.certain;
         let just_left = |server: &SocketAddr| {
             let age = self.left.get(server).map(|left| now.saturating_duration_since(left.at));
@@ -150,9 +153,17 @@ impl Pool {
         let good = |server: &SocketAddr| self.serving.contains(server) || just_left(server);
 
         let candidates = [
-            (Mode::Normal, such(&|member| member.preferred && member.verdict.condition == Condition::Alive)),
+            (
+                Mode::Normal,
+                condition(Condition::Alive)
+                    .intersection(&such(&|member| member.preferred))
+                    .copied()
+                    .collect(),
+            ),
             (Mode::Normal, condition(Condition::Alive)),
             (Mode::Unready, condition(Condition::Draining)),
+            // The wish of an administrator ends where nobody else is left.
+            (Mode::Unready, such(&able)),
             (Mode::LastResort, such(&|member| hopeful(member) && good(&member.server))),
             (Mode::LastResort, condition(Condition::Sick)),
             (Mode::LastResort, such(&|member| hopeful(member))),

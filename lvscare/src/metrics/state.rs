@@ -57,6 +57,8 @@ pub struct Server {
     pub inactive: u32,
     /// When its certificate ends.
     pub certificate_expiry: Option<u64>,
+    /// Whether an administrator has taken it out of service.
+    pub drained: bool,
 }
 
 /// One virtual server.
@@ -82,6 +84,7 @@ pub(super) struct State {
     up: GaugeVec,
     condition: GaugeVec,
     weight: GaugeVec,
+    drained: GaugeVec,
     active: GaugeVec,
     inactive: GaugeVec,
     last_change: GaugeVec,
@@ -141,6 +144,11 @@ impl State {
             weight: gauges(
                 "lvscare_real_server_weight",
                 "The weight in the kernel's table; -1: it is not there.",
+                &SERVER,
+            )?,
+            drained: gauges(
+                "lvscare_real_server_drained",
+                "Whether an administrator has taken a real server out of service.",
                 &SERVER,
             )?,
             active: gauges(
@@ -205,6 +213,7 @@ impl State {
             let set = |gauges: &GaugeVec, value: f64| gauges.with_label_values(&[&at, &address]).set(value);
             set(&self.up, truth(server.condition == Condition::Alive));
             set(&self.weight, server.weight.map_or(-1.0, f64::from));
+            set(&self.drained, truth(server.drained));
             set(&self.active, server.active.into());
             set(&self.inactive, server.inactive.into());
             set(&self.last_change, server.since);
@@ -247,7 +256,14 @@ impl State {
     fn reset(&self) {
         let gauges =
             [&self.up, &self.condition, &self.weight, &self.active, &self.inactive, &self.last_change];
-        let more = [&self.certificate_expiry, &self.mode, &self.self_probe, &self.route, &self.config];
+        let more = [
+            &self.certificate_expiry,
+            &self.drained,
+            &self.mode,
+            &self.self_probe,
+            &self.route,
+            &self.config,
+        ];
         gauges.into_iter().chain(more).for_each(prometheus::core::MetricVec::reset);
         self.traffic.iter().for_each(prometheus::core::MetricVec::reset);
         self.all_down.reset();

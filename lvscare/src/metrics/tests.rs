@@ -22,6 +22,7 @@ fn server(address: &str, condition: Condition, weight: Option<u32>) -> Server {
         active: 3,
         inactive: 4,
         certificate_expiry: Some(1_800_000_000),
+        drained: address == "10.0.0.2:6443",
     }
 }
 

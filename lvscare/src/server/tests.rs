@@ -7,6 +7,7 @@ use std::net::TcpStream as StdTcpStream;
 
 use super::*;
 use crate::config::tests::config;
+use crate::drain::Drained;
 use crate::health::pool::Mode;
 use crate::health::{Condition, Entry, LastProbe, Outcome, Verdict};
 use crate::model::{Actual, Destination, SeenDestination, SeenService, Service, Traffic};
@@ -49,7 +50,12 @@ fn view(servers: u8, now: Instant) -> View {
     };
     let answers = Answers::from([(at, LastProbe { at: now, took, outcome: Outcome::Ready })]);
     View {
-        job: watch::Sender::new(Arc::new(Job { config, settings: BTreeMap::new() })).subscribe(),
+        job: watch::Sender::new(Arc::new(Job {
+            config,
+            settings: BTreeMap::new(),
+            drained: Drained::default(),
+        }))
+        .subscribe(),
         answers: watch::Sender::new(answers).subscribe(),
         masters: watch::Sender::new(BTreeMap::new()).subscribe(),
         metrics,
@@ -123,7 +129,7 @@ fn every_path_has_its_answer() {
 fn a_loop_is_stuck_by_the_configuration_in_force() {
     let job = |options: &str| {
         let config = config(&format!("--rs 10.0.0.1:6443 {options}")).unwrap();
-        Arc::new(Job { config, settings: BTreeMap::new() })
+        Arc::new(Job { config, settings: BTreeMap::new(), drained: Drained::default() })
     };
     let mut view = view(1, Instant::now());
     let passed = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine runs for so long");

@@ -54,6 +54,7 @@ pub fn render(status: &Status, style: Style) -> String {
         if !service.real_servers.is_empty() {
             text.push('\n');
             columns(&mut text, &service.real_servers, style);
+            drained(&mut text, &service.real_servers, style);
         }
     }
     if !status.virtual_servers.is_empty() && !status.bare_routes.is_empty() {
@@ -170,6 +171,20 @@ fn columns(text: &mut String, servers: &[RealServer], style: Style) {
             line.push_str("  ");
         }
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+fn drained(text: &mut String, servers: &[RealServer], style: Style) {
+    for server in servers {
+        let Some(age) = server.drained_seconds else { continue };
+        let is_needed = server.weight.is_some_and(|weight| weight > 0);
+        let but = if is_needed { "; it serves because nobody else can" } else { "" };
+        let (what, address, age) =
+            (style.paint("drained", Some(YELLOW)), server.address, brief(seconds(age)));
+        let _ = writeln!(
+            text,
+            "{what} by an administrator {age} ago: {address}{but} (back with: lvscare undrain {address})"
+        );
     }
 }
 

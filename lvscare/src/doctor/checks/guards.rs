@@ -1,21 +1,27 @@
 //! Who looks after the virtual server, and who else has a hand in it?
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::listed;
+use crate::config::value::brief;
 use crate::doctor::Finding;
 use crate::doctor::facts::Facts;
 use crate::doctor::facts::daemon::Daemon;
 use crate::doctor::facts::table::Table;
 use crate::health::pool::Mode;
 use crate::model::RouteOwner;
-use crate::status::Status;
+use crate::status::{Status, VirtualServer};
 
 const DAEMON: &str = "daemon";
 const PROXY: &str = "kube-proxy-ipvs";
 const OTHERS: &str = "another-guard";
 const LEFT: &str = "left-behind";
 const FOREIGN: &str = "foreign-virtual-server";
+const DRAINED: &str = "drained";
+
+/// Seconds. Who drains a master for an upgrade is done with it the same day.
+const FORGOTTEN: f64 = 86_400.0;
 
 /// The daemon runs, and is content.
 pub fn daemon(facts: &Facts) -> Vec<Finding> {
@@ -97,7 +103,23 @@ fn content(facts: &Facts, status: &Status) -> Vec<Finding> {
     if findings.is_empty() {
         findings.push(Finding::ok(DAEMON, format!("lvscare guards {vs} and has no problem")));
     }
+    findings.extend(drained(service));
     findings
+}
+
+/// Whom an administrator has drained, and perhaps forgotten.
+fn drained(service: &VirtualServer) -> impl Iterator<Item = Finding> + '_ {
+    let drained =
+        service.real_servers.iter().filter_map(|server| Some((server.address, server.drained_seconds?)));
+    drained.filter(|(_, age)| *age > FORGOTTEN).map(|(server, age)| {
+        let age = brief(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX));
+        Finding::note(
+            DRAINED,
+            format!("an administrator drained {server} {age} ago"),
+            "one apiserver fewer serves this node until that is undone",
+            format!("when the work on it is done: lvscare undrain {server}"),
+        )
+    })
 }
 
 /// kube-proxy in mode `ipvs` deletes virtual servers that it does not know.

@@ -40,6 +40,7 @@ fn service() -> VirtualServer {
         active: 0,
         inactive: 0,
         health: None,
+        drained_seconds: None,
     };
     VirtualServer {
         address: "10.103.97.2:6443".parse().unwrap(),
@@ -141,6 +142,13 @@ fn certificate(facts: &mut Facts) -> &mut Certificate {
 fn about(facts: &mut Facts) -> (&mut About, &mut VirtualServer) {
     let Daemon::Seen { first, .. } = &mut facts.daemon else { panic!("a daemon") };
     (first.daemon.as_mut().unwrap(), &mut first.virtual_servers[0])
+}
+
+#[test]
+fn a_drained_apiserver_is_a_note_after_a_day() {
+    let after = |seconds| found(|facts| about(facts).1.real_servers[0].drained_seconds = Some(seconds));
+    assert_eq!(after(80_000.0), []);
+    assert_one(&after(100_000.0), "drained", Severity::Note, "drained 10.0.0.1:6443 1d03h ago");
 }
 
 #[test]

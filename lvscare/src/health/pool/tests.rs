@@ -20,6 +20,7 @@ struct World {
     present: BTreeMap<SocketAddr, SeenDestination>,
     active: u32,
     preferred: Option<SocketAddr>,
+    drained: Option<SocketAddr>,
     now: Instant,
 }
 
@@ -57,6 +58,7 @@ impl World {
             present: present.collect(),
             active: 1,
             preferred: None,
+            drained: None,
             now: Instant::now(),
         }
     }
@@ -91,6 +93,7 @@ impl World {
         let members: Vec<_> = (0..)
             .zip(&self.verdicts)
             .map(|(index, (_, verdict))| Member {
+                drained: self.drained == Some(server(index)),
                 preferred: self.preferred == Some(server(index)),
                 server: server(index),
                 weight: configured_weight(index),
@@ -212,6 +215,33 @@ fn a_preferred_server_serves_alone_while_it_is_alive() {
             ("ddd", Unready, "WWW"),
         ],
     );
+}
+
+#[test]
+fn a_drained_server_serves_only_when_nobody_else_can() {
+    let mut world = World::serving(3);
+    world.drained = Some(server(0));
+    story(
+        world,
+        &[
+            ("aaa", Normal, "0WW"),
+            ("ada", Normal, "00W"),
+            ("add", Unready, "0WW"),
+            ("axx", Unready, "Wcc"),
+            ("dxx", Unready, "W--"),
+            ("sxx", LastResort, "W--"),
+            ("axa", Normal, "0-W"),
+            ("xxx", Empty, "c-c"),
+            ("axx", Unready, "W--"),
+        ],
+    );
+}
+
+#[test]
+fn a_preferred_server_can_be_drained() {
+    let mut world = World::serving(3);
+    (world.preferred, world.drained) = (Some(server(0)), Some(server(0)));
+    story(world, &[("aaa", Normal, "0WW"), ("axx", Unready, "Wcc"), ("axa", Normal, "0-W")]);
 }
 
 #[test]

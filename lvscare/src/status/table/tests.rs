@@ -9,7 +9,7 @@ use crate::survey::Survey;
 
 fn server(address: &str, weight: Option<u32>, connections: (u32, u32), health: Option<Health>) -> RealServer {
     let (active, inactive) = connections;
-    RealServer { address: address.parse().unwrap(), weight, active, inactive, health }
+    RealServer { address: address.parse().unwrap(), weight, active, inactive, health, drained_seconds: None }
 }
 
 fn health(condition: Condition, since: f64, ago: f64, took: f64, result: &str) -> Health {
@@ -88,6 +88,20 @@ REAL SERVER     STATE    FOR  WEIGHT  ACTIVE  INACTIVE  LAST PROBE       RESULT
 10.0.0.30:6443  alive  1h02m      10     104        17  1.2s ago, 4.1ms  ok
 "
     );
+}
+
+#[test]
+fn somebody_has_drained_one() {
+    let mut status = healthy();
+    let servers = &mut status.virtual_servers[0].real_servers;
+    (servers[0].weight, servers[0].drained_seconds) = (Some(0), Some(7500.0));
+    let text = plain(&status);
+    let told =
+        "drained by an administrator 2h05m ago: 10.0.0.1:6443 (back with: lvscare undrain 10.0.0.1:6443)\n";
+    assert!(text.ends_with(told), "{text}");
+    // Nobody else can serve.
+    status.virtual_servers[0].real_servers[0].weight = Some(1);
+    assert!(plain(&status).contains("10.0.0.1:6443; it serves because nobody else can ("));
 }
 
 #[test]

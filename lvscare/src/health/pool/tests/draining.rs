@@ -23,6 +23,18 @@ fn open_connections_may_finish_within_the_drain_timeout() {
     }
 }
 
+#[test]
+fn a_drained_one_is_alive_and_yet_it_leaves() {
+    let mut world = World::serving(2);
+    world.drained = Some(server(0));
+    assert_eq!(world.becomes("aa"), fates("0W"));
+    assert_eq!(world.after(nearly(DRAIN_TIMEOUT)), fates("0W"));
+    assert_eq!(world.after(MILLISECOND), fates("cW"));
+    assert_eq!(world.after(MILLISECOND), fates("-W"));
+    world.drained = None;
+    assert_eq!(world.after(MILLISECOND), fates("WW"));
+}
+
 /// One may just be opening: the kernel counts it as active only later.
 #[test]
 fn without_connections_a_moment_is_enough() {

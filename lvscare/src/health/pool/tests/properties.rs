@@ -1,14 +1,18 @@
 //! What holds for any servers, any table, and whatever happened before.
 
+use proptest::bool::weighted;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
 
-/// What is known of up to five servers, and what the table holds, now and several times more.
-fn happenings() -> impl Strategy<Value = Vec<(Vec<char>, BTreeMap<SocketAddr, SeenDestination>, u64)>> {
-    let known = vec(select("adstxAT".chars().collect::<Vec<_>>()), 1..=5);
+/// What is known of each server and whether it is drained, what the table holds, and the seconds until then.
+type Happening = (Vec<(char, bool)>, BTreeMap<SocketAddr, SeenDestination>, u64);
+
+/// What is known of up to five servers and whether each is drained, and what the table holds, now and several times more.
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let known = vec((select("adstxAT".chars().collect::<Vec<_>>()), weighted(0.2)), 1..=5);
     let present = btree_map((0..7_usize).prop_map(server), (0..3_u32, 0..2_u32), 0..7).prop_map(|table| {
         table.into_iter().map(|(at, (weight, active))| (at, seen(weight, active))).collect()
     });
@@ -22,11 +26,15 @@ proptest! {
         let mut now = Instant::now();
         for (known, present, seconds) in happenings {
             now += Duration::from_secs(seconds);
-            let verdicts: Vec<_> = known.iter().map(|&letter| verdict(letter, now)).collect();
+            let verdicts: Vec<_> = known.iter().map(|&(letter, _)| verdict(letter, now)).collect();
             let members: Vec<_> = (0..)
-                .zip(&verdicts)
-                .map(|(index, verdict)| {
-                    Member { server: server(index), weight: configured_weight(index), preferred: false, verdict }
+                .zip(verdicts.iter().zip(&known))
+                .map(|(index, (verdict, &(_, drained)))| Member {
+                    server: server(index),
+                    weight: configured_weight(index),
+                    preferred: false,
+                    drained,
+                    verdict,
                 })
                 .collect();
             let before = pool.mode();
@@ -41,8 +49,9 @@ proptest! {
 
             let member = |at: &SocketAddr| members.iter().find(|member| member.server == *at);
             for at in &decision.cut {
-                let verdict = member(at).expect("only members are cut").verdict;
-                prop_assert!(verdict.condition != Condition::Alive && verdict.verified);
+                let member = member(at).expect("only members are cut");
+                prop_assert!(member.verdict.condition != Condition::Alive || member.drained);
+                prop_assert!(member.verdict.verified);
                 prop_assert!(present.contains_key(at));
             }
             let Some(destinations) = decision.destinations else { continue };
@@ -53,11 +62,13 @@ proptest! {
                 prop_assert!(!member.verdict.certain);
                 prop_assert!(!decision.cut.contains(at));
             }
+            let alive =
+                |member: &Member<'_>| member.verdict.condition == Condition::Alive && !member.drained;
             for member in &members {
                 let weight = destinations.get(&member.server).copied();
-                if member.verdict.condition == Condition::Alive {
+                if alive(member) {
                     prop_assert_eq!(weight, Some(member.weight));
-                } else if any(Condition::Alive) {
+                } else if members.iter().any(alive) {
                     prop_assert_ne!(weight, Some(member.weight));
                 }
                 let leaves = present.contains_key(&member.server) && weight.is_none();

@@ -1,0 +1,108 @@
+//! Where it is remembered who is drained.
+//!
+//! ```json
+//! {"version": 1, "servers": [{"address": "10.0.0.1:6443", "since": 1764280000}]}
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::Drained;
+use crate::discover::store::replace;
+
+/// Changes when an older program would misread the file.
+const VERSION: u32 = 1;
+
+/// Room for hundreds of servers.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Nothing in it is a secret, and the daemon need not be root.
+const MODE: u32 = 0o644;
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    version: u32,
+    servers: Vec<Entry>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    address: SocketAddr,
+    /// In seconds since 1970.
+    since: u64,
+}
+
+/// The file in this state directory.
+pub fn path(directory: &Path) -> PathBuf {
+    directory.join("drained.json")
+}
+
+/// Who is drained; without a file, nobody.
+pub fn load(directory: &Path) -> io::Result<Drained> {
+    let bytes = match read(&path(directory)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Drained::default()),
+        other => other?,
+    };
+    let record: Record = serde_json::from_slice(&bytes)?;
+    if record.version != VERSION {
+        return Err(io::Error::other(format!("its version is {} instead of {VERSION}", record.version)));
+    }
+    Ok(Drained { since: record.servers.into_iter().map(|entry| (entry.address, entry.since)).collect() })
+}
+
+/// The same for the daemon, which goes on without: `None` if that cannot be read, and then the log says why.
+pub fn known(directory: &Path) -> Option<Drained> {
+    let drained = load(directory);
+    drained.inspect_err(|error| warn!("{} is ignored: {error}", path(directory).display())).ok()
+}
+
+/// Changes who is drained, as one step: somebody else who does the same has to wait.
+pub fn change<T>(directory: &Path, change: impl FnOnce(&mut Drained) -> T) -> io::Result<T> {
+    fs::create_dir_all(directory)?;
+    // Ends with the descriptor.
+    let lock = File::open(directory)?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    let before = load(directory)?;
+    let mut drained = before.clone();
+    let result = change(&mut drained);
+    if drained != before {
+        replace(&path(directory), &render(&drained)?, MODE)?;
+    }
+    Ok(result)
+}
+
+fn render(drained: &Drained) -> io::Result<Vec<u8>> {
+    let servers = drained.since.iter().map(|(&address, &since)| Entry { address, since }).collect();
+    let mut bytes = serde_json::to_vec_pretty(&Record { version: VERSION, servers })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Only a regular file of root's, or of this process's user, to whom systemd gives the state directory.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let seen = file.metadata()?;
+    if !seen.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    if seen.uid() != 0 && seen.uid() != geteuid().as_raw() {
+        return Err(io::Error::other("it does not belong to root"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("longer than {MAX_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
