@@ -28,10 +28,11 @@ use crate::job::{Job, Reloads};
 use crate::kernel::watch::Watch;
 use crate::kernel::{Kernel, Linux, sockets};
 use crate::metrics::Metrics;
+use crate::notify::Supervisor;
 use crate::peers;
 use crate::reload::Watched;
 use crate::runtime;
-use crate::server::{self, View};
+use crate::server::{self, View, stuck_after};
 
 /// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
 /// read again on SIGHUP and when `file`, if there is one, changes. Beside another lvscare that guards the same address it
@@ -101,6 +102,8 @@ async fn guard(
     checkers.set(&job, &guard.read()?, start);
     let board = checkers.board();
     let first = guard.pass(&board.borrow(), Instant::now())?;
+    let supervisor = Arc::new(Supervisor::from_env());
+    supervisor.ready();
     info!(took = ?start.elapsed(), "the virtual server is ready");
 
     peers::tell(&services);
@@ -145,6 +148,7 @@ async fn guard(
         tasks.spawn(server::run(address, listener, view));
     }
     tasks.spawn(through::run(daemon.job.subscribe(), answers, metrics));
+    tasks.spawn(heartbeat(supervisor.clone(), daemon.job.subscribe(), daemon.applied.subscribe()));
     tasks.spawn(guard.run(daemon.job.subscribe(), board, Some(watch), daemon.applied.clone()));
 
     loop {
@@ -158,6 +162,7 @@ async fn guard(
             () = daemon.discoveries.news() => daemon.learn(),
         }
     }
+    supervisor.stopping();
     info!("stopping; route and rules stay in place, traffic goes on");
     Ok(())
 }
@@ -187,6 +192,21 @@ async fn changed(file: &mut Option<Watched>) {
     match file {
         Some(file) => file.changed().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Tells the supervisor that all goes well, as long as passes succeed: where they do not, a restart may help.
+async fn heartbeat(
+    supervisor: Arc<Supervisor>,
+    job: watch::Receiver<Arc<Job>>,
+    applied: watch::Receiver<Applied>,
+) {
+    let Some(pause) = supervisor.heartbeat() else { return };
+    loop {
+        beat::sleep(pause).await;
+        if applied.borrow().at.elapsed() < stuck_after(job.borrow().config.resync) {
+            supervisor.alive();
+        }
     }
 }
 

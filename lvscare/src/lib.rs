@@ -33,6 +33,7 @@
 //! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
 //! - [`job`]: what they are to do; [`reload`] notices that this has changed.
 //! - [`drain`]: whom an administrator has taken out of service.
+//! - [`notify`]: telling systemd how it goes.
 //! - [`metrics`]: what is counted on the way, for Prometheus. [`beat`]: when to wake for what can wait.
 //! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
 //! - [`peers`]: another lvscare on the same node; [`place`]: where a process belongs.
@@ -61,6 +62,7 @@ pub mod kernel;
 pub mod metrics;
 pub mod model;
 pub mod netlink;
+pub mod notify;
 pub mod once;
 pub mod peers;
 pub mod place;

@@ -255,7 +255,7 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
 }
 
 /// A latest pass that is older than this means that the loop is stuck. A reload may change the pause between passes.
-fn stuck_after(resync: Duration) -> Duration {
+pub(crate) fn stuck_after(resync: Duration) -> Duration {
     (resync * STUCK_AFTER_PASSES).max(STUCK_AFTER)
 }
 

@@ -23,6 +23,9 @@ use tests::wait::eventually;
 /// Everything here starts programs by the dozen on an emulated machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// `WatchdogSec=`, the time for an abort that a stopped process does not notice, and a start.
+const WATCHDOG: Duration = Duration::from_secs(180);
+
 const DEFAULT: &str = "/etc/default/lvscare";
 
 /// Debian's programs stand before busybox's of the same name.
@@ -190,6 +193,17 @@ fn the_life_of_a_package() {
         (now != "0" && now != before).then_some(())
     });
     judged(&lab);
+
+    // One that hangs is not heard of any more, and is replaced.
+    assert_eq!(systemd.show("Type"), "notify");
+    let before = systemd.show("MainPID");
+    systemd.check(&["systemctl", "kill", "--signal=STOP", "lvscare"]);
+    eventually(WATCHDOG, "a process that goes on", || {
+        let now = systemd.show("MainPID");
+        (now != "0" && now != before).then_some(())
+    });
+    judged(&lab);
+    assert_eq!(care::table(lab.node(), VIP).unwrap().len(), 3);
 
     // What root has drained the unprivileged daemon leaves alone, across a restart as well.
     let second = masters[1].ip().to_string();
