@@ -276,7 +276,17 @@ fn probe(health: &Layers<'_, Health>, fall: &Given<u32>) -> Result<ProbeConfig, 
         )));
     }
     let skips = skip_verify.is_some_and(|given| given.value);
+    let scheme = health.get("--health-scheme", "scheme", Scheme::Https, |health| health.scheme);
     let token_file = health.find("--token-file", "tokenFile", |health| health.token_file.clone());
+    let identity = identity(health)?;
+    let credentials =
+        [token_file.as_ref().map(|given| &given.name), identity.as_ref().map(|given| &given.name)];
+    if let (Scheme::Http, Some(name)) = (scheme.value, credentials.into_iter().flatten().next()) {
+        return Err(Failure::usage(format!(
+            "{name} needs HTTPS, not {} http: credentials are sent only over an encrypted connection",
+            scheme.name
+        )));
+    }
     if let (Some(Given { name, .. }), true) = (&token_file, ca_file.is_none() || skips) {
         return Err(Failure::usage(format!(
             "{name} needs --ca-file: a token is sent only to a server whose certificate is verified"
@@ -293,7 +303,7 @@ fn probe(health: &Layers<'_, Health>, fall: &Given<u32>) -> Result<ProbeConfig, 
     let ready_path =
         health.get("--ready-path", "readyPath", "/readyz".to_owned(), |health| health.ready_path.clone());
     Ok(ProbeConfig {
-        scheme: health.get("--health-scheme", "scheme", Scheme::Https, |health| health.scheme).value,
+        scheme: scheme.value,
         health_path: path(
             &health.get("--health-path", "path", "/healthz".to_owned(), |health| health.path.clone()),
         )?,
@@ -310,18 +320,18 @@ fn probe(health: &Layers<'_, Health>, fall: &Given<u32>) -> Result<ProbeConfig, 
                 health.tls_server_name.clone()
             })
             .value,
-        identity: identity(health)?,
+        identity: identity.map(|given| given.value),
         token_file: token_file.map(|given| given.value),
     })
 }
 
 /// A certificate without a key of its own has it in the same file, as kubelet's has.
-fn identity(health: &Layers<'_, Health>) -> Result<Option<(PathBuf, PathBuf)>, Failure> {
+fn identity(health: &Layers<'_, Health>) -> Result<Option<Given<(PathBuf, PathBuf)>>, Failure> {
     let certificate = health.find("--cert-file", "certFile", |health| health.cert_file.clone());
     let key = health.find("--key-file", "keyFile", |health| health.key_file.clone());
     match (certificate, key) {
-        (Some(certificate), None) => Ok(Some((certificate.value.clone(), certificate.value))),
-        (Some(certificate), Some(key)) => Ok(Some((certificate.value, key.value))),
+        (Some(Given { value, name }), None) => Ok(Some(Given { value: (value.clone(), value), name })),
+        (Some(Given { value, name }), Some(key)) => Ok(Some(Given { value: (value, key.value), name })),
         (None, Some(key)) => {
             Err(Failure::usage(format!("{} is of no use without the certificate, --cert-file", key.name)))
         }

@@ -163,6 +163,16 @@ fn words() {
              info,lvscare::health=debug",
         ),
         (
+            "--rs 10.0.0.1:6443 --health-scheme http --ca-file ca.crt --token-file token",
+            "--token-file needs HTTPS, not --health-scheme http: \
+             credentials are sent only over an encrypted connection",
+        ),
+        (
+            "--rs 10.0.0.1:6443 --health-scheme http --cert-file client.pem",
+            "--cert-file needs HTTPS, not --health-scheme http: \
+             credentials are sent only over an encrypted connection",
+        ),
+        (
             "--rs 10.0.0.1:6443 --token-file token",
             "--token-file needs --ca-file: a token is sent only to a server whose certificate is verified",
         ),
