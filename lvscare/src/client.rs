@@ -1,21 +1,37 @@
 //! Asking a running daemon, and the kernel when there is none.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use hyper::Uri;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
 use crate::exit::{Exit, Failure};
+use crate::http::{self, Limits};
 use crate::kernel::{Kernel, Linux};
+use crate::runtime;
 use crate::status::Status;
 
-/// A daemon answers in milliseconds, even on a busy node.
+/// A daemon answers in milliseconds, even on a busy node. For everything together.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The status of a daemon with hundreds of virtual servers is well below this.
-pub(crate) const LONGEST_ANSWER: u64 = 16 << 20;
+const LIMITS: Limits = Limits { body_bytes: 16 << 20, keep_body: true };
 
-/// The question; the answer ends where the connection does.
-pub(crate) const REQUEST: &[u8] = b"GET /status HTTP/1.0\r\n\r\n";
+const AGENT: &str = concat!("lvscare-status/", env!("CARGO_PKG_VERSION"));
+
+/// Why a daemon has not said how it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no connection to it.
+    #[error(transparent)]
+    Unreachable(io::Error),
+    /// Somebody else listens there, or it is broken.
+    #[error("{0}")]
+    Useless(String),
+}
 
 /// What the daemon at `listen` says; when none answers, what the kernel says about `vs`.
 pub fn status(listen: Option<SocketAddr>, vs: SocketAddr) -> Result<Status, Failure> {
@@ -45,34 +61,81 @@ pub fn status_of_all(listen: Option<SocketAddr>) -> Result<Status, Failure> {
 
 /// What a daemon at `listen` says, if there is one.
 pub fn daemon(listen: SocketAddr) -> Option<Status> {
-    ask(TcpStream::connect_timeout(&listen, PATIENCE).ok()?).ok()
+    ask(listen).ok()
 }
 
 fn ask_if_there(address: SocketAddr) -> Result<Option<Status>, Failure> {
-    let Ok(stream) = TcpStream::connect_timeout(&address, PATIENCE) else { return Ok(None) };
-    ask(stream).map(Some).map_err(|why| {
-        Failure::new(Exit::Failed, format!("the daemon on {address} does not answer properly: {why}"))
-    })
-}
-
-/// One GET without an HTTP library.
-fn ask(mut stream: TcpStream) -> Result<Status, String> {
-    let io = |error: std::io::Error| error.to_string();
-    stream.set_read_timeout(Some(PATIENCE)).map_err(io)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(io)?;
-    stream.write_all(REQUEST).map_err(io)?;
-    let mut answer = Vec::new();
-    stream.take(LONGEST_ANSWER).read_to_end(&mut answer).map_err(io)?;
-    read(&answer)
-}
-
-/// What the daemon's answer, head and body, says.
-pub(crate) fn read(answer: &[u8]) -> Result<Status, String> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or("it does not speak HTTP")?;
-    let (head, body) = answer.split_at(end);
-    let head = String::from_utf8_lossy(head);
-    if head.split(' ').nth(1) != Some("200") {
-        return Err(head.lines().next().unwrap_or_default().to_owned());
+    match ask(address) {
+        Ok(status) => Ok(Some(status)),
+        Err(Error::Unreachable(_)) => Ok(None),
+        Err(why) => {
+            let why = format!("the daemon on {address} does not answer properly: {why}");
+            Err(Failure::new(Exit::Failed, why))
+        }
     }
-    Status::from_json(body).map_err(|_| "it is not lvscare, or of another version".to_owned())
+}
+
+/// Asks, from a thread that has no runtime.
+fn ask(address: SocketAddr) -> Result<Status, Error> {
+    let late = || Error::Useless(format!("no answer in {PATIENCE:?}"));
+    let question = async { timeout(PATIENCE, fetch(address)).await.unwrap_or_else(|_| Err(late())) };
+    runtime::build().map_err(Error::Unreachable)?.block_on(question)
+}
+
+/// What the daemon at `address` says. The caller limits the time.
+pub(crate) async fn fetch(address: SocketAddr) -> Result<Status, Error> {
+    let stream = TcpStream::connect(address).await.map_err(Error::Unreachable)?;
+    let request = http::get(&Uri::from_static("/status"), address, AGENT, None);
+    let useless = |why: &dyn std::fmt::Display| Error::Useless(why.to_string());
+    let answer = http::ask(stream, request, LIMITS).await.map_err(|error| useless(&error))?;
+    if answer.status != 200 {
+        return Err(Error::Useless(format!("HTTP {}", answer.status)));
+    }
+    Status::from_json(&answer.body).map_err(|_| useless(&"it is not lvscare, or of another version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::http::tests::{HOSTILE, Verdict};
+
+    /// Whatever listens where the daemon should, the answer comes in time, is bounded and in our own words.
+    #[test]
+    fn strangers_in_the_place_of_the_daemon() {
+        for hostile in HOSTILE {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let stranger = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                stream.set_nonblocking(true).unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    hostile.speak(&mut TcpStream::from_std(stream).unwrap()).await;
+                });
+            });
+            match ask(address) {
+                // It says more than 16 MiB, and all of it takes longer than we wait on a busy machine.
+                Err(Error::Useless(why)) if why.contains("no answer in") => {}
+                Err(Error::Useless(why)) if hostile.verdict == Verdict::Judged(200) => {
+                    assert_eq!(why, "it is not lvscare, or of another version");
+                }
+                Err(Error::Useless(why)) => hostile.check(Err(why)),
+                other => panic!("{}: {other:?}", hostile.name),
+            }
+            stranger.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn nobody_is_no_daemon() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        assert!(matches!(ask(address), Err(Error::Unreachable(_))));
+        assert_eq!(daemon(address), None);
+    }
 }

@@ -22,6 +22,7 @@
 //! # Talking to the world
 //!
 //! - [`netlink`]: one blocking request function. [`kernel`]: the only modules that change the kernel.
+//! - [`http`]: hyper's client with limits, for whoever answers.
 //! - [`discover`]: who the masters are, as the API says; what counts is decided by [`discover::accept`], pure.
 //! - [`files`], [`yaml`]: reading what others have written. [`terminal`]: showing what they say.
 //! - [`runtime`]: where everything that waits does so. [`tls`]: whom a client trusts; [`certificate`]: what a server's certificate says.
@@ -56,6 +57,7 @@ pub mod drain;
 pub mod exit;
 pub mod files;
 pub mod health;
+pub mod http;
 pub mod ipvs;
 pub mod job;
 pub mod kernel;

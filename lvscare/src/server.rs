@@ -88,7 +88,15 @@ impl View {
             Status::of_daemon(&board, &applied, &self.answers.borrow(), &reloads, self.start, now);
         status.add_masters(&self.masters.borrow(), now);
         status.add_drained(&self.job.borrow().drained, clock());
+        if let Some(daemon) = &mut status.daemon {
+            daemon.problems.extend(self.probe_problems());
+        }
         status
+    }
+
+    /// What is wrong with how the servers are asked.
+    fn probe_problems(&self) -> Vec<String> {
+        self.job.borrow().settings.values().flat_map(|settings| settings.problems()).collect()
     }
 
     /// What Prometheus gets to see besides what was counted.
@@ -127,7 +135,7 @@ impl View {
             services: services.collect(),
             discoveries: discoveries.collect(),
             last_pass: clock(applied.at),
-            problems: applied.problems.len(),
+            problems: applied.problems.len() + self.probe_problems().len(),
             generation: reloads.generation,
             hash: reloads.hash.clone(),
             reload_failures: reloads.failures,

@@ -220,7 +220,7 @@ fn an_apiserver_that_does_not_answer_is_named_with_the_reason() {
     said.sees(id, &format!("{} answers /healthz with HTTP 500", master(3)));
     clinic.lab.master(3).control().set(Behaviour::TlsGarbage);
     clinic.examine(&["--rs", &master(3)]).sees(id, "TLS:");
-    clinic.lab.master(3).control().set(Behaviour::Both(401));
+    clinic.lab.master(3).control().set(Behaviour::Healthz(401));
     assert_eq!(clinic.examine(&["--rs", &master(3)]).ids(), BTreeMap::new());
 }
 

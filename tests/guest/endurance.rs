@@ -107,7 +107,7 @@ fn an_idle_daemon_costs_next_to_nothing() {
     const WHILE: Duration = Duration::from_secs(20);
     let lab = Lab::new();
     let care = Care::judged(&lab, &[]);
-    let probes = || lab.masters().iter().map(|m| m.control().stats().healthz).sum::<u64>();
+    let probes = || lab.masters().iter().map(|m| m.control().stats().questions()).sum::<u64>();
     let (used, asked, woken, began) = (care.cpu_time(), probes(), wakes(&care), Instant::now());
     thread::sleep(WHILE);
     let (used, asked, time) = (care.cpu_time().saturating_sub(used), probes() - asked, began.elapsed());
@@ -150,7 +150,7 @@ fn closed_connections_and_a_closed_ear(time: Duration) {
     closing.control().set(Behaviour::CloseAfter(Duration::from_secs(1)));
     deaf.control().set(Behaviour::Deaf);
     let (film, began) = (Film::start(lab.node(), vip()), Instant::now());
-    let before = [closing, normal].map(|master| master.control().stats().healthz);
+    let before = [closing, normal].map(|master| master.control().stats().questions());
 
     // Its open connections work, the probe's among them, until that is renewed.
     let out = eye.time(5 * LIMIT, "a deaf server out", |eye| !eye.serves(vip(), deaf.address()));
@@ -164,7 +164,7 @@ fn closed_connections_and_a_closed_ear(time: Duration) {
 
     // A connection that ends is a reason to look, not a failure, and not a reason to look all the time.
     thread::sleep(time.saturating_sub(began.elapsed()));
-    let after = [closing, normal].map(|master| master.control().stats().healthz);
+    let after = [closing, normal].map(|master| master.control().stats().questions());
     let [closing_probes, normal_probes] = [after[0] - before[0], after[1] - before[1]];
     println!(
         "in {:.0?}: {closing_probes} probes of the server that closes, {normal_probes} of a normal one",

@@ -89,13 +89,22 @@ async fn answers_that_change_nothing() {
         (Reply::Status(200, String::new()), "not the JSON"),
         (Reply::Status(200, r#"{"kind":"Status"}"#.into()), "of kind \"Status\""),
         (Reply::Junk(b"220 mail.example.com\r\n".to_vec()), "not HTTP"),
-        (Reply::Junk(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{".to_vec()), "incomplete"),
+        (Reply::Junk(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{".to_vec()), "breaks off"),
         (Reply::Junk(Vec::new()), "cannot ask the API"),
+        (Reply::Junk(b"HTTP/1.1 100\n\n".repeat(300_000)), "head of the answer"),
+        (
+            Reply::Junk([&b"HTTP/1.1 200 OK\r\n\r\n"[..], &b"x".repeat(5 << 20)].concat()),
+            "more than 4194304 bytes",
+        ),
+        (
+            Reply::Junk([&b"HTTP/1.1 200 OK\r\n"[..], &b"a: b\r\n".repeat(1000)].concat()),
+            "head of the answer",
+        ),
         (named(&[]), "names no apiserver"),
         (named(&["[fd00::1]:6443".parse().unwrap()]), "names no apiserver"),
         (named(&many), "names 65 apiservers"),
-        (Reply::Status(200, padded.clone()), "longer than 4194304 bytes"),
-        (Reply::Chunked(padded), "longer than 4194304 bytes"),
+        (Reply::Status(200, padded.clone()), "more than 4194304 bytes"),
+        (Reply::Chunked(padded), "more than 4194304 bytes"),
     ] {
         stage.api().set(Place::Slices, reply);
         stage.until_problem(problem).await;

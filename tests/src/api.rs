@@ -178,7 +178,9 @@ async fn converse(stream: TcpStream, tls: TlsAcceptor, state: Arc<State>) -> io:
     let head = String::from_utf8_lossy(&head).into_owned();
     let certificates = stream.get_ref().1.peer_certificates();
     let certificate = certificates.and_then(|chain| chain.first()).map(|first| first.to_vec());
-    let authorization = head.lines().find_map(|line| line.strip_prefix("Authorization: ")).map(str::to_owned);
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    let authorization = headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let authorization = authorization.map(|(_, value)| value.to_owned());
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let place = Place::of(&path);
     let known = certificate.is_some() || authorization.as_deref() == Some(&format!("Bearer {TOKEN}"));

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - [`accept`] decides which servers count, given one answer after another; pure. Start reading there.
-//! - `answer` and `http` read what the API says, `pace` says when to ask; all pure.
+//! - `answer` reads what the API says, `pace` says when to ask; both pure.
 //! - `question` asks once; `kubeconfig` and `tls` say as whom.
 //! - `store` keeps the last good list for a start without the API; `disk` is the thread that waits for files.
 //! - `discoveries` are all of them, one per virtual server whose masters are learned.
@@ -43,7 +43,6 @@ pub mod accept;
 mod answer;
 mod discoveries;
 mod disk;
-mod http;
 mod kubeconfig;
 mod pace;
 mod question;

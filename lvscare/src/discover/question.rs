@@ -13,22 +13,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Uri;
+use hyper::header::{ACCEPT, HeaderValue};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::answer::{self, Form};
 use super::disk::Disk;
-use super::{Settings, http, kubeconfig, tls};
+use super::{Settings, kubeconfig, tls};
+use crate::http::{self, Answer, Limits};
 
 /// For the files, and for everything that is asked of one server: connections, answers.
 pub(super) const LIMIT: Duration = Duration::from_secs(3);
 
-/// How much is read at once.
-const CHUNK: usize = 16 << 10;
+/// Nothing about a few masters is longer.
+const LIMITS: Limits = Limits { body_bytes: 4 << 20, keep_body: true };
+
+const AGENT: &str = concat!("lvscare/", env!("CARGO_PKG_VERSION"));
 
 /// Since Kubernetes 1.21.
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices\
@@ -145,7 +149,7 @@ struct Asker {
     file: PathBuf,
     tls: Arc<ClientConfig>,
     name: ServerName<'static>,
-    authorization: String,
+    authorization: Option<HeaderValue>,
     verified: bool,
     trust: String,
 }
@@ -157,8 +161,10 @@ impl Asker {
         let wrong = |why| Problem::Credentials { file: settings.kubeconfig.clone(), why };
         let name = credentials.server_name.as_deref().unwrap_or(&settings.server_name);
         let authorization = match &credentials.token {
-            Some(token) => format!("Authorization: Bearer {token}\r\n"),
-            None => String::new(),
+            Some(token) => {
+                Some(http::bearer(token).ok_or_else(|| wrong("the token cannot be sent".to_owned()))?)
+            }
+            None => None,
         };
         let verified = credentials.authorities.is_some();
         Ok(Self {
@@ -186,11 +192,8 @@ impl Asker {
             if forbidden && form == Form::Slices {
                 continue;
             }
-            let heard = self.get(at, path).await?;
+            let answer = self.get(at, path).await?;
             let useless = |why| Problem::Useless { at, why };
-            let Some(answer) = http::parse(&heard, true).map_err(useless)? else {
-                return Err(useless("it is incomplete".to_owned()));
-            };
             match answer.status {
                 200 => {
                     let masters = answer::masters(form, &answer.body, self.at).map_err(useless)?;
@@ -207,45 +210,19 @@ impl Asker {
         Err(if forbidden { Problem::Forbidden { at, file } } else { Problem::Status { at, status: 404 } })
     }
 
-    /// The whole answer, head and body.
-    async fn get(&self, at: SocketAddr, path: &str) -> Result<Vec<u8>, Problem> {
-        let exchange = self.exchange(at, path).await.map_err(|error| Problem::Transport { at, error })?;
-        exchange.map_err(|why| Problem::Useless { at, why })
-    }
-
-    async fn exchange(&self, at: SocketAddr, path: &str) -> io::Result<Result<Vec<u8>, String>> {
-        let stream = TcpStream::connect(at).await?;
-        stream.set_nodelay(true)?;
+    async fn get(&self, at: SocketAddr, path: &'static str) -> Result<Answer, Problem> {
+        let failed = |error| Problem::Transport { at, error };
+        let stream = TcpStream::connect(at).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
         let connector = TlsConnector::from(self.tls.clone());
-        let mut stream = connector.connect(self.name.clone(), stream).await?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lvscare/{}\r\nAccept: application/json\r\n\
-             {}Connection: close\r\n\r\n",
-            at,
-            env!("CARGO_PKG_VERSION"),
-            self.authorization
-        );
-        stream.write_all(request.as_bytes()).await?;
-        stream.flush().await?;
-        let mut heard = Vec::new();
-        loop {
-            heard.reserve(CHUNK);
-            let ended = match stream.read_buf(&mut heard).await {
-                // A TLS connection that ends without saying so: an answer that is cut short is no JSON.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
-                length => length? == 0,
-            };
-            match http::parse(&heard, ended) {
-                Err(why) => return Ok(Err(why)),
-                Ok(Some(_)) => return Ok(Ok(heard)),
-                Ok(None) if ended && heard.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(None) if ended => return Ok(Err("it is incomplete".to_owned())),
-                Ok(None) if heard.len() > http::LONGEST => {
-                    return Ok(Err(format!("the answer is longer than {} bytes", http::LONGEST)));
-                }
-                Ok(None) => {}
-            }
-        }
+        let stream = connector.connect(self.name.clone(), stream).await.map_err(failed)?;
+        let mut request = http::get(&Uri::from_static(path), at, AGENT, self.authorization.as_ref());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        http::ask(stream, request, LIMITS).await.map_err(|error| match error {
+            http::Error::Connection(error) => failed(error),
+            http::Error::Closed => failed(io::ErrorKind::UnexpectedEof.into()),
+            other => Problem::Useless { at, why: other.to_string() },
+        })
     }
 }
 

@@ -115,7 +115,7 @@ impl Checker {
         let now = Instant::now();
         self.probes.ended(&report.outcome, report.took);
         let mut transition = None;
-        for _ in 0..report.witnesses {
+        for _ in 0..report.confirmations {
             transition = self.machine.observe(&report.outcome, now).or(transition);
         }
         if let Some(transition) = &transition {

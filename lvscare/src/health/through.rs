@@ -42,9 +42,8 @@ pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>
         let settings = job.borrow().settings.clone();
         answers.send_modify(|answers| answers.retain(|at, _| settings.contains_key(at)));
         for (at, settings) in settings {
-            // A connection of its own each time: a held one would tell about one server only. Whoever is healthy can be
-            // worked with.
-            let report = Prober::new(settings, at).without_readiness().probe(None).await;
+            // A connection of its own each time: a held one would tell about one server only.
+            let report = Prober::through(settings, at).probe(None).await;
             metrics.probed_through(at, report.took);
             let answer = LastProbe { at: Instant::now(), took: report.took, outcome: report.outcome };
             answers.send_modify(|answers| _ = answers.insert(at, answer));

@@ -32,6 +32,8 @@ pub struct Tls {
 struct Latest {
     stamps: Vec<Option<Stamp>>,
     config: Arc<ClientConfig>,
+    /// Why `config` is not what the files say.
+    problem: Option<String>,
 }
 
 /// By this one sees that a file is another one: time of change, inode, length.
@@ -40,13 +42,18 @@ type Stamp = (i64, i64, u64, u64);
 impl Tls {
     /// Reads the files.
     pub fn new(probe: &ProbeConfig) -> Result<Self, Failure> {
-        let latest = Latest { stamps: stamps(probe), config: client_config(probe)? };
+        let latest = Latest { stamps: stamps(probe), config: client_config(probe)?, problem: None };
         Ok(Self { probe: probe.clone(), server_name: server_name(probe)?, latest: Mutex::new(latest) })
     }
 
     /// The name to ask for and, with an authority, to insist on.
     pub fn server_name(&self) -> ServerName<'static> {
         self.server_name.clone()
+    }
+
+    /// Why the files are not followed, for people.
+    pub fn problem(&self) -> Option<String> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).problem.clone()
     }
 
     /// What the files say now. When they say nothing sensible, what they said before.
@@ -57,8 +64,14 @@ impl Tls {
             // Even what is wrong is not read again before it changes again.
             latest.stamps = stamps;
             match client_config(&self.probe) {
-                Ok(config) => latest.config = config,
-                Err(failure) => warn!("{failure}; what was there before is still used"),
+                Ok(config) => {
+                    latest.config = config;
+                    latest.problem = None;
+                }
+                Err(failure) => {
+                    warn!("{failure}; what was there before is still used");
+                    latest.problem = Some(failure.to_string());
+                }
             }
         }
         latest.config.clone()

@@ -44,7 +44,7 @@ pub(super) async fn answer(
     }
     Ok(match path {
         "/healthz" => health(behaviour, matches!(behaviour, Behaviour::Healthz(_))),
-        "/readyz" => health(behaviour, matches!(behaviour, Behaviour::Readyz(_))),
+        "/readyz" => health(behaviour, matches!(behaviour, Behaviour::Readyz(_) | Behaviour::Healthz(_))),
         "/watch" => Response::new(Content::Ticks(interval(TICK))),
         _ => match path.strip_prefix("/bytes/").map(str::parse) {
             Some(Ok(count)) => Response::new(Content::Zeros(count)),
@@ -85,7 +85,6 @@ fn health(behaviour: Behaviour, meant: bool) -> Response<Content> {
     let mut response = Response::new(text("ok"));
     match behaviour {
         Behaviour::Healthz(status) | Behaviour::Readyz(status) if meant => refuse(&mut response, status),
-        Behaviour::Both(status) => refuse(&mut response, status),
         Behaviour::Ahead(time) => {
             let date = httpdate::fmt_http_date(SystemTime::now() + time);
             response.headers_mut().insert(DATE, date.parse().expect("a date"));

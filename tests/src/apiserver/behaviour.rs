@@ -9,12 +9,10 @@ use std::time::Duration;
 pub enum Behaviour {
     /// Answers everything with 200.
     Healthy,
-    /// Answers `/healthz` with this status.
+    /// Answers `/healthz` with this status, and `/readyz`, which does all the checks of `/healthz` and more.
     Healthz(u16),
     /// Answers `/readyz` with this status, as an apiserver that starts or shuts down.
     Readyz(u16),
-    /// Answers both with this status.
-    Both(u16),
     /// Accepts connections and does nothing more, as a stuck process. Open connections hang at their next request.
     HangAccept,
     /// Completes TLS, then never answers a request.
@@ -45,7 +43,6 @@ impl fmt::Display for Behaviour {
             Self::Healthy => f.write_str("healthy"),
             Self::Healthz(status) => write!(f, "healthz {status}"),
             Self::Readyz(status) => write!(f, "readyz {status}"),
-            Self::Both(status) => write!(f, "both {status}"),
             Self::HangAccept => f.write_str("hang-accept"),
             Self::HangAnswer => f.write_str("hang-answer"),
             Self::TlsGarbage => f.write_str("tls-garbage"),
@@ -75,7 +72,6 @@ impl FromStr for Behaviour {
             ("healthy", None) => Self::Healthy,
             ("healthz", Some(status)) => Self::Healthz(status),
             ("readyz", Some(status)) => Self::Readyz(status),
-            ("both", Some(status)) => Self::Both(status),
             ("hang-accept", None) => Self::HangAccept,
             ("hang-answer", None) => Self::HangAnswer,
             ("tls-garbage", None) => Self::TlsGarbage,
@@ -103,7 +99,6 @@ mod tests {
             Behaviour::Healthy,
             Behaviour::Healthz(500),
             Behaviour::Readyz(500),
-            Behaviour::Both(403),
             Behaviour::HangAccept,
             Behaviour::HangAnswer,
             Behaviour::TlsGarbage,

@@ -26,6 +26,13 @@ pub struct Stats {
     pub unauthorized: u64,
 }
 
+impl Stats {
+    /// Requests of those who want to know how the server is.
+    pub fn questions(&self) -> u64 {
+        self.healthz + self.readyz
+    }
+}
+
 /// The behaviour of the moment and the counters.
 pub(super) struct State {
     pub(super) name: String,

@@ -84,7 +84,7 @@ const CHECK_SSL: &str = "check check-ssl verify none";
 pub(super) const ALL: &[Contender] = &[
     Contender {
         name: OURS,
-        settings: "its defaults: every 2 s, /healthz and /readyz over one held connection",
+        settings: "its defaults: every 2 s, /readyz over one held connection",
         kind: Kind::Ours,
         way: Way::Ipvs,
         turn: Turn::Always,

@@ -91,5 +91,5 @@ fn total(strace: &Process) -> Option<f64> {
 /// Health requests that all servers have seen.
 fn asked(lab: &Lab) -> u64 {
     let seen = lab.masters().iter().map(|master| master.control().stats());
-    seen.map(|stats| stats.healthz + stats.readyz).sum()
+    seen.map(|stats| stats.questions()).sum()
 }

@@ -65,7 +65,7 @@ impl Fault {
                 victim.kill();
                 return sent;
             }
-            Self::Sick => victim.control().set(Behaviour::Both(500)),
+            Self::Sick => victim.control().set(Behaviour::Healthz(500)),
             Self::BlackHole => victim.link_down(),
         }
         Instant::now()

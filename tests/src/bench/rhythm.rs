@@ -60,7 +60,7 @@ impl Rhythm {
 /// When `server` is asked next.
 fn next_question(server: &Master) -> Option<Instant> {
     let began = Instant::now();
-    let asked = || server.control().stats().healthz;
+    let asked = || server.control().stats().questions();
     let before = asked();
     while asked() == before {
         if began.elapsed() > SILENT {

@@ -1,6 +1,6 @@
 //! The floor of the benchmark: the least program that could do the job.
 //!
-//! One thread and `poll(2)`. It holds a TLS connection to each server, asks `/healthz` and `/readyz` over it once an
+//! One thread and `poll(2)`. It holds a TLS connection to each server, asks `/readyz` over it once an
 //! interval, takes the server out of the table when that connection ends and no other can be made, or when an answer
 //! is bad or late, and puts it back when the answers are good. Nothing else: no confirmation, no repair, no status.
 
@@ -21,9 +21,6 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::{Domain, Socket, Type};
 use tests::client::Client;
-
-/// What is asked in each round, in this order.
-const PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The least program that could do the job
 #[derive(Parser)]
@@ -125,7 +122,7 @@ impl Server {
             }
         }
         let line = self.line.take().map_or_else(|| Line::open(self.address, tls), Ok);
-        self.line = line.and_then(|mut line| line.ask(0).map(|()| line)).ok();
+        self.line = line.and_then(|mut line| line.ask().map(|()| line)).ok();
         let wait = match self.line {
             Some(_) => limit,
             None if proven => Duration::ZERO,
@@ -141,8 +138,8 @@ struct Line {
     socket: TcpStream,
     tls: ClientConnection,
     heard: Vec<u8>,
-    /// Which of [`PATHS`] is being asked.
-    asking: Option<usize>,
+    /// An answer is awaited.
+    asking: bool,
     /// It has answered before.
     proven: bool,
 }
@@ -158,21 +155,21 @@ impl Line {
             _ => {}
         }
         let tls = ClientConnection::new(tls.clone(), ServerName::try_from("kubernetes")?)?;
-        Ok(Self { socket: socket.into(), tls, heard: Vec::new(), asking: None, proven: false })
+        Ok(Self { socket: socket.into(), tls, heard: Vec::new(), asking: false, proven: false })
     }
 
     fn asks(&self) -> bool {
-        self.asking.is_some()
+        self.asking
     }
 
     fn interest(&self) -> PollFlags {
         if self.tls.wants_write() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN }
     }
 
-    fn ask(&mut self, which: usize) -> Result<()> {
-        self.asking = Some(which);
+    fn ask(&mut self) -> Result<()> {
+        self.asking = true;
         self.heard.clear();
-        write!(self.tls.writer(), "GET {} HTTP/1.1\r\nHost: kubernetes\r\n\r\n", PATHS[which])?;
+        write!(self.tls.writer(), "GET /readyz HTTP/1.1\r\nHost: kubernetes\r\n\r\n")?;
         self.pump().map(drop)
     }
 
@@ -188,13 +185,9 @@ impl Line {
             self.tls.reader().read_exact(&mut self.heard[start..])?;
             anyhow::ensure!(count > 0 && !state.peer_has_closed(), "ended");
         }
-        let (Some(which), Some(good)) = (self.asking, verdict(&self.heard)) else { return Ok(None) };
+        let Some(good) = verdict(&self.heard).filter(|_| self.asking) else { return Ok(None) };
         self.proven = true;
-        if good && which + 1 < PATHS.len() {
-            self.ask(which + 1)?;
-            return Ok(None);
-        }
-        self.asking = None;
+        self.asking = false;
         self.heard.clear();
         Ok(Some(good))
     }

@@ -133,8 +133,7 @@ fn simulate(trouble: Trouble, start: Duration, length: Duration) -> Work {
                 }
             }
             if first {
-                // /healthz and /readyz.
-                Work::count(&mut work.requests, time, 2);
+                Work::count(&mut work.requests, time, 1);
             }
         } else {
             checker.held_until = None;

@@ -4,11 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::client;
+use crate::client::{self, Error};
 use crate::status::Status;
 
 /// The time between the two looks.
@@ -39,11 +37,12 @@ pub enum Daemon {
 /// Asks once.
 pub(super) async fn look(listen: Option<SocketAddr>, limit: Duration) -> Daemon {
     let Some(address) = listen else { return Daemon::NotAsked };
-    match timeout(limit, ask(address)).await {
-        Ok(Ok(Ok(first))) => Daemon::Seen { first, later: None },
-        Ok(Ok(Err(why))) => Daemon::Silent(address, why),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Daemon::Absent(address),
-        Ok(Err(error)) => Daemon::Silent(address, error.to_string()),
+    match timeout(limit, client::fetch(address)).await {
+        Ok(Ok(first)) => Daemon::Seen { first, later: None },
+        Ok(Err(Error::Unreachable(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Daemon::Absent(address)
+        }
+        Ok(Err(why)) => Daemon::Silent(address, why.to_string()),
         Err(_) => Daemon::Silent(address, format!("no answer in {:.1} s", limit.as_secs_f64())),
     }
 }
@@ -69,12 +68,4 @@ pub(super) async fn look_again(
         Daemon::Seen { first, .. } => Some(first),
         _ => None,
     }
-}
-
-async fn ask(address: SocketAddr) -> io::Result<Result<Status, String>> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(client::REQUEST).await?;
-    let mut answer = Vec::new();
-    stream.take(client::LONGEST_ANSWER).read_to_end(&mut answer).await?;
-    Ok(client::read(&answer))
 }

@@ -8,21 +8,22 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use hyper::Uri;
+use hyper::header::{DATE, HeaderMap};
 use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::certificate::Certificate;
+use crate::health::probe::dial::Ports;
+use crate::http::{self, Limits};
 
-/// The head of an apiserver's answer fits here many times over.
-const LONGEST: usize = 16 * 1024;
+/// A health page is judged by its status, whatever stands in it.
+const LIMITS: Limits = Limits { body_bytes: 1 << 20, keep_body: false };
 
-/// Apiservers send about ten.
-const MOST_HEADERS: usize = 64;
+/// What apiservers find in their logs.
+const AGENT: &str = concat!("lvscare-doctor/", env!("CARGO_PKG_VERSION"));
 
 /// Where the visited address does not even answer the first packet.
 pub const NO_CONNECTION: &str = "no connection";
@@ -95,16 +96,18 @@ pub(super) async fn visit(address: SocketAddr, tls: &TlsConnector, caller: &Call
     let mut visit = Visit { address, certificate: None, answer: Err(String::new()) };
     let mut step = NO_CONNECTION;
     let answer = timeout(limit, async {
-        let stream = TcpStream::connect(address).await.map_err(|error| refused(&error))?;
+        // A client of the virtual server has a client's port, and nobody else has.
+        let ports = if address.ip() == vip { Ports::of_clients() } else { Ports::outside_ephemeral() };
+        let stream = ports.dial(address).await.map_err(|error| refused(&error))?;
         step = "no TLS handshake";
         // By address, so that no server name is sent: the server shows the certificate meant for everybody.
         let server = ServerName::IpAddress(vip.into());
         let connecting = tls.connect(server, stream);
-        let mut stream = connecting.await.map_err(|error| format!("TLS: {error}"))?;
+        let stream = connecting.await.map_err(|error| format!("TLS: {error}"))?;
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         visit.certificate = Certificate::read(shown, vip, name, authority);
         step = "no answer";
-        ask(&mut stream, address).await
+        ask(stream, address).await
     });
     visit.answer = match answer.await {
         Ok(answer) => answer,
@@ -123,37 +126,19 @@ fn refused(error: &io::Error) -> String {
     }
 }
 
-async fn ask(stream: &mut TlsStream<TcpStream>, address: SocketAddr) -> Result<Answer, String> {
-    let request = format!(
-        "GET /healthz HTTP/1.1\r\nHost: {address}\r\nUser-Agent: lvscare-doctor/{}\r\nConnection: close\r\n\r\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    stream.write_all(request.as_bytes()).await.map_err(|error| refused(&error))?;
-    stream.flush().await.map_err(|error| refused(&error))?;
-    let mut heard = Vec::new();
-    loop {
-        let length = stream.read_buf(&mut heard).await.map_err(|error| refused(&error))?;
-        if let Some(answer) = read(&heard, SystemTime::now())? {
-            return Ok(answer);
-        }
-        if length == 0 || heard.len() > LONGEST {
-            return Err("closed without an answer".into());
-        }
-    }
+async fn ask(stream: impl http::Stream, address: SocketAddr) -> Result<Answer, String> {
+    let request = http::get(&Uri::from_static("/healthz"), address, AGENT, None);
+    let answer = http::ask(stream, request, LIMITS).await.map_err(|error| match &error {
+        http::Error::Connection(error) => refused(error),
+        other => other.to_string(),
+    })?;
+    Ok(Answer { status: answer.status, ahead: clock(&answer.headers, SystemTime::now()) })
 }
 
-/// The head of an answer; `None` while it is incomplete.
-fn read(bytes: &[u8], now: SystemTime) -> Result<Option<Answer>, String> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut head = httparse::Response::new(&mut headers);
-    match head.parse(bytes) {
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Ok(httparse::Status::Complete(_)) => {}
-        Err(error) => return Err(format!("the answer is not HTTP: {error}")),
-    }
-    let date = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("date"));
-    let date = date.and_then(|date| httpdate::parse_http_date(std::str::from_utf8(date.value).ok()?).ok());
-    Ok(Some(Answer { status: head.code.unwrap_or_default(), ahead: date.map(|date| ahead(date, now)) }))
+/// By how much the clock of whoever sent these headers is ahead of ours.
+fn clock(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    Some(ahead(httpdate::parse_http_date(date).ok()?, now))
 }
 
 fn ahead(theirs: SystemTime, ours: SystemTime) -> i64 {
@@ -166,17 +151,39 @@ fn ahead(theirs: SystemTime, ours: SystemTime) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+    use tokio::io::duplex;
+
     use super::*;
+    use crate::http::tests::HOSTILE;
 
     #[test]
-    fn an_answer_is_read_as_soon_as_its_head_is_there() {
+    fn the_clock_of_a_server() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let text = "HTTP/1.1 403 Forbidden\r\nDate: Sun, 06 Nov 1994 08:51:17 GMT\r\n\r\nno";
-        let answer = read(text.as_bytes(), now).unwrap().unwrap();
-        assert_eq!(answer, Answer { status: 403, ahead: Some(100) });
-        assert!(answer.is_alive());
-        assert_eq!(read(&text.as_bytes()[..30], now), Ok(None));
-        assert!(read(b"220 mail.example.com\r\n", now).is_err());
+        let headers = |date: &'static str| HeaderMap::from_iter([(DATE, HeaderValue::from_static(date))]);
+        assert_eq!(clock(&headers("Sun, 06 Nov 1994 08:51:17 GMT"), now), Some(100));
+        assert_eq!(clock(&headers("yesterday"), now), None);
+        assert_eq!(clock(&HeaderMap::new(), now), None);
         assert_eq!(ahead(now, now + Duration::from_secs(5)), -5);
+        // Neither end of time is out of reach.
+        let far = headers("Fri, 31 Dec 9999 23:59:59 GMT");
+        assert!(clock(&far, now).is_some_and(|ahead| ahead > 1 << 37));
+    }
+
+    #[tokio::test]
+    async fn a_hostile_server_is_no_danger() {
+        for hostile in HOSTILE {
+            let (ours, mut theirs) = duplex(1 << 16);
+            let address = SocketAddr::from(([10, 0, 0, 1], 6443));
+            let (answer, ()) = tokio::join!(ask(ours, address), hostile.speak(&mut theirs));
+            hostile.check(answer.map(|answer| answer.status));
+        }
+    }
+
+    #[test]
+    fn one_that_does_not_talk_to_strangers_is_alive() {
+        for (status, alive) in [(200, true), (401, true), (403, true), (302, false), (500, false)] {
+            assert_eq!(Answer { status, ahead: None }.is_alive(), alive, "{status}");
+        }
     }
 }

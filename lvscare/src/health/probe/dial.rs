@@ -3,18 +3,19 @@
 //! After NAT a client's connection to the virtual server and a probe's own connection look alike on the wire:
 //! both come from this node's address and go to the real server. With the same source port they would be one
 //! connection to IPVS, and the probe's answers would be taken for the client's. The kernel hands clients ports
-//! of `net.ipv4.ip_local_port_range`, so probes use ports outside of it.
+//! of `net.ipv4.ip_local_port_range`, so probes use ports outside of it. Whoever of us asks through the virtual server is
+//! a client like any other, and leaves these ports alone: IPVS remembers a client's port for two minutes.
 
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// A gap below this size is not worth the search.
 const FEWEST: u16 = 64;
@@ -27,13 +28,18 @@ const ATTEMPTS: usize = 16;
 
 /// The source ports of probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ports(Option<RangeInclusive<u16>>);
+pub(crate) struct Ports(Option<RangeInclusive<u16>>);
 
 impl Ports {
     /// The gap beside the ports that the kernel hands to clients.
-    pub(super) fn outside_ephemeral() -> Self {
+    pub(crate) fn outside_ephemeral() -> Self {
         let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         Self::beside(&text)
+    }
+
+    /// Whatever the kernel hands out.
+    pub(crate) fn of_clients() -> Self {
+        Self(None)
     }
 
     fn beside(range: &str) -> Self {
@@ -69,7 +75,8 @@ impl Ports {
         }
     }
 
-    async fn dial(&self, server: SocketAddr) -> io::Result<TcpStream> {
+    /// Connects to `server` once.
+    pub(crate) async fn dial(&self, server: SocketAddr) -> io::Result<TcpStream> {
         let mut attempts = ATTEMPTS;
         loop {
             attempts -= 1;
@@ -111,6 +118,24 @@ fn unspecified(server: SocketAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nobody's ports are the other's: those of clients are what the kernel hands out.
+    #[tokio::test]
+    async fn probes_and_clients_never_share_a_port() {
+        let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+        let mut ends = range.split_whitespace().map(|end| end.parse::<u16>().unwrap());
+        let ephemeral = ends.next().unwrap()..=ends.next().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        for (ports, client) in [(Ports::outside_ephemeral(), false), (Ports::of_clients(), true)] {
+            for _ in 0..20 {
+                let stream = ports.dial(server).await.unwrap();
+                let port = stream.local_addr().unwrap().port();
+                assert!(ports.0.is_none() || !client);
+                assert_eq!(ephemeral.contains(&port), client || ports.0.is_none(), "{port} {ports:?}");
+            }
+        }
+    }
 
     #[test]
     fn gap_beside_the_ephemeral_ports() {

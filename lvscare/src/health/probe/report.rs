@@ -1,8 +1,6 @@
 //! What comes of a probe.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::{Failure, Outcome};
 
@@ -22,7 +20,7 @@ pub struct Report {
     /// out. So much of the wait until the next probe is over.
     pub silence: Duration,
     /// How many connections came to this result, each by itself.
-    pub witnesses: u32,
+    pub confirmations: u32,
 }
 
 /// What ended a probe that got no answer.
@@ -32,22 +30,22 @@ pub(super) struct Failed {
     /// As in [`Report`].
     pub(super) late: bool,
     /// As in [`Report`].
-    pub(super) witnesses: u32,
+    pub(super) confirmations: u32,
 }
 
 impl Failed {
     /// One connection has failed just now, which had to be done with by `deadline`.
     pub(super) fn by(deadline: Instant, failure: Failure) -> Self {
         let late = Instant::now() > deadline + LATENESS && matches!(failure, Failure::TimedOut(_));
-        Self { failure, late, witnesses: 1 }
+        Self { failure, late, confirmations: 1 }
     }
 
-    /// Another one has failed as well. Whoever was late is no witness.
+    /// Another one has failed as well. Whoever was late confirms nothing.
     pub(super) fn and(self, other: Self) -> Self {
         match (self.late, other.late) {
             (true, _) => other,
             (_, true) => self,
-            _ => Self { witnesses: self.witnesses + other.witnesses, ..self },
+            _ => Self { confirmations: self.confirmations + other.confirmations, ..self },
         }
     }
 }
@@ -60,20 +58,20 @@ mod tests {
     const SILENT: Failure = Failure::TimedOut(Phase::Connect);
 
     #[test]
-    fn only_who_was_in_time_is_a_witness() {
+    fn only_who_was_in_time_confirms() {
         let now = Instant::now();
         let failed = |late| {
             let deadline = if late { now.checked_sub(Duration::from_secs(1)).unwrap_or(now) } else { now };
             Failed::by(deadline, SILENT)
         };
-        for (one, other, late, witnesses) in [
+        for (one, other, late, confirmations) in [
             (false, false, false, 2),
             (false, true, false, 1),
             (true, false, false, 1),
             (true, true, true, 1),
         ] {
             let both = failed(one).and(failed(other));
-            assert_eq!((both.late, both.witnesses), (late, witnesses), "{one} {other}");
+            assert_eq!((both.late, both.confirmations), (late, confirmations), "{one} {other}");
         }
     }
 

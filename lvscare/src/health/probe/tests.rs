@@ -7,6 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::config::tests::config;
+use crate::health::Phase;
+use crate::http::tests::HOSTILE;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const SICK: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
@@ -29,10 +31,13 @@ async fn server(answer: fn(usize, usize, usize) -> String) -> (Prober, Heard) {
             tokio::spawn(serve(stream, connection, answer, log.clone()));
         }
     });
-    let probe =
-        config("--rs 10.0.0.1:6443 --health-scheme http --health-timeout 300ms --connect-timeout 300ms");
-    let settings = Settings::new(&probe.unwrap().services[0].probe).unwrap();
-    (Prober::new(Arc::new(settings), address), heard)
+    (prober(address, "--health-scheme http --health-timeout 300ms --connect-timeout 300ms"), heard)
+}
+
+fn prober(address: SocketAddr, options: &str) -> Prober {
+    let config = config(&format!("--rs 10.0.0.1:6443 {options}")).unwrap();
+    let settings = Settings::new(&config.services[0].probe).unwrap();
+    Prober::new(Arc::new(settings), address)
 }
 
 async fn serve(
@@ -68,55 +73,151 @@ async fn outcomes(prober: &mut Prober, count: usize) -> Vec<Outcome> {
 }
 
 #[tokio::test]
-async fn while_all_is_well_both_are_asked_at_once() {
-    let (mut prober, heard) = server(|_, _, requests| OK.repeat(requests)).await;
-    assert_eq!(outcomes(&mut prober, 3).await, [Outcome::Ready, Outcome::Ready, Outcome::Ready]);
-    assert_eq!(*heard.lock().unwrap(), "|h r hr hr ");
-}
-
-#[tokio::test]
-async fn a_server_in_trouble_is_asked_one_after_the_other() {
-    // Packet 2 is the first with two requests.
-    let (mut prober, heard) = server(
-        |connection, packet, _| if (connection, packet) == (0, 2) { SICK.repeat(2) } else { OK.into() },
-    )
-    .await;
-    assert_eq!(outcomes(&mut prober, 3).await, [Outcome::Ready, Outcome::Unhealthy(500), Outcome::Ready]);
-    // Of the second answer to the two requests nobody knows whether it came: another connection.
-    assert_eq!(*heard.lock().unwrap(), "|h r hr |h r ");
-}
-
-#[tokio::test]
-async fn who_answers_one_of_two_requests_is_never_asked_two_again() {
+async fn while_all_is_well_one_question_is_enough() {
     let (mut prober, heard) = server(|_, _, _| OK.into()).await;
-    let late = Outcome::Failed(Failure::TimedOut(Phase::Answer));
-    let seen = outcomes(&mut prober, 4).await;
-    assert_eq!(seen, [Outcome::Ready, late, Outcome::Ready, Outcome::Ready]);
-    assert_eq!(*heard.lock().unwrap(), "|h r hr |h r h r ");
+    assert_eq!(outcomes(&mut prober, 3).await, [Outcome::Ready, Outcome::Ready, Outcome::Ready]);
+    assert_eq!(*heard.lock().unwrap(), "|r r r ");
 }
 
 #[tokio::test]
-async fn who_closes_after_one_of_two_answers_gets_another_connection() {
+async fn who_is_not_ready_is_asked_whether_it_is_healthy() {
     let (mut prober, heard) =
-        server(|_, packet, requests| if packet == 2 { CLOSES.into() } else { OK.repeat(requests) }).await;
-    assert_eq!(outcomes(&mut prober, 2).await, [Outcome::Ready, Outcome::Ready]);
-    assert_eq!(*heard.lock().unwrap(), "|h r hr |r ");
+        server(|_, packet, _| if matches!(packet, 1 | 3 | 4) { SICK.into() } else { OK.into() }).await;
+    assert_eq!(
+        outcomes(&mut prober, 4).await,
+        [Outcome::Ready, Outcome::NotReady(500), Outcome::Unhealthy(500), Outcome::Ready]
+    );
+    assert_eq!(*heard.lock().unwrap(), "|r r h r h r ");
+}
+
+/// Each round costs one question where the server does not know the path; a new connection finds out again.
+#[tokio::test]
+async fn who_does_not_tell_is_not_asked_again_over_the_same_connection() {
+    const UNKNOWN: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let (mut prober, heard) = server(|_, packet, _| [UNKNOWN, OK, OK, CLOSES][packet].into()).await;
+    assert_eq!(outcomes(&mut prober, 4).await, [const { Outcome::Ready }; 4]);
+    assert_eq!(*heard.lock().unwrap(), "|r h h h |r h ");
+}
+
+#[tokio::test]
+async fn who_closes_after_each_answer_gets_another_connection() {
+    const SICK_CLOSES: &str = "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let (mut prober, heard) =
+        server(|connection, _, _| if connection == 0 { SICK_CLOSES.into() } else { CLOSES.into() }).await;
+    assert_eq!(outcomes(&mut prober, 2).await, [Outcome::NotReady(500), Outcome::Ready]);
+    assert_eq!(*heard.lock().unwrap(), "|r |h |r ");
 }
 
 /// A third packet is never answered. The first time another connection helps; the second time it is too early for one.
 #[tokio::test]
 async fn a_late_answer_is_looked_for_elsewhere_once() {
     let (mut prober, heard) =
-        server(|_, packet, requests| if packet == 2 { String::new() } else { OK.repeat(requests) }).await;
+        server(|_, packet, _| if packet == 2 { String::new() } else { OK.into() }).await;
     let late = Outcome::Failed(Failure::TimedOut(Phase::Answer));
-    assert_eq!(outcomes(&mut prober, 3).await, [Outcome::Ready, Outcome::Ready, late]);
-    assert_eq!(*heard.lock().unwrap(), "|h r hr |h r hr ");
+    assert_eq!(
+        outcomes(&mut prober, 5).await,
+        [Outcome::Ready, Outcome::Ready, Outcome::Ready, Outcome::Ready, late]
+    );
+    assert_eq!(*heard.lock().unwrap(), "|r r r |r r r ");
 }
 
 #[tokio::test]
-async fn readiness_can_be_left_out() {
-    let (prober, heard) = server(|_, _, requests| OK.repeat(requests)).await;
-    let mut prober = prober.without_readiness();
+async fn through_the_virtual_server_health_is_enough() {
+    let (prober, heard) = server(|_, _, _| OK.into()).await;
+    let mut prober = Prober::through(prober.settings, prober.server);
     assert_eq!(outcomes(&mut prober, 2).await, [Outcome::Ready, Outcome::Ready]);
     assert_eq!(*heard.lock().unwrap(), "|h h ");
+}
+
+#[tokio::test]
+async fn the_end_of_the_held_connection_is_noticed() {
+    let (mut prober, _) = server(|_, packet, _| if packet == 1 { String::new() } else { OK.into() }).await;
+    assert_eq!(outcomes(&mut prober, 1).await, [Outcome::Ready]);
+    let brief = timeout_at((Instant::now() + Duration::from_millis(20)).into(), prober.ended()).await;
+    assert!(brief.is_err());
+    for reset in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut prober = self::prober(listener.local_addr().unwrap(), "--health-scheme http");
+        let (report, mut stream) = tokio::join!(prober.probe(None), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(OK.as_bytes()).await.unwrap();
+            stream
+        });
+        assert_eq!(report.outcome, Outcome::Ready);
+        if reset {
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        } else {
+            stream.shutdown().await.unwrap();
+        }
+        drop(stream);
+        let limit = Instant::now() + Duration::from_secs(20);
+        assert!(timeout_at(limit.into(), prober.ended()).await.is_ok(), "{reset}");
+    }
+}
+
+/// Whatever a server says, a probe ends in time, and only the first connection it gets is judged by.
+#[tokio::test]
+async fn a_hostile_server_is_no_danger() {
+    for hostile in HOSTILE {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut prober = prober(
+            listener.local_addr().unwrap(),
+            "--health-scheme http --health-timeout 20s --connect-timeout 20s",
+        );
+        let speak = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            hostile.speak(&mut stream).await;
+        };
+        let (report, ()) = tokio::join!(prober.probe(None), speak);
+        hostile.check(match report.outcome {
+            Outcome::Failed(Failure::Garbled(why)) => Err(why),
+            Outcome::Ready => Ok(200),
+            other => panic!("{}: {other:?}", hostile.name),
+        });
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_speak_tls_has_failed() {
+    for said in
+        [&b"220 mail.example.com ESMTP\r\n"[..], &[0x16; 1 << 13], b"\x15\x03\x01\x00\x02\x02\x28", b""]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = "--health-scheme https --health-timeout 20s --connect-timeout 20s";
+        let mut prober = prober(listener.local_addr().unwrap(), options);
+        let speak = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            let _ = stream.write_all(said).await;
+            let _ = stream.shutdown().await;
+        };
+        let (report, ()) = tokio::join!(prober.probe(None), speak);
+        let failed = matches!(report.outcome, Outcome::Failed(Failure::Tls(_) | Failure::Reset));
+        assert!(failed, "{:?}", report.outcome);
+    }
+}
+
+/// A server that says a byte now and then is out of time like one that says nothing.
+#[tokio::test]
+async fn an_answer_that_drips_is_late() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut prober = prober(
+        listener.local_addr().unwrap(),
+        "--health-scheme http --health-timeout 300ms --connect-timeout 300ms",
+    );
+    let drip = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        loop {
+            stream.write_all(b"\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        report = prober.probe(None) => {
+            assert_eq!(report.outcome, Outcome::Failed(Failure::TimedOut(Phase::Answer)));
+        }
+        () = drip => {}
+    }
 }

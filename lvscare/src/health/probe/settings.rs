@@ -1,0 +1,58 @@
+//! How every server of a virtual server is asked.
+
+use hyper::Uri;
+
+use super::credentials::Credentials;
+use super::dial::Ports;
+use super::inquiry::Plan;
+use crate::config::ProbeConfig;
+use crate::config::value::Scheme;
+use crate::exit::Failure;
+use crate::health::tls::Tls;
+
+/// How every server is asked; shared by all probers.
+#[derive(Debug)]
+pub struct Settings {
+    pub(super) config: ProbeConfig,
+    pub(super) tls: Option<Tls>,
+    pub(super) credentials: Credentials,
+    pub(super) ports: Ports,
+    pub(super) plan: Plan,
+    pub(super) health_path: Uri,
+    /// That of the health question where there is no other.
+    pub(super) ready_path: Uri,
+}
+
+impl Settings {
+    /// Reads the files that are configured.
+    pub fn new(config: &ProbeConfig) -> Result<Self, Failure> {
+        let tls = match config.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(Tls::new(config)?),
+        };
+        let credentials = Credentials::new(config.token_file.as_deref(), config.identity.is_some());
+        let credentials = credentials.map_err(Failure::usage)?;
+        let health_path = path("--health-path", &config.health_path)?;
+        let ready_path = match &config.ready_path {
+            Some(ready) => path("--ready-path", ready)?,
+            None => health_path.clone(),
+        };
+        let (config, ports, plan) = (config.clone(), Ports::outside_ephemeral(), Plan::of(config));
+        Ok(Self { config, tls, credentials, ports, plan, health_path, ready_path })
+    }
+
+    /// What is wrong with the files and with what is made of them, for people.
+    pub fn problems(&self) -> Vec<String> {
+        let tls = self.tls.as_ref().and_then(Tls::problem);
+        tls.into_iter().chain(self.credentials.problems()).collect()
+    }
+
+    /// What they are made from.
+    pub fn config(&self) -> &ProbeConfig {
+        &self.config
+    }
+}
+
+fn path(flag: &str, path: &str) -> Result<Uri, Failure> {
+    path.parse().map_err(|error| Failure::usage(format!("{flag} {path}: {error}")))
+}
