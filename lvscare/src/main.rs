@@ -60,7 +60,8 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Doctor(args) => return doctor(&args),
         Command::Care(args) if args.clean => {
             let listen = args.config.operation.listen.map_or(DEFAULT_LISTEN, |listen| listen.0);
-            clean(&mut Linux::open()?, &args.config.targets()?, listen, args.force)
+            let targets = args.config.targets()?;
+            clean(&mut Linux::open()?, &targets, listen, args.force)
         }
         Command::Care(args) => care(*args),
         Command::Clean(args) => clean_targets(&args),
@@ -137,14 +138,17 @@ fn config(command: &ConfigCommand) -> Result<(), Failure> {
 }
 
 fn clean_targets(args: &CleanArgs) -> Result<(), Failure> {
-    let mut kernel = Linux::open()?;
-    let targets = match &args.file {
-        _ if args.all => {
-            let left = kernel.survey()?.left_behind(&[]);
-            left.into_iter().map(LeftBehind::target).collect()
-        }
+    // What was typed is judged before the kernel is asked for anything.
+    let told = match &args.file {
         Some(file) => File::read(file)?.addresses(),
         None => vec![args.target.vs],
+    };
+    let mut kernel = Linux::open()?;
+    let targets = if args.all {
+        let left = kernel.survey()?.left_behind(&[]);
+        left.into_iter().map(LeftBehind::target).collect()
+    } else {
+        told
     };
     clean(&mut kernel, &targets, args.listen.0, args.force)
 }

@@ -124,6 +124,7 @@ fn files_that_are_none_are_refused() {
         format!("config check --config {path}"),
         format!("care --config {path}"),
         format!("clean --config {path}"),
+        format!("care --clean --config {path}"),
         format!("config check --rs 10.0.0.1:6443 --ca-file {path}"),
         format!("config check --rs 10.0.0.1:6443 --cert-file {path}"),
         "config check --config /dev/zero".to_owned(),
