@@ -54,6 +54,9 @@ const BURST: u32 = 10;
 /// What `status` says when the rounds were not enough.
 const CONTESTED: &str = "somebody else keeps changing the same rules";
 
+/// A verdict that is too old to be acted on is looked at again after this time.
+const STALE: Duration = Duration::from_millis(200);
+
 /// Several routes or addresses often change together; one look at all of them is enough.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -82,6 +85,8 @@ struct Decided {
     modes: BTreeMap<SocketAddr, Mode>,
     /// Virtual and real server of every one that leaves the table with its connections cut.
     cut: Vec<Key>,
+    /// A verdict is too old to be acted on.
+    stale: bool,
 }
 
 /// Keeps the kernel as it should be.
@@ -107,6 +112,8 @@ pub struct Applier<K> {
     all_down: BTreeMap<SocketAddr, Duration>,
     /// When the latest pass began.
     passed_at: Option<Instant>,
+    /// The latest pass has left something undone for want of a fresh verdict.
+    stale: bool,
     repeats: Repeats,
     own_changes: Repeats,
 }
@@ -131,6 +138,7 @@ impl<K: Kernel> Applier<K> {
             repairs: 0,
             all_down: BTreeMap::new(),
             passed_at: None,
+            stale: false,
             repeats: Repeats::default(),
             own_changes: Repeats::after(BURST),
         }
@@ -226,7 +234,8 @@ impl<K: Kernel> Applier<K> {
                 }
             }
             self.adopt(&actual, now);
-            let Decided { desired, modes, cut } = self.decide(board, &actual, now);
+            let Decided { desired, modes, cut, stale } = self.decide(board, &actual, now);
+            self.stale = stale;
             let changes = self.refusals.due(plan(&desired, &actual), now);
             // Where a removal is refused, somebody may give the server weight again.
             let is_quiet = changes.is_empty() && (round > 1 || !takes_connections(&cut, &actual));
@@ -367,9 +376,10 @@ impl<K: Kernel> Applier<K> {
         }
     }
 
-    /// How long to wait for news before the next pass.
+    /// How long to wait for news before the next pass. A verdict that was too old is said again soon, and not announced.
     fn pause(&self, now: Instant) -> Duration {
-        self.contest.pause(self.job.config.resync, now)
+        let pause = self.contest.pause(self.job.config.resync, now);
+        if self.stale { pause.min(STALE) } else { pause }
     }
 
     /// Adds the time since the latest pass where nobody was healthy then.
@@ -384,6 +394,7 @@ impl<K: Kernel> Applier<K> {
     fn decide(&mut self, board: &Board, actual: &Actual, now: Instant) -> Decided {
         let mut modes = BTreeMap::new();
         let mut cut = Vec::new();
+        let mut stale = false;
         let nothing = BTreeMap::new();
         let job = self.job.clone();
         let config = &job.config;
@@ -411,10 +422,11 @@ impl<K: Kernel> Applier<K> {
             announce(service.at, before, decision.mode);
             modes.insert(service.at, decision.mode);
             cut.extend(decision.cut.into_iter().map(|server| (service.at, server)));
+            stale |= decision.stale;
             decision.destinations
         });
         desired.retire(&self.retired, &self.retired_vips);
-        Decided { desired, modes, cut }
+        Decided { desired, modes, cut, stale }
     }
 
     fn report(&mut self, change: &Change, foreign: bool, now: Instant) {

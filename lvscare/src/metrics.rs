@@ -250,8 +250,18 @@ fn labels((service, server): Key) -> [String; 2] {
 }
 
 /// Every value of the label `reason`.
-const REASONS: [&str; 8] =
-    ["not-ready", "unhealthy", "refused", "reset", "unreachable", "timeout", "tls", "garbled"];
+const REASONS: [&str; 10] = [
+    "not-ready",
+    "unhealthy",
+    "refused",
+    "reset",
+    "unreachable",
+    "timeout",
+    "tls",
+    "garbled",
+    "local",
+    "late",
+];
 
 fn reason(outcome: &Outcome) -> Option<&'static str> {
     Some(match outcome {
@@ -261,9 +271,11 @@ fn reason(outcome: &Outcome) -> Option<&'static str> {
         Outcome::Failed(Failure::Refused) => "refused",
         Outcome::Failed(Failure::Reset) => "reset",
         Outcome::Failed(Failure::Unreachable) => "unreachable",
-        Outcome::Failed(Failure::TimedOut(_)) => "timeout",
+        Outcome::Failed(Failure::TimedOut(_) | Failure::Unacknowledged) => "timeout",
         Outcome::Failed(Failure::Tls(_)) => "tls",
         Outcome::Failed(Failure::Garbled(_)) => "garbled",
+        Outcome::Failed(Failure::Local(_)) => "local",
+        Outcome::Failed(Failure::Late) => "late",
     })
 }
 

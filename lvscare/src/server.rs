@@ -36,7 +36,8 @@ use crate::health::checker::Board;
 use crate::health::through::{self, Answers};
 use crate::job::{Job, Reloads};
 use crate::metrics::{self, Metrics, Snapshot};
-use crate::status::Status;
+use crate::repeats::Repeats;
+use crate::status::{self, Status};
 
 #[cfg(test)]
 mod tests;
@@ -135,7 +136,7 @@ impl View {
             services: services.collect(),
             discoveries: discoveries.collect(),
             last_pass: clock(applied.at),
-            problems: applied.problems.len() + self.probe_problems().len(),
+            problems: applied.problems.len() + status::shortages(&board).len() + self.probe_problems().len(),
             generation: reloads.generation,
             hash: reloads.hash.clone(),
             reload_failures: reloads.failures,
@@ -163,6 +164,7 @@ pub async fn run(address: SocketAddr, listener: Option<TcpListener>, view: View)
 async fn accept(listener: TcpListener, view: View) {
     let mut tasks = JoinSet::new();
     let mut served = VecDeque::new();
+    let mut repeats = Repeats::default();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -178,7 +180,9 @@ async fn accept(listener: TcpListener, view: View) {
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                if repeats.admit(&error.to_string(), Instant::now()).is_some() {
+                    warn!(%error, "cannot accept a connection");
+                }
                 sleep(RETRY).await;
             }
         }

@@ -13,7 +13,7 @@ use crate::drain::Drained;
 use crate::health::checker::Board;
 use crate::health::pool::Mode;
 use crate::health::through::Answers;
-use crate::health::{Condition, Entry, LastProbe};
+use crate::health::{Condition, Entry, Failure, LastProbe, Outcome};
 use crate::job::Reloads;
 use crate::model::{Actual, SeenDestination, Traffic};
 use crate::place;
@@ -174,7 +174,7 @@ impl Status {
             uptime_seconds: seconds(start),
             last_pass_seconds: seconds(applied.at),
             repairs: applied.repairs,
-            problems: applied.problems.clone(),
+            problems: applied.problems.iter().cloned().chain(shortages(board)).collect(),
             notes: applied.notes.clone(),
             configuration: reloads.clone(),
             process: place::own().to_owned(),
@@ -258,6 +258,20 @@ impl RealServer {
     fn absent(address: SocketAddr) -> Self {
         Self { address, weight: None, active: 0, inactive: 0, health: None, drained_seconds: None }
     }
+}
+
+/// What keeps this node from asking real servers, if anything does.
+pub fn shortages(board: &Board) -> Vec<String> {
+    let mut affected = BTreeMap::<&str, usize>::new();
+    for entry in board.values() {
+        if let Some(LastProbe { outcome: Outcome::Failed(Failure::Local(why)), .. }) = &entry.last_probe {
+            *affected.entry(why).or_default() += 1;
+        }
+    }
+    let told = |(why, count)| {
+        format!("this node cannot ask {count} of its real servers, what is known of them stays: {why}")
+    };
+    affected.into_iter().map(told).collect()
 }
 
 fn health(entry: &Entry, seconds: impl Fn(Instant) -> f64) -> Health {

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
 
+use lvscare::health::Condition;
 use tests::apiserver::Behaviour;
 use tests::care::{Care, Eye, LIMIT, URL, VIP, table};
 use tests::lab::Lab;
@@ -26,7 +29,8 @@ fn weights(lab: &Lab) -> Vec<Option<u32>> {
 #[test]
 fn a_master_keeps_to_itself_while_it_can() {
     let lab = Lab::with_node_as_master();
-    let care = Care::judged(&lab, &["--prefer-local"]);
+    let drain = Duration::from_secs(10);
+    let care = Care::judged(&lab, &["--prefer-local", "--drain-timeout", "10s"]);
     let eye = Eye::open(lab.node());
     let at: SocketAddr = VIP.parse().unwrap();
     let own = lab.master(4);
@@ -51,6 +55,16 @@ fn a_master_keeps_to_itself_while_it_can() {
     });
     assert_eq!(count(&lab, 6), only("m4", 6));
     assert_eq!(held.get("/", LIMIT).unwrap().body, server);
+
+    // It has stood by for longer than a server may drain. When it drains at last, that begins now.
+    thread::sleep(drain);
+    let standby = lab.masters().iter().find(|master| master.name() == server).unwrap();
+    standby.control().set(Behaviour::Readyz(500));
+    care.wait_condition(standby.address(), Condition::Draining);
+    assert_eq!(held.get("/", LIMIT).unwrap().body, server, "{}", care.log());
+    assert_eq!(eye.weight(at, standby.address()), Some(0));
+    standby.control().set(Behaviour::Healthy);
+    care.wait_condition(standby.address(), Condition::Alive);
 
     own.control().set(Behaviour::Readyz(500));
     eye.time(LIMIT, "the others serve", |eye| eye.weight(at, other) == Some(1));

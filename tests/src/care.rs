@@ -117,7 +117,7 @@ impl Care {
 
     /// What the daemon says, if it answers.
     pub fn status(&self) -> Option<Status> {
-        serde_json::from_str(&self.get("/status").ok()?).ok()
+        serde_json::from_str(&page(&self.node, "/status").ok()?).ok()
     }
 
     /// What the daemon takes a server for.
@@ -149,22 +149,7 @@ impl Care {
     /// What Prometheus would get to see.
     #[track_caller]
     pub fn metrics(&self) -> String {
-        self.get("/metrics").expect("it runs")
-    }
-
-    /// One page of its endpoint, however long that takes: other clients are less patient on a busy machine.
-    fn get(&self, path: &str) -> io::Result<String> {
-        self.node.enter(|| {
-            let mut stream = TcpStream::connect(LISTEN)?;
-            stream.set_read_timeout(Some(LIMIT))?;
-            write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            match answer.split_once("\r\n\r\n") {
-                Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
-                _ => Err(io::Error::other(answer)),
-            }
-        })
+        metrics(&self.node)
     }
 
     /// The first sample that Prometheus would get to see with such a beginning.
@@ -258,6 +243,28 @@ impl Care {
     }
 }
 
+/// What Prometheus would get to see of the daemon in `place`.
+#[track_caller]
+pub fn metrics(place: &Namespace) -> String {
+    page(place, "/metrics").expect("it runs")
+}
+
+/// One page of the endpoint of the daemon in `place`, however long that takes: other clients are less patient on a busy
+/// machine.
+fn page(place: &Namespace, path: &str) -> io::Result<String> {
+    place.enter(|| {
+        let mut stream = TcpStream::connect(LISTEN)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
+            _ => Err(io::Error::other(answer)),
+        }
+    })
+}
+
 /// The command line of `lvscare care`.
 pub fn arguments(vip: &str, servers: &[SocketAddr], options: &[&str]) -> Vec<String> {
     let mut words: Vec<String> = [PROGRAM, "care", "--vs", vip].map(str::to_owned).to_vec();
@@ -339,6 +346,18 @@ pub fn connection_to(lab: &Lab, place: &Namespace, name: &str) -> Connection {
         let answer = connection.get("/", LIMIT).expect("an answer");
         (answer.body == name).then_some(connection)
     })
+}
+
+/// Connections from the node and from a pod, with the names of the servers that they are connected to.
+#[track_caller]
+pub fn connections(lab: &Lab, each: usize) -> Vec<(String, Connection)> {
+    let places = [lab.node(), lab.pod()];
+    let open = places.into_iter().flat_map(|place| (0..each).map(move |_| place));
+    open.map(|place| {
+        let mut connection = lab.connect(place, vip(), LIMIT).expect("every server is fine");
+        (connection.get("/", LIMIT).expect("every server is fine").body, connection)
+    })
+    .collect()
 }
 
 /// A look at the kernel's table that costs microseconds.

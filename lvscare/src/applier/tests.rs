@@ -117,12 +117,19 @@ impl Node {
     /// The checker of the server with this index has made up its mind.
     fn judge(&mut self, index: usize, condition: Condition, certain: bool) {
         let entry = self.board.get_mut(&(addr(AT), addr(SERVERS[index]))).unwrap();
-        entry.verdict = Verdict { condition, verified: true, certain, since: self.now };
+        entry.verdict = Verdict {
+            verified: true,
+            certain,
+            confirmed: condition == Condition::Dead,
+            ..Verdict::presumed(condition, self.now)
+        };
     }
 
     /// One pass, a second later.
     fn pass(&mut self) -> Applied {
         self.now += Duration::from_secs(1);
+        // Meanwhile every checker has asked again, and has found the same.
+        self.board.values_mut().for_each(|entry| entry.verdict.seen = self.now);
         self.applier.pass(&self.board, self.now).expect("a pass")
     }
 

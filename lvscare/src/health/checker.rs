@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
+use super::lag::Lag;
 use super::machine::{Machine, Transition};
+use super::peers::{Peers, Wanted};
 use super::probe::{Prober, Report, Settings};
-use super::{Condition, Entry, Key, LastProbe, Verdict};
+use super::witness::{Answer, DOUBT, Trial};
+use super::{Condition, Entry, Failure, Key, LastProbe, Outcome, Verdict};
 use crate::beat;
 use crate::config::Policy;
 use crate::config::value::brief;
@@ -20,9 +25,13 @@ use crate::repeats::Repeats;
 /// What every checker has found out, by virtual and real server.
 pub type Board = BTreeMap<Key, Entry>;
 
-/// So many probes in a row may be discounted because this node was late; then they count after all, or a node
-/// that is always late would never judge.
-const MOST_DISCOUNTED: u32 = 3;
+/// After this time a server that is taken for dead, and of which nobody can say more, is watched no more closely than
+/// others that are out.
+const TRIAL: Duration = Duration::from_secs(60);
+
+/// A question is given this time where the latest one ended while this node was late: longer than the kernel goes on
+/// without an acknowledgement (`TCP_USER_TIMEOUT`, see `probe`), whose word counts however late it is heard.
+const PATIENCE_OF_THE_LATE: Duration = Duration::from_secs(4);
 
 /// A server that flaps is logged so often within five minutes.
 const BURST: u32 = 10;
@@ -38,6 +47,12 @@ pub struct Checker {
     metrics: Metrics,
     probes: Probes,
     repeats: Repeats,
+    peers: Arc<Peers>,
+    wanted: Arc<Wanted>,
+    /// What is held against the server since it last answered.
+    trial: Option<Trial>,
+    /// How long its latest answer took.
+    usual: Duration,
 }
 
 impl Checker {
@@ -48,6 +63,7 @@ impl Checker {
         policy: Policy,
         settings: Arc<Settings>,
         board: watch::Sender<Board>,
+        peers: Arc<Peers>,
         metrics: Metrics,
     ) -> Self {
         let verdict = board.borrow().get(&key).map(|entry| entry.verdict.clone());
@@ -62,31 +78,33 @@ impl Checker {
             probes: metrics.probes(key),
             metrics,
             repeats: Repeats::after(BURST),
+            wanted: peers.join(key.1),
+            peers,
+            trial: None,
+            usual: Duration::ZERO,
         }
     }
 
     /// Probes until the task is dropped.
     pub async fn run(mut self) {
-        let mut discounted = 0;
         let mut last_trip: Option<Instant> = None;
         loop {
-            let report = self.prober.probe(self.redial()).await;
-            if report.late && discounted < MOST_DISCOUNTED {
-                discounted += 1;
-                debug!(server = %self.server(), took = %brief(report.took), "this node was late; probing again");
-                continue;
+            let anew = self.wanted.take_anew();
+            if anew {
+                self.prober.renew();
             }
-            discounted = 0;
+            let began = Instant::now();
+            let report = self.ask(began).await;
             let before = self.machine.verdict().since;
             // The next attempt keeps its distance from the latest one, not from the moment when that was given up.
             let silence = report.silence;
-            let delay = self.take_in(report).saturating_sub(silence);
+            let delay = self.take_in(report, began, anew).saturating_sub(silence);
             if self.machine.verdict().since != before {
                 // Then the last trip was no false alarm, or the server has come back since.
                 last_trip = None;
             }
 
-            // Cancel-safety: `ended` keeps what it saw; the sleep is made anew each round.
+            // Cancel-safety: `ended` and `wanted` keep what they saw; the sleep is made anew each round.
             tokio::select! {
                 () = beat::sleep(delay) => {}
                 // The end of the held connection is a reason to look again at once. A server that closes
@@ -95,8 +113,61 @@ impl Checker {
                     last_trip = Some(Instant::now());
                     debug!(server = %self.server(), "held connection ended; probing again");
                 }
+                () = self.wanted.wanted() => debug!(server = %self.server(), "wanted as a witness; probing again"),
             }
         }
+    }
+
+    /// Asks once. While a server that matters does not answer, others are asked what they know, and this node's own
+    /// lateness is measured.
+    async fn ask(&mut self, began: Instant) -> Report {
+        let redial = self.redial();
+        let is_watched = self.is_watched(began);
+        let on_trial = self.machine.verdict().condition == Condition::Dead;
+        if let Some(trial) = self.trial.as_mut().filter(|_| on_trial) {
+            trial.retry(began);
+        }
+        let mut lag = Lag::new(began);
+        let mut wants_witness = true;
+        let mut doubtful = if on_trial { Duration::ZERO } else { DOUBT };
+        let Self { key, machine, prober, board, peers, trial, usual, .. } = self;
+        let mut question = pin!(prober.probe(redial));
+        let mut report = loop {
+            // Cancel-safety: the question goes on, the sleep is made anew.
+            tokio::select! {
+                biased;
+                report = &mut question => break report,
+                () = sleep_until(lag.due().into()), if is_watched => {}
+            }
+            let now = Instant::now();
+            lag.tick(now);
+            if now.saturating_duration_since(began) < doubtful {
+                continue;
+            }
+            doubtful = Duration::ZERO;
+            if std::mem::take(&mut wants_witness) {
+                peers.ask_others(key.1, began, false);
+            }
+            let trial = trial.get_or_insert_with(|| Trial::new(began));
+            hear(trial, peers, key.1);
+            if !lag.spoils(now) && !machine.verdict().confirmed && trial.proves_silence(began, *usual, now) {
+                machine.confirm(now);
+                publish(board, *key, machine.verdict());
+            }
+        };
+        let by_our_clock = matches!(report.outcome, Outcome::Failed(Failure::TimedOut(_)));
+        if by_our_clock && is_watched && lag.spoils(Instant::now()) {
+            report.outcome = Outcome::Failed(Failure::Late);
+        }
+        report
+    }
+
+    /// Whether an answer that does not come is of interest to anybody: a server that has been out for long, or for
+    /// certain, cannot fall any further.
+    fn is_watched(&self, now: Instant) -> bool {
+        let Verdict { condition, certain, confirmed, since, .. } = *self.machine.verdict();
+        let is_lost = certain || confirmed || now.saturating_duration_since(since) >= TRIAL;
+        condition != Condition::Dead || !is_lost
     }
 
     /// A server that is out may be back any moment, and a packet sent before that is lost: it is dialled anew
@@ -110,10 +181,12 @@ impl Checker {
         self.key.1
     }
 
-    /// Judges a report, writes it on the board, and says how long to wait.
-    fn take_in(&mut self, report: Report) -> Duration {
+    /// Judges the report of a question that began then, over a new connection if `anew`; writes it on the board, and
+    /// says how long to wait.
+    fn take_in(&mut self, report: Report, began: Instant, anew: bool) -> Duration {
         let now = Instant::now();
         self.probes.ended(&report.outcome, report.took);
+        self.excuse(&report.outcome, now);
         let mut transition = None;
         for _ in 0..report.confirmations {
             transition = self.machine.observe(&report.outcome, now).or(transition);
@@ -122,19 +195,57 @@ impl Checker {
             self.metrics.turned(self.key, transition.to);
             self.announce(transition, &report, now);
         }
+        self.hold_against(&report, began, anew, now);
         let delay = self.machine.delay(&report.outcome, fastrand::f64(), now);
-        let verdict = self.machine.verdict();
+        let last_probe = LastProbe { at: now, took: report.took, outcome: report.outcome };
+        let certificate_expiry = self.prober.certificate_expiry();
         self.board.send_if_modified(|board| {
             let Some(entry) = board.get_mut(&self.key) else { return false };
-            entry.certificate_expiry = self.prober.certificate_expiry();
-            entry.last_probe = Some(LastProbe { at: now, took: report.took, outcome: report.outcome });
-            let news = entry.verdict != *verdict;
-            if news {
-                entry.verdict = verdict.clone();
-            }
-            news
+            entry.certificate_expiry = certificate_expiry;
+            entry.last_probe = Some(last_probe);
+            false
         });
+        publish(&self.board, self.key, self.machine.verdict());
         delay
+    }
+
+    /// This node's own trouble is no evidence: it is made good where possible, and said.
+    fn excuse(&mut self, outcome: &Outcome, now: Instant) {
+        let is_late = *outcome == Outcome::Failed(Failure::Late);
+        self.prober.wait_at_least(if is_late { PATIENCE_OF_THE_LATE } else { Duration::ZERO });
+        if let Outcome::Failed(Failure::Local(why)) = outcome
+            && let Some(kept_back) = self.peers.admit_shortage(why, now)
+        {
+            let more = if kept_back > 0 { format!(", {kept_back} times more lately") } else { String::new() };
+            warn!(server = %self.server(), "this node cannot ask real servers; what is known of them stays: {why}{more}");
+        }
+    }
+
+    /// What a question that has ended means for the trial of the server, and for those of others.
+    fn hold_against(&mut self, report: &Report, began: Instant, anew: bool, now: Instant) {
+        let implied = report.outcome.implies();
+        let answered = implied.is_some_and(|condition| condition != Condition::Dead);
+        self.peers.ended(self.key.1, answered.then_some(Answer { began, ended: now, anew }));
+        if answered {
+            self.usual = report.took;
+        }
+        if implied != Some(Condition::Dead) {
+            self.trial = None;
+            return;
+        }
+        let verdict = self.machine.verdict();
+        if report.outcome.is_certain() || verdict.confirmed {
+            return;
+        }
+        let is_silence = report.outcome.is_silence();
+        let trial = self.trial.get_or_insert_with(|| Trial::new(began));
+        hear(trial, &self.peers, self.key.1);
+        let is_proved = if is_silence { trial.proves_failed_silence(now) } else { trial.proves_failure() };
+        if verdict.condition == Condition::Dead && is_proved {
+            self.machine.confirm(now);
+        } else {
+            self.peers.ask_others(self.key.1, began, !is_silence);
+        }
     }
 
     fn announce(&mut self, transition: &Transition, report: &Report, now: Instant) {
@@ -151,4 +262,21 @@ impl Checker {
             warn!(%server, %from, %to, %after, %probe, %reason, "real server is worse{more}");
         }
     }
+}
+
+/// Takes in what others have answered lately.
+fn hear(trial: &mut Trial, peers: &Peers, server: SocketAddr) {
+    for answer in peers.witnesses(server, |answer| trial.wants(answer)) {
+        trial.hear(&answer);
+    }
+}
+
+/// Writes a verdict on the board; whoever reads it is told only if it says something else.
+fn publish(board: &watch::Sender<Board>, key: Key, verdict: &Verdict) {
+    board.send_if_modified(|board| {
+        let Some(entry) = board.get_mut(&key) else { return false };
+        let news = entry.verdict.differs(verdict);
+        entry.verdict = verdict.clone();
+        news
+    });
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::checker::{Board, Checker};
+use super::peers::Peers;
 use super::{Condition, Entry, Key, Verdict};
 use crate::config::{Config, Policy, ProbeConfig};
 use crate::job::Job;
@@ -20,6 +22,8 @@ pub struct Checkers {
     board: watch::Sender<Board>,
     tasks: JoinSet<()>,
     running: BTreeMap<Key, Running>,
+    /// By virtual server.
+    peers: BTreeMap<SocketAddr, Arc<Peers>>,
 }
 
 /// A task and what it was started with.
@@ -33,7 +37,7 @@ impl Checkers {
     /// No checkers yet, and an empty board.
     pub fn new(metrics: Metrics) -> Self {
         let board = watch::Sender::new(Board::new());
-        Self { metrics, board, tasks: JoinSet::new(), running: BTreeMap::new() }
+        Self { metrics, board, tasks: JoinSet::new(), running: BTreeMap::new(), peers: BTreeMap::new() }
     }
 
     /// The board.
@@ -58,13 +62,15 @@ impl Checkers {
         for service in &job.config.services {
             let (policy, probe) = (service.policy, &service.probe);
             let Some(settings) = job.settings.get(&service.at) else { continue };
+            let peers = self.peers.entry(service.at).or_default().clone();
+            peers.retain(&service.servers.iter().map(|server| server.address).collect());
             for server in &service.servers {
                 let key = (service.at, server.address);
                 let same = |running: &Running| running.policy == policy && running.probe == *probe;
                 let running = if before.get(&key).is_some_and(same) { before.remove(&key) } else { None };
                 let running = running.unwrap_or_else(|| {
-                    let checker =
-                        Checker::new(key, policy, settings.clone(), self.board.clone(), self.metrics.clone());
+                    let (board, metrics) = (self.board.clone(), self.metrics.clone());
+                    let checker = Checker::new(key, policy, settings.clone(), board, peers.clone(), metrics);
                     Running { policy, probe: probe.clone(), task: self.tasks.spawn(checker.run()) }
                 });
                 self.running.insert(key, running);
@@ -74,6 +80,7 @@ impl Checkers {
         for running in before.into_values() {
             running.task.abort();
         }
+        self.peers.retain(|at, _| job.config.service(*at).is_some());
         // Ended tasks are of no interest to anybody.
         while self.tasks.try_join_next().is_some() {}
     }

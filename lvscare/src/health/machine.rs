@@ -62,12 +62,13 @@ impl Machine {
 
     /// Takes in what a probe saw at `now`.
     pub fn observe(&mut self, outcome: &Outcome, now: Instant) -> Option<Transition> {
-        let seen = outcome.speaks_for();
+        let seen = outcome.implies()?;
         let present = self.verdict.condition;
         if seen == present {
             self.streak = None;
             self.verdict.verified = true;
             self.verdict.certain = outcome.is_certain();
+            self.verdict.seen = now;
             return None;
         }
 
@@ -95,9 +96,17 @@ impl Machine {
             condition: streak.nearest,
             verified: true,
             certain: streak.nearest == Condition::Dead && outcome.is_certain(),
+            confirmed: false,
             since: now,
+            seen: now,
         };
         Some(transition)
+    }
+
+    /// Others have answered while this one, which is taken for dead, did not (see [`witness`](super::witness)).
+    pub fn confirm(&mut self, now: Instant) {
+        self.verdict.confirmed = self.verdict.condition == Condition::Dead;
+        self.verdict.seen = now;
     }
 
     /// How long to wait before the next probe, `latest` being what the last one saw.
@@ -108,6 +117,8 @@ impl Machine {
     pub fn delay(&self, latest: &Outcome, chance: f64, now: Instant) -> Duration {
         let fast_interval = self.policy.fast_interval;
         let base = match self.streak {
+            // Nothing was learned.
+            _ if latest.implies().is_none() => fast_interval,
             Some(Streak { length: 1, .. }) if latest.is_certain() => return Duration::ZERO,
             Some(_) if matches!(latest, Outcome::Failed(_)) => fast_interval,
             Some(_) => fast_interval / 4,

@@ -4,9 +4,12 @@
 //!
 //! - [`machine`] turns a sequence of [`Outcome`]s into a [`Condition`]; pure, time is passed in.
 //! - [`pool`] turns the conditions of all servers into what should stand in the table; pure as well.
+//! - [`witness`] says when a server that keeps silent is lost for certain, and not this node itself; pure.
+//! - [`lag`] says when this node was too late to judge anybody; pure.
 //! - [`probe`] asks one server over one held connection; [`tls`] says how that connection is secured.
 //! - [`through`] asks through the virtual server itself, to see whether it all works.
-//! - [`checker`] is the task that joins machine and probe for one server; [`checkers`] are all of them.
+//! - [`checker`] is the task that joins machine and probe for one server; [`checkers`] are all of them, and [`peers`]
+//!   is what those of one virtual server know of each other.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,11 +17,14 @@ use std::time::{Duration, Instant};
 
 pub mod checker;
 pub mod checkers;
+pub mod lag;
 pub mod machine;
+pub mod peers;
 pub mod pool;
 pub mod probe;
 pub mod through;
 pub mod tls;
+pub mod witness;
 
 /// What a server is taken for, from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -69,10 +75,17 @@ pub enum Failure {
     Unreachable,
     /// Time ran out in this phase.
     TimedOut(Phase),
+    /// The kernel gave up: for seconds nobody has acknowledged anything (`ETIMEDOUT`). However late this node is, its
+    /// kernel keeps time.
+    Unacknowledged,
     /// The TLS handshake failed.
     Tls(String),
     /// The answer is not HTTP, or the connection could not be made for another reason.
     Garbled(String),
+    /// This node could not ask: it lacks descriptors, memory, ports or a permission. Nothing is known of the server.
+    Local(String),
+    /// Time ran out while this node was late itself. Nothing is known of the server.
+    Late,
 }
 
 /// Where a probe was when its time ran out.
@@ -87,14 +100,23 @@ pub enum Phase {
 }
 
 impl Outcome {
-    /// The condition that this outcome alone speaks for.
-    pub fn speaks_for(&self) -> Condition {
+    /// The condition that this outcome alone speaks for; `None` where it says nothing about the server.
+    pub fn implies(&self) -> Option<Condition> {
         match self {
-            Self::Ready => Condition::Alive,
-            Self::NotReady(_) => Condition::Draining,
-            Self::Unhealthy(_) => Condition::Sick,
-            Self::Failed(_) => Condition::Dead,
+            Self::Ready => Some(Condition::Alive),
+            Self::NotReady(_) => Some(Condition::Draining),
+            Self::Unhealthy(_) => Some(Condition::Sick),
+            Self::Failed(Failure::Local(_) | Failure::Late) => None,
+            Self::Failed(_) => Some(Condition::Dead),
         }
+    }
+
+    /// Whether nothing at all was heard of the server.
+    pub fn is_silence(&self) -> bool {
+        let silence = |failure: &Failure| {
+            matches!(failure, Failure::TimedOut(_) | Failure::Unacknowledged | Failure::Unreachable)
+        };
+        matches!(self, Self::Failed(failure) if silence(failure))
     }
 
     /// Positive evidence that nothing serves there: the host itself refused or reset the connection.
@@ -134,8 +156,11 @@ impl fmt::Display for Failure {
             Self::TimedOut(Phase::Connect) => write!(f, "no connection in time"),
             Self::TimedOut(Phase::Handshake) => write!(f, "no TLS handshake in time"),
             Self::TimedOut(Phase::Answer) => write!(f, "no answer in time"),
+            Self::Unacknowledged => write!(f, "nothing was acknowledged"),
             Self::Tls(why) => write!(f, "TLS: {why}"),
             Self::Garbled(why) => write!(f, "{why}"),
+            Self::Local(why) => write!(f, "this node could not ask: {why}"),
+            Self::Late => write!(f, "this node was late"),
         }
     }
 }
@@ -149,20 +174,30 @@ pub struct Verdict {
     pub verified: bool,
     /// Whether a [`Condition::Dead`] rests on positive evidence (see [`Outcome::is_certain`]).
     pub certain: bool,
+    /// Whether a [`Condition::Dead`] that is not certain has been confirmed by others, who answered meanwhile (see
+    /// [`witness`]).
+    pub confirmed: bool,
     /// Since when.
     pub since: Instant,
+    /// When a probe last said so.
+    pub seen: Instant,
 }
 
 impl Verdict {
     /// What is taken for granted until a probe has spoken.
     pub fn presumed(condition: Condition, since: Instant) -> Self {
-        Self { condition, verified: false, certain: false, since }
+        Self { condition, verified: false, certain: false, confirmed: false, since, seen: since }
     }
 
     /// What is known of a server that is configured no more: it may finish what it has, and serves only as long
     /// as nobody else can.
     pub fn leaving(since: Instant) -> Self {
-        Self { condition: Condition::Draining, verified: true, certain: false, since }
+        Self { verified: true, ..Self::presumed(Condition::Draining, since) }
+    }
+
+    /// Whether it says something else, apart from when it was last said.
+    pub fn differs(&self, other: &Self) -> bool {
+        Self { seen: other.seen, ..self.clone() } != *other
     }
 }
 

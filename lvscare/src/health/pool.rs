@@ -10,6 +10,9 @@
 //! | [`LastResort`](Mode::LastResort) | neither, but not all are certainly dead | those of the last good set that are not certainly dead; if none is left, the sick ones; if there is none, all that are not certainly dead |
 //! | [`Empty`](Mode::Empty) | all are certainly dead | nobody: the virtual server is deleted, so that clients are refused at once |
 //!
+//! A dead server leaves the table, and its connections are cut, only when it is lost: for certain, or confirmed by a
+//! [witness](super::witness). Until then it stays at weight 0, without new connections.
+//!
 //! Where a preferred server is alive (the node's own apiserver, with `--prefer-local`) it serves alone, and the
 //! other alive ones stand by at weight 0: they take over within one pass, and a return cuts nobody off.
 //!
@@ -34,9 +37,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// stopped serving within this time of the last one belongs to the last good set as well.
 const SAME_BLOW: Duration = Duration::from_secs(10);
 
-/// What ends a last resort ends it for all, but is seen of one server first. The others keep their open
-/// connections this long, to be heard from.
-const RELIEF: Duration = Duration::from_secs(3);
+/// A server is not removed on a word that is older than this: this node may have been late, and the server may be back.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Who serves, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -77,6 +79,8 @@ pub struct Decision {
     pub destinations: Option<BTreeMap<SocketAddr, u32>>,
     /// Servers that are in the table now and must leave it with their open connections cut.
     pub cut: Vec<SocketAddr>,
+    /// Somebody is lost, but that was said too long ago: it must be said again before anybody is cut.
+    pub stale: bool,
 }
 
 /// The memory of one virtual server: who served last, and why.
@@ -84,16 +88,10 @@ pub struct Decision {
 pub struct Pool {
     mode: Mode,
     serving: BTreeSet<SocketAddr>,
-    /// When each server that served before was relieved; a sick one may have served for long.
-    left: BTreeMap<SocketAddr, Left>,
-}
-
-/// The end of a server's service.
-#[derive(Clone, Copy, Debug)]
-struct Left {
-    at: Instant,
-    /// The mode of the pool it served in.
-    mode: Mode,
+    /// Who serves or stands by, both as it should be.
+    in_service: BTreeSet<SocketAddr>,
+    /// When each server that was in service before left it; a sick one may have served for long.
+    left: BTreeMap<SocketAddr, Instant>,
 }
 
 impl Pool {
@@ -112,12 +110,17 @@ impl Pool {
         now: Instant,
     ) -> Decision {
         let (mode, serving) = self.choose(members, now);
-        let left = Left { at: now, mode: self.mode };
-        self.left.extend(self.serving.difference(&serving).map(|&server| (server, left)));
-        (self.mode, self.serving) = (mode, serving);
+        let is_member = |server: &SocketAddr| members.iter().any(|member| member.server == *server);
+        let alive = members.iter().filter(|member| member.verdict.condition == Condition::Alive);
+        let in_service: BTreeSet<SocketAddr> =
+            serving.iter().copied().chain(alive.map(|member| member.server)).collect();
+        self.left.retain(|server, _| is_member(server));
+        self.left.extend(self.in_service.difference(&in_service).map(|&server| (server, now)));
+        (self.mode, self.serving, self.in_service) = (mode, serving, in_service);
 
         let mut destinations = BTreeMap::new();
         let mut cut = Vec::new();
+        let mut stale = false;
         for member in members {
             if self.serving.contains(&member.server) {
                 destinations.insert(member.server, member.weight);
@@ -128,6 +131,16 @@ impl Pool {
                 if !member.verdict.verified {
                     // Found at weight 0 at start: neither re-admitted nor removed before the first verdict.
                     destinations.insert(member.server, 0);
+                } else if member.verdict.condition == Condition::Dead {
+                    // Without proof it may be this node that is cut off.
+                    let is_lost = member.verdict.certain || member.verdict.confirmed;
+                    let is_fresh = now.saturating_duration_since(member.verdict.seen) <= FRESH;
+                    stale |= is_lost && !is_fresh;
+                    if is_lost && is_fresh {
+                        cut.push(member.server);
+                    } else {
+                        destinations.insert(member.server, 0);
+                    }
                 } else if self.lingers(member, seen, drain_timeout, now) {
                     destinations.insert(member.server, 0);
                 } else {
@@ -136,7 +149,7 @@ impl Pool {
             }
         }
         let destinations = (self.mode != Mode::Empty).then_some(destinations);
-        Decision { mode: self.mode, destinations, cut }
+        Decision { mode: self.mode, destinations, cut, stale }
     }
 
     fn choose(&self, members: &[Member<'_>], now: Instant) -> (Mode, BTreeSet<SocketAddr>) {
@@ -147,7 +160,7 @@ impl Pool {
         let able = |member: &Member<'_>| member.verdict.condition >= Condition::Draining;
         let hopeful = |member: &Member<'_>| !member.verdict.certain;
         let just_left = |server: &SocketAddr| {
-            let age = self.left.get(server).map(|left| now.saturating_duration_since(left.at));
+            let age = self.left.get(server).map(|&left| now.saturating_duration_since(left));
             self.mode != Mode::LastResort && age.is_some_and(|age| age < SAME_BLOW)
         };
         let good = |server: &SocketAddr| self.serving.contains(server) || just_left(server);
@@ -175,15 +188,10 @@ impl Pool {
             .unwrap_or((Mode::Empty, BTreeSet::new()))
     }
 
-    /// Whether a server that no longer serves may keep its open connections for now. A dead one may not, unless it
-    /// served as a last resort and may be back in a moment.
+    /// Whether a server that is no longer in service may keep its open connections for now.
     fn lingers(&self, member: &Member<'_>, seen: &SeenDestination, limit: Duration, now: Instant) -> bool {
-        let left = self.left.get(&member.server);
-        let age = now.saturating_duration_since(left.map_or(member.verdict.since, |left| left.at));
-        if member.verdict.condition == Condition::Dead {
-            let spared = left.is_some_and(|left| left.mode == Mode::LastResort) && !member.verdict.certain;
-            return spared && age < RELIEF;
-        }
+        let left = self.left.get(&member.server).unwrap_or(&member.verdict.since);
+        let age = now.saturating_duration_since(*left);
         age < limit && (seen.active > 0 || age < SETTLE)
     }
 }

@@ -55,6 +55,8 @@ pub struct Prober {
     certificate_expiry: Option<u64>,
     /// When the latest attempt to connect began.
     dialled: Instant,
+    /// The shortest time limit of a question.
+    at_least: Duration,
 }
 
 impl Prober {
@@ -62,7 +64,17 @@ impl Prober {
     pub fn new(settings: Arc<Settings>, server: SocketAddr) -> Self {
         let now = Instant::now();
         let (plan, ports, hedge) = (settings.plan, settings.ports.clone(), Hedge::new(now));
-        Self { settings, server, plan, ports, held: None, hedge, certificate_expiry: None, dialled: now }
+        Self {
+            settings,
+            server,
+            plan,
+            ports,
+            held: None,
+            hedge,
+            certificate_expiry: None,
+            dialled: now,
+            at_least: Duration::ZERO,
+        }
     }
 
     /// A prober of the virtual server `at`, as a client: from a client's port, and with the health question alone, since
@@ -74,21 +86,35 @@ impl Prober {
     /// Asks once. Where no connection comes about, another is tried every `redial`; the first one counts.
     pub async fn probe(&mut self, redial: Option<Duration>) -> Report {
         let start = Instant::now();
-        let deadline = start + self.settings.config.timeout;
+        let deadline = start + self.limit();
         self.dialled = start;
         let result = self.ask(deadline, redial).await;
         let took = start.elapsed();
-        let Failed { failure, late, confirmations } = match result {
-            Ok(outcome) => {
-                return Report { outcome, took, late: false, silence: Duration::ZERO, confirmations: 1 };
-            }
+        let Failed { failure, confirmations } = match result {
+            Ok(outcome) => return Report { outcome, took, silence: Duration::ZERO, confirmations: 1 },
             Err(failed) => failed,
         };
         self.held = None;
         let spoken = if redial.is_some() { self.dialled } else { start };
         let silent = matches!(failure, Failure::TimedOut(_));
         let silence = if silent { spoken.elapsed() } else { Duration::ZERO };
-        Report { outcome: Outcome::Failed(failure), took, late, silence, confirmations }
+        Report { outcome: Outcome::Failed(failure), took, silence, confirmations }
+    }
+
+    /// From now on each question is given this time at least.
+    pub fn wait_at_least(&mut self, time: Duration) {
+        self.at_least = time;
+    }
+
+    /// The next question is asked over a new connection.
+    pub fn renew(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.renew_at = Instant::now();
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        self.settings.config.timeout.max(self.at_least)
     }
 
     /// When the certificate that the server showed last ends, in seconds since 1970.
@@ -140,7 +166,7 @@ impl Prober {
 
     /// Waits for the first answer until there is reason to look for it elsewhere.
     async fn wait(&mut self, held: &mut Held, deadline: Instant) -> First {
-        let (timeout, patience) = (self.settings.config.timeout, held.ends.patience());
+        let (timeout, patience) = (self.limit(), held.ends.patience());
         let pending = Pending { asked: Instant::now(), deadline, timeout, patience };
         if let Ok(answer) = timeout_at(pending.doubtful_at().into(), held.answer(deadline)).await {
             return First::Answer(answer);
@@ -166,8 +192,8 @@ impl Prober {
         deadline: Instant,
         until: Instant,
     ) -> Result<Outcome, Failed> {
-        let (plan, ports) = (self.plan, self.ports.clone());
-        let mut other = Self { plan, ports, ..Self::new(self.settings.clone(), self.server) };
+        let (plan, ports, at_least) = (self.plan, self.ports.clone(), self.at_least);
+        let mut other = Self { plan, ports, at_least, ..Self::new(self.settings.clone(), self.server) };
         let first = async {
             match first(self).await {
                 Err(failure @ Failure::TimedOut(_)) => Ok(Some(Failed::by(deadline, failure))),
@@ -236,9 +262,10 @@ impl Prober {
 
     async fn connect(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Held, Failure> {
         let (settings, ports, server) = (&self.settings, &self.ports, self.server);
+        let by = deadline.min(Instant::now() + settings.config.connect_timeout.max(self.at_least));
         // A probe over a held connection is not to carry what a handshake needs.
-        let fresh =
-            Box::pin(connect::connect(settings, ports, server, deadline, redial, &mut self.dialled)).await?;
+        let fresh = connect::connect(settings, ports, server, [by, deadline], redial, &mut self.dialled);
+        let fresh = Box::pin(fresh).await?;
         self.certificate_expiry = fresh.certificate_expiry.or(self.certificate_expiry);
         Ok(fresh.held)
     }

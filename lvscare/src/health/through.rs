@@ -44,6 +44,10 @@ pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>
         for (at, settings) in settings {
             // A connection of its own each time: a held one would tell about one server only.
             let report = Prober::through(settings, at).probe(None).await;
+            if report.outcome.implies().is_none() {
+                // This node could not ask, or was late: that says nothing about what clients get.
+                continue;
+            }
             metrics.probed_through(at, report.took);
             let answer = LastProbe { at: Instant::now(), took: report.took, outcome: report.outcome };
             answers.send_modify(|answers| _ = answers.insert(at, answer));

@@ -23,7 +23,7 @@ fn view(servers: u8, now: Instant) -> View {
     let keys: Vec<Key> = config.services[0].servers.iter().map(|server| (at, server.address)).collect();
     let took = Duration::from_millis(3);
     let entry = Entry {
-        verdict: Verdict { condition: Condition::Alive, verified: true, certain: true, since: now },
+        verdict: Verdict { verified: true, ..Verdict::presumed(Condition::Alive, now) },
         last_probe: Some(LastProbe { at: now, took, outcome: Outcome::Ready }),
         certificate_expiry: Some(1_900_000_000),
     };

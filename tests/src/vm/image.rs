@@ -16,7 +16,7 @@ use super::{Built, Kernel, PLAN, Plan, Program, Tree, find, output};
 ///
 /// `kmod` is what the kernel calls to load a module; of two that want the same module, busybox's own lets the second
 /// go on before it is ready. `sh` is the host's because busybox's prefers its own poorer `ip` to the one in the PATH.
-const TOOLS: &[&str] = &["bash", "ip", "ipvsadm", "kmod", "nft", "sh", "ss", "tc"];
+const TOOLS: &[&str] = &["bash", "ip", "ipvsadm", "kmod", "nft", "nice", "sh", "ss", "tc"];
 
 /// A static program that stands for all other small ones.
 pub(super) const BUSYBOX: &str = "/bin/busybox";

@@ -26,7 +26,7 @@ pub(super) fn with_registry() -> Config {
 impl Node {
     /// Another configuration is in force; of its servers the board says what it said, and of new ones this.
     pub(super) fn reconfigure(&mut self, config: Config, new: Condition) {
-        let verdict = Verdict { condition: new, verified: true, certain: false, since: self.now };
+        let verdict = Verdict { verified: true, ..Verdict::presumed(new, self.now) };
         let old = std::mem::take(&mut self.board);
         for service in &config.services {
             for server in &service.servers {

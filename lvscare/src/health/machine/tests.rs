@@ -18,6 +18,7 @@ fn outcomes() -> Vec<(Outcome, Condition, bool)> {
         failed(Failure::Refused, true),
         failed(Failure::Reset, true),
         failed(Failure::Unreachable, false),
+        failed(Failure::Unacknowledged, false),
         failed(Failure::TimedOut(Phase::Connect), false),
         failed(Failure::TimedOut(Phase::Handshake), false),
         failed(Failure::TimedOut(Phase::Answer), false),
@@ -30,7 +31,7 @@ fn outcomes() -> Vec<(Outcome, Condition, bool)> {
 fn outcome(condition: Condition) -> Outcome {
     let silence = Outcome::Failed(Failure::TimedOut(Phase::Answer));
     let all = [silence, Outcome::Unhealthy(500), Outcome::NotReady(503), Outcome::Ready];
-    all.into_iter().find(|outcome| outcome.speaks_for() == condition).unwrap()
+    all.into_iter().find(|outcome| outcome.implies() == Some(condition)).unwrap()
 }
 
 const REFUSED: Outcome = Outcome::Failed(Failure::Refused);
@@ -42,7 +43,7 @@ fn policy(fall: u32, rise: u32) -> Policy {
 
 /// A machine in any condition, without a streak.
 fn machine(policy: Policy, condition: Condition, verified: bool) -> Machine {
-    let verdict = Verdict { condition, verified, certain: false, since: Instant::now() };
+    let verdict = Verdict { verified, ..Verdict::presumed(condition, Instant::now()) };
     Machine { policy, verdict, streak: None }
 }
 
@@ -73,9 +74,9 @@ fn rule(policy: Policy, present: Condition, history: &[Condition]) -> Option<Con
 }
 
 #[test]
-fn every_outcome_speaks_for_one_condition() {
+fn every_outcome_implies_one_condition() {
     for (outcome, condition, certain) in outcomes() {
-        assert_eq!(outcome.speaks_for(), condition, "{outcome}");
+        assert_eq!(outcome.implies(), Some(condition), "{outcome}");
         assert_eq!(outcome.is_certain(), certain, "{outcome}");
     }
 }
@@ -124,14 +125,14 @@ fn follow(machine: &Machine, history: &[Condition], depth: usize) {
         let mut machine = machine.clone();
         let before = machine.verdict().clone();
         let now = before.since + Duration::from_secs(1);
-        let seen = outcome.speaks_for();
+        let seen = outcome.implies().unwrap();
         let history = [history, &[seen]].concat();
         let case = || format!("{:?}: {}: {history:?}", machine.policy, before.condition);
 
         if let Some(to) = rule(machine.policy, before.condition, &history) {
             let transition = Transition { from: before.condition, to, after: Duration::from_secs(1) };
             let certain = to == Condition::Dead && outcome == REFUSED;
-            let verdict = Verdict { condition: to, verified: true, certain, since: now };
+            let verdict = Verdict { verified: true, certain, ..Verdict::presumed(to, now) };
             let case = case();
             assert_eq!(machine.observe(&outcome, now), Some(transition), "{case}");
             assert_eq!(*machine.verdict(), verdict, "{case}");
@@ -139,7 +140,8 @@ fn follow(machine: &Machine, history: &[Condition], depth: usize) {
         } else {
             let agrees = seen == before.condition;
             let certain = if agrees { outcome == REFUSED } else { before.certain };
-            let verdict = Verdict { verified: before.verified || agrees, certain, ..before };
+            let seen = if agrees { now } else { before.seen };
+            let verdict = Verdict { verified: before.verified || agrees, certain, seen, ..before };
             let case = case();
             assert_eq!(machine.observe(&outcome, now), None, "{case}");
             assert_eq!(*machine.verdict(), verdict, "{case}");
@@ -250,4 +252,43 @@ fn a_server_that_is_out_for_long_is_asked_less_often() {
             .map(|age| machine.delay(&SILENCE, 0.5, since + Duration::from_secs(age)).as_millis());
         assert_eq!(delays, [200, 200, 500, 1000, 2000, 2000], "{condition}");
     }
+}
+
+/// This node's own trouble: whatever is known stays known, and a streak goes on afterwards.
+#[test]
+fn what_says_nothing_changes_nothing() {
+    let shortage = Outcome::Failed(Failure::Local("Too many open files".into()));
+    for nothing in [shortage, Outcome::Failed(Failure::Late)] {
+        for condition in CONDITIONS {
+            let mut machine = machine(policy(1, 1), condition, false);
+            let before = machine.verdict().clone();
+            for _ in 0..100 {
+                assert_eq!(machine.observe(&nothing, Instant::now()), None);
+            }
+            assert_eq!(*machine.verdict(), before, "{nothing}");
+        }
+        let mut machine = judged(Condition::Alive);
+        assert_eq!(observe(&mut machine, &[SILENCE, nothing.clone(), nothing.clone()]), None);
+        assert_eq!(machine.delay(&nothing, 0.5, Instant::now()), Duration::from_millis(200));
+        assert_eq!(observe(&mut machine, &[SILENCE]).unwrap().to, Condition::Dead);
+    }
+}
+
+/// Only the dead can be lost, and whoever comes back is not lost any more.
+#[test]
+fn a_witness_confirms_death_alone() {
+    let now = Instant::now();
+    for condition in CONDITIONS {
+        let mut machine = judged(condition);
+        machine.confirm(now);
+        assert_eq!(machine.verdict().confirmed, condition == Condition::Dead);
+        assert_eq!(machine.verdict().seen, now);
+    }
+    let mut machine = judged(Condition::Dead);
+    machine.confirm(now);
+    observe(&mut machine, &[SILENCE, Outcome::Ready]);
+    assert!(machine.verdict().confirmed);
+    observe(&mut machine, &[Outcome::Ready]);
+    assert_eq!(machine.verdict().condition, Condition::Alive);
+    assert!(!machine.verdict().confirmed);
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
 use super::super::{Failure, Phase};
-use super::dial::Ports;
+use super::dial::{self, Ports};
 use super::held::Held;
 use super::settings::Settings;
 use super::silence::Ends;
@@ -21,17 +21,16 @@ pub(super) struct Fresh {
     pub(super) certificate_expiry: Option<u64>,
 }
 
-/// Connects to `server`. With `redial` other attempts follow; `dialled` tells when the latest began, even to whoever does
+/// Connects to `server`: by the first deadline for TCP, by the second for all of it. With `redial` other attempts follow; `dialled` tells when the latest began, even to whoever does
 /// not wait for the end.
 pub(super) async fn connect(
     settings: &Settings,
     ports: &Ports,
     server: SocketAddr,
-    deadline: Instant,
+    [by, deadline]: [Instant; 2],
     redial: Option<Duration>,
     dialled: &mut Instant,
 ) -> Result<Fresh, Failure> {
-    let by = deadline.min(Instant::now() + settings.config.connect_timeout);
     let stream = match timeout_at(by.into(), ports.connect(server, redial, dialled)).await {
         Err(_) => return Err(Failure::TimedOut(Phase::Connect)),
         Ok(stream) => stream.map_err(|error| failed(&error))?,
@@ -62,12 +61,15 @@ pub(super) fn unanswered(error: http::Error) -> Failure {
 }
 
 fn failed(error: &io::Error) -> Failure {
+    if dial::is_shortage(error) {
+        return Failure::Local(error.to_string());
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::Refused,
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Reset,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Failure::Unreachable,
         // The kernel's own retransmissions gave up before our limit.
-        io::ErrorKind::TimedOut => Failure::TimedOut(Phase::Connect),
+        io::ErrorKind::TimedOut => Failure::Unacknowledged,
         _ => Failure::Garbled(error.to_string()),
     }
 }
@@ -77,5 +79,33 @@ fn broken(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Failure::Tls(error.to_string()),
         _ => failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    /// This node's own trouble is told from what comes from elsewhere.
+    #[test]
+    fn shortages_are_no_evidence() {
+        let of = |errno: Errno| failed(&errno.into());
+        for errno in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::ADDRNOTAVAIL,
+            Errno::PERM,
+            Errno::ACCESS,
+        ] {
+            assert!(matches!(of(errno), Failure::Local(_)), "{errno}");
+        }
+        assert_eq!(of(Errno::CONNREFUSED), Failure::Refused);
+        assert_eq!(of(Errno::CONNRESET), Failure::Reset);
+        assert_eq!(of(Errno::HOSTUNREACH), Failure::Unreachable);
+        assert_eq!(of(Errno::TIMEDOUT), Failure::Unacknowledged);
     }
 }

@@ -7,11 +7,17 @@
 //! a client like any other, and leaves these ports alone: IPVS remembers a client's port for two minutes.
 
 use std::fs;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::os::fd::AsRawFd;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -25,6 +31,9 @@ const LOWEST: u16 = 1024;
 
 /// Each attempt meets a busy port with small probability; so many in a row mean that something else is wrong.
 const ATTEMPTS: usize = 16;
+
+/// Descriptors that probes leave free; a quarter of all where there are very few.
+const RESERVE: u64 = 8;
 
 /// The source ports of probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,16 +89,21 @@ impl Ports {
         let mut attempts = ATTEMPTS;
         loop {
             attempts -= 1;
-            let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            watch_silence(&socket)?;
-            if let Some(gap) = self.0.clone().filter(|_| attempts > 0) {
-                socket.set_reuseaddr(true)?;
-                match socket.bind(SocketAddr::new(unspecified(server), fastrand::u16(gap))) {
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
-                    bound => bound?,
-                }
-            }
-            match socket.connect(server).await {
+            let socket = match self.socket(server, attempts > 0) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => continue,
+                socket => socket?,
+            };
+            let mut connecting = pin!(socket.connect(server));
+            let at_once = poll_fn(|context| Poll::Ready(connecting.as_mut().poll(context))).await;
+            let connected = match at_once {
+                Poll::Ready(connected) => connected,
+                Poll::Pending => connecting.await.map_err(|error| match error.kind() {
+                    // Not this node forbids it: somebody on the way does, as ICMPv6 can say.
+                    io::ErrorKind::PermissionDenied => io::ErrorKind::HostUnreachable.into(),
+                    _ => error,
+                }),
+            };
+            match connected {
                 // This very connection exists already, or is remembered from before.
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && attempts > 0 => {}
                 connected => {
@@ -100,6 +114,46 @@ impl Ports {
             }
         }
     }
+
+    /// A socket that is ready to connect to `server`, from a port of the gap if it is `bound`. No packet has been sent
+    /// yet: whatever fails here is this node's trouble.
+    fn socket(&self, server: SocketAddr, bound: bool) -> io::Result<TcpSocket> {
+        let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // The kernel hands out the lowest number that is free.
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        if u64::try_from(socket.as_raw_fd()).is_ok_and(|number| is_reserved(number, limit)) {
+            return Err(Errno::MFILE.into());
+        }
+        watch_silence(&socket)?;
+        if let Some(gap) = self.0.clone().filter(|_| bound) {
+            socket.set_reuseaddr(true)?;
+            socket.bind(SocketAddr::new(unspecified(server), fastrand::u16(gap)))?;
+        }
+        Ok(socket)
+    }
+}
+
+/// Whether a descriptor is one of the last, which probes leave to the endpoint and to the guard of the rules.
+fn is_reserved(number: u64, limit: u64) -> bool {
+    number >= limit - RESERVE.min(limit / 4)
+}
+
+/// Whether this node lacks something, so that nothing has been learned about the other end: descriptors, memory, ports,
+/// a permission.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::NOSPC,
+        Errno::ADDRNOTAVAIL,
+        Errno::ADDRINUSE,
+        Errno::PERM,
+        Errno::ACCESS,
+        Errno::AFNOSUPPORT,
+    ];
+    error.raw_os_error().is_some_and(|code| shortages.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// Notices a host that vanished without loading the apiserver: the kernel itself asks the peer's kernel.
@@ -134,6 +188,22 @@ mod tests {
                 assert!(ports.0.is_none() || !client);
                 assert_eq!(ephemeral.contains(&port), client || ports.0.is_none(), "{port} {ports:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_last_descriptors_are_left_to_others() {
+        for (number, limit, reserved) in [
+            (0, 0, true),
+            (11, 16, false),
+            (12, 16, true),
+            (23, 32, false),
+            (24, 32, true),
+            (1015, 1024, false),
+            (1016, 1024, true),
+            (1016, u64::MAX, false),
+        ] {
+            assert_eq!(is_reserved(number, limit), reserved, "{number} of {limit}");
         }
     }
 

@@ -7,6 +7,10 @@ use super::super::{Failure, Outcome};
 /// A limit that was noticed this late was not the server's doing: this node was stalled or asleep.
 const LATENESS: Duration = Duration::from_millis(250);
 
+/// Servers close a connection on which nothing is said for about ten seconds. A connection that is reset when its time
+/// limit has been over for so long may have been closed because this node was late.
+const PEERS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What a probe saw.
 #[derive(Debug)]
 pub struct Report {
@@ -14,8 +18,6 @@ pub struct Report {
     pub outcome: Outcome,
     /// How long it took.
     pub took: Duration,
-    /// The time limit was noticed late: this node was stalled, and the outcome says little about the server.
-    pub late: bool,
     /// How long the server had kept silent, when the probe gave up, since it was last spoken to; zero unless time ran
     /// out. So much of the wait until the next probe is over.
     pub silence: Duration,
@@ -28,21 +30,26 @@ pub struct Report {
 pub(super) struct Failed {
     pub(super) failure: Failure,
     /// As in [`Report`].
-    pub(super) late: bool,
-    /// As in [`Report`].
     pub(super) confirmations: u32,
 }
 
 impl Failed {
     /// One connection has failed just now, which had to be done with by `deadline`.
     pub(super) fn by(deadline: Instant, failure: Failure) -> Self {
-        let late = Instant::now() > deadline + LATENESS && matches!(failure, Failure::TimedOut(_));
-        Self { failure, late, confirmations: 1 }
+        let tolerance = match failure {
+            Failure::TimedOut(_) => Some(LATENESS),
+            // The server may have lost its patience with us.
+            Failure::Reset => Some(PEERS_PATIENCE),
+            _ => None,
+        };
+        let late = tolerance.is_some_and(|tolerance| Instant::now() > deadline + tolerance);
+        Self { failure: if late { Failure::Late } else { failure }, confirmations: 1 }
     }
 
-    /// Another one has failed as well. Whoever was late confirms nothing.
+    /// Another one has failed as well. Whoever learned nothing confirms nothing.
     pub(super) fn and(self, other: Self) -> Self {
-        match (self.late, other.late) {
+        let nothing = |failed: &Self| matches!(failed.failure, Failure::Late | Failure::Local(_));
+        match (nothing(&self), nothing(&other)) {
             (true, _) => other,
             (_, true) => self,
             _ => Self { confirmations: self.confirmations + other.confirmations, ..self },
@@ -59,27 +66,35 @@ mod tests {
 
     #[test]
     fn only_who_was_in_time_confirms() {
-        let now = Instant::now();
-        let failed = |late| {
-            let deadline = if late { now.checked_sub(Duration::from_secs(1)).unwrap_or(now) } else { now };
-            Failed::by(deadline, SILENT)
-        };
-        for (one, other, late, confirmations) in [
-            (false, false, false, 2),
-            (false, true, false, 1),
-            (true, false, false, 1),
-            (true, true, true, 1),
+        let failed = |late| Failed::by(ago(u64::from(late)), SILENT);
+        for (one, other, failure, confirmations) in [
+            (false, false, SILENT, 2),
+            (false, true, SILENT, 1),
+            (true, false, SILENT, 1),
+            (true, true, Failure::Late, 1),
         ] {
             let both = failed(one).and(failed(other));
-            assert_eq!((both.late, both.confirmations), (late, confirmations), "{one} {other}");
+            assert_eq!((both.failure, both.confirmations), (failure, confirmations), "{one} {other}");
         }
     }
 
-    /// Whoever refuses has spoken, however late this node looks.
+    /// Whoever refuses has spoken, however late this node looks; and so has this node's kernel.
     #[test]
     fn only_a_limit_can_be_missed() {
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
-        assert!(Failed::by(long_ago, SILENT).late);
-        assert!(!Failed::by(long_ago, Failure::Refused).late);
+        for (seconds, failure, late) in [
+            (1, SILENT, true),
+            (1, Failure::Reset, false),
+            (20, Failure::Reset, true),
+            (20, Failure::Refused, false),
+            (20, Failure::Unacknowledged, false),
+            (20, Failure::Unreachable, false),
+        ] {
+            let failed = Failed::by(ago(seconds), failure.clone());
+            assert_eq!(failed.failure == Failure::Late, late, "{failure}, {seconds} s late");
+        }
+    }
+
+    fn ago(seconds: u64) -> Instant {
+        Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap()
     }
 }

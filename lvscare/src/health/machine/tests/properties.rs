@@ -29,7 +29,7 @@ proptest! {
         for (outcome, second) in outcomes.iter().zip(1..) {
             let before = machine.verdict().clone();
             let now = start + Duration::from_secs(second);
-            history.push(outcome.speaks_for());
+            history.push(outcome.implies().unwrap());
             let transition = machine.observe(outcome, now);
 
             let to = rule(policy, before.condition, &history);
@@ -49,14 +49,14 @@ proptest! {
             let before = machine.verdict().clone();
             let transition = machine.observe(outcome, before.since);
             let verdict = machine.verdict();
-            let agrees = outcome.speaks_for() == before.condition;
+            let agrees = outcome.implies() == Some(before.condition);
 
             prop_assert_eq!(verdict.verified, before.verified || agrees || transition.is_some());
             prop_assert!(!verdict.certain || verdict.condition == Condition::Dead);
             prop_assert!(verdict.certain <= (outcome.is_certain() || before.certain));
             if let Some(Transition { from, to, .. }) = transition {
                 prop_assert_ne!(from, to);
-                let seen = outcome.speaks_for();
+                let seen = outcome.implies().unwrap();
                 prop_assert!(if to < from { seen <= to } else { seen >= to }, "{from} to {to} on {seen}");
             }
         }
@@ -101,7 +101,7 @@ proptest! {
             let delay = machine.delay(&outcome, spread, machine.verdict().since);
 
             let fine = machine.verdict().condition == Condition::Alive && outcome == Outcome::Ready;
-            let suspected = !moved && outcome.speaks_for() != machine.verdict().condition;
+            let suspected = !moved && outcome.implies() != Some(machine.verdict().condition);
             let answered = !matches!(outcome, Outcome::Failed(_));
             let base = match machine.verdict().condition {
                 _ if fine => policy.interval,

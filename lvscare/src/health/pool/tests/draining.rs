@@ -79,15 +79,43 @@ fn relief_is_gentle() {
     }
 }
 
-/// Whoever served as a last resort is probably back in a moment, as the first one is.
+/// Whoever served as a last resort is probably back in a moment, as the first one is; if not, there is a witness now.
 #[test]
 fn the_end_of_a_last_resort_is_gentle() {
     let mut world = World::serving(3);
-    world.becomes("ttt");
+    world.becomes("uuu");
     world.after(DRAIN_TIMEOUT * 10);
-    assert_eq!(world.becomes("att"), fates("W00"));
-    assert_eq!(world.becomes("atx"), fates("W0c"));
-    assert_eq!(world.after(RELIEF), fates("Wc-"));
+    assert_eq!(world.becomes("auu"), fates("W00"));
+    assert_eq!(world.becomes("aux"), fates("W0c"));
+    assert_eq!(world.after(DRAIN_TIMEOUT * 10), fates("W0-"));
+    assert_eq!(world.becomes("atx"), fates("Wc-"));
+}
+
+/// It has stood by for an hour; its open connections are as good as anybody's.
+#[test]
+fn whoever_stands_by_drains_from_when_it_stops() {
+    for letters in ["da", "sa"] {
+        let mut world = World::serving(2);
+        world.preferred = Some(server(1));
+        assert_eq!(world.becomes("aa"), fates("0W"));
+        world.after(DRAIN_TIMEOUT * 120);
+        assert_eq!(world.becomes(letters), fates("0W"));
+        assert_eq!(world.after(nearly(DRAIN_TIMEOUT)), fates("0W"));
+        assert_eq!(world.after(MILLISECOND), fates("cW"));
+    }
+}
+
+/// The same when the configuration does not name it any more.
+#[test]
+fn whoever_stands_by_and_is_removed_drains_from_then() {
+    let mut world = World::serving(2);
+    world.preferred = Some(server(1));
+    world.becomes("aa");
+    world.after(DRAIN_TIMEOUT * 120);
+    world.verdicts[0] = ('d', Verdict::leaving(world.now));
+    assert_eq!(world.decide(), fates("0W"));
+    assert_eq!(world.after(nearly(DRAIN_TIMEOUT)), fates("0W"));
+    assert_eq!(world.after(MILLISECOND), fates("cW"));
 }
 
 #[test]

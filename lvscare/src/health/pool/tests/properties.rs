@@ -12,7 +12,7 @@ type Happening = (Vec<(char, bool)>, BTreeMap<SocketAddr, SeenDestination>, u64)
 
 /// What is known of up to five servers and whether each is drained, and what the table holds, now and several times more.
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
-    let known = vec((select("adstxAT".chars().collect::<Vec<_>>()), weighted(0.2)), 1..=5);
+    let known = vec((select("adstuxAT".chars().collect::<Vec<_>>()), weighted(0.2)), 1..=5);
     let present = btree_map((0..7_usize).prop_map(server), (0..3_u32, 0..2_u32), 0..7).prop_map(|table| {
         table.into_iter().map(|(at, (weight, active))| (at, seen(weight, active))).collect()
     });
@@ -53,6 +53,9 @@ proptest! {
                 prop_assert!(member.verdict.condition != Condition::Alive || member.drained);
                 prop_assert!(member.verdict.verified);
                 prop_assert!(present.contains_key(at));
+                let verdict = member.verdict;
+                let is_proved = verdict.certain || verdict.confirmed;
+                prop_assert!(verdict.condition != Condition::Dead || is_proved, "no witness against {}", at);
             }
             let Some(destinations) = decision.destinations else { continue };
             prop_assert!(destinations.values().any(|&weight| weight > 0));
