@@ -111,7 +111,9 @@ impl Pool {
     ) -> Decision {
         let (mode, serving) = self.choose(members, now);
         let is_member = |server: &SocketAddr| members.iter().any(|member| member.server == *server);
-        let alive = members.iter().filter(|member| member.verdict.condition == Condition::Alive);
+        let stands_by =
+            |member: &&Member<'_>| member.verdict.condition == Condition::Alive && !member.drained;
+        let alive = members.iter().filter(stands_by);
         let in_service: BTreeSet<SocketAddr> =
             serving.iter().copied().chain(alive.map(|member| member.server)).collect();
         self.left.retain(|server, _| is_member(server));

@@ -105,6 +105,21 @@ fn whoever_stands_by_drains_from_when_it_stops() {
     }
 }
 
+/// It has been alive for an hour when an administrator takes it out, serving or standing by.
+#[test]
+fn whoever_is_taken_out_by_hand_drains_from_then() {
+    for preferred in [None, Some(server(1))] {
+        let mut world = World::serving(2);
+        world.preferred = preferred;
+        world.becomes("aa");
+        world.after(DRAIN_TIMEOUT * 120);
+        world.drained = Some(server(0));
+        assert_eq!(world.decide(), fates("0W"));
+        assert_eq!(world.after(nearly(DRAIN_TIMEOUT)), fates("0W"));
+        assert_eq!(world.after(MILLISECOND), fates("cW"));
+    }
+}
+
 /// The same when the configuration does not name it any more.
 #[test]
 fn whoever_stands_by_and_is_removed_drains_from_then() {
