@@ -124,7 +124,7 @@ fn a_server_that_fails_leaves_and_comes_back_unnoticed() {
         let out = Instant::now();
         outages.push(began..=out);
 
-        // A dead server is deleted as soon as its clients are known, a sick one drained before.
+        // A dead server is deleted once others have answered, or it has refused; a sick one is drained before.
         eye.time(LIMIT, name, |eye| eye.weight(vip(), m2.address()).is_none());
         wait_table(lab.node(), VIP, &[lab.master(1).address(), lab.master(3).address()], 1);
         care.wait_condition(m2.address(), condition);

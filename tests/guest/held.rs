@@ -72,7 +72,7 @@ fn removal(eye: &Eye, master: &Master) -> Instant {
     let seen = Cell::new(Instant::now());
     eye.time(LIMIT, "a lost server out", |eye| {
         let now = Instant::now();
-        let out = !eye.serves(vip(), master.address());
+        let out = eye.weight(vip(), master.address()).is_none();
         if !out {
             seen.set(now);
         }
@@ -123,7 +123,7 @@ fn clients_of_a_vanished_server_are_freed() {
     let mut elsewhere = connection_to(&lab, lab.node(), "m1");
 
     m2.link_down();
-    let out = eye.time(LIMIT, "m2 out", |eye| !eye.serves(vip(), m2.address()));
+    let out = eye.time(LIMIT, "m2 out", |eye| eye.weight(vip(), m2.address()).is_none());
     let removed = Instant::now();
     let (freed, kind) = waiting.join().unwrap();
     println!(
