@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
 use crate::beat;
+use crate::config::Config;
 use crate::config::value::RealServer;
 use crate::desired;
 use crate::health::checker::Board;
@@ -28,9 +29,10 @@ use crate::job::Job;
 use crate::kernel::watch::Watch;
 use crate::kernel::{Error, Kernel};
 use crate::metrics::Metrics;
-use crate::model::{Actual, Change, Desired, RouteOwner, SeenRoute};
+use crate::model::{Actual, Change, Desired, RouteOwner, SeenRoute, SeenService};
 use crate::reconcile::plan;
 use crate::repeats::Repeats;
+use crate::takeover;
 
 mod contest;
 mod environment;
@@ -56,6 +58,9 @@ const CONTESTED: &str = "somebody else keeps changing the same rules";
 
 /// A verdict that is too old to be acted on is looked at again after this time.
 const STALE: Duration = Duration::from_millis(200);
+
+/// So long `status` tells of a virtual server that was taken over.
+const TAKEOVER_SHOWN: Duration = Duration::from_secs(3600);
 
 /// Several routes or addresses often change together; one look at all of them is enough.
 const GATHER: Duration = Duration::from_millis(20);
@@ -103,6 +108,8 @@ pub struct Applier<K> {
     retired_vips: BTreeSet<IpAddr>,
     /// Virtual servers that have come since the latest pass.
     joining: BTreeSet<SocketAddr>,
+    /// What was found where one joined and is not kept, and when.
+    takeovers: BTreeMap<SocketAddr, (Instant, String)>,
     environment: Environment,
     /// What the latest pass left in the kernel: a change that this would not need is somebody else's doing.
     last_applied: Option<Arc<Actual>>,
@@ -131,6 +138,7 @@ impl<K: Kernel> Applier<K> {
             retired: BTreeSet::new(),
             retired_vips: BTreeSet::new(),
             joining,
+            takeovers: BTreeMap::new(),
             environment: Environment::default(),
             last_applied: None,
             refusals: Refusals::default(),
@@ -212,6 +220,12 @@ impl<K: Kernel> Applier<K> {
             };
             for &server in seen.destinations.keys().filter(|server| !service.has(**server)) {
                 self.leaving.insert((at, server), Verdict::leaving(now));
+            }
+            // Where our route is, the virtual server is that of a daemon before.
+            let is_ours = actual.routes.get(&at.ip()).is_some_and(|route| route.owner == RouteOwner::Ours);
+            if !is_ours && let Some(text) = lost_by_takeover(&self.job.config, at, seen) {
+                warn!("{text}");
+                self.takeovers.insert(at, (now, text));
             }
         }
     }
@@ -317,7 +331,9 @@ impl<K: Kernel> Applier<K> {
         let mut problems = self.refusals.problems();
         problems.extend(self.environment.problems(&self.job.config));
         problems.extend(is_unfinished.then(|| CONTESTED.to_owned()));
-        let notes = self.contest.describe(now).into_iter().collect();
+        self.takeovers.retain(|_, (since, _)| now.saturating_duration_since(*since) < TAKEOVER_SHOWN);
+        let takeovers = self.takeovers.values().map(|(_, text)| text.clone());
+        let notes = self.contest.describe(now).into_iter().chain(takeovers).collect();
         let actual = Arc::new(actual);
         self.last_applied = Some(actual.clone());
         let (all_down, repairs) = (self.all_down.clone(), self.repairs);
@@ -459,6 +475,15 @@ impl<K: Kernel> Applier<K> {
             warn!("{error}");
         }
     }
+}
+
+/// What an administrator has made at `at` and lvscare does not keep.
+fn lost_by_takeover(config: &Config, at: SocketAddr, seen: &SeenService) -> Option<String> {
+    let wanted = desired::everything(config, &desired::Sources::new()).services.remove(&at)??;
+    takeover::loses(seen, &wanted).then(|| {
+        let found = takeover::describe(seen);
+        format!("virtual server {at} was there already and is taken over; what it had is replaced, its other real servers drain: {found}")
+    })
 }
 
 /// Whether one of these servers gets new connections.

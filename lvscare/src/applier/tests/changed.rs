@@ -223,6 +223,31 @@ fn a_virtual_server_that_joins_is_adopted() {
     assert_eq!(weight(&mut node), None);
 }
 
+/// An administrator's own virtual server is taken over, at the start or when it joins: what he loses is told for a while.
+#[test]
+fn what_is_taken_over_is_told() {
+    let mut node = Node::new();
+    node.state().services.insert(addr(AT), foreign_service());
+    let told = |applied: &Applied| {
+        let is_it = |note: &String| {
+            note.contains("taken over") && note.contains("wlc") && note.contains("10.244.0.7:8443")
+        };
+        applied.notes.iter().filter(|note| is_it(note)).count()
+    };
+    assert_eq!(told(&node.pass()), 1);
+    node.state().services.insert(addr(OTHER), foreign_service());
+    node.reconfigure(with_registry(), Condition::Alive);
+    assert_eq!(told(&node.pass()), 2);
+    node.now += TAKEOVER_SHOWN;
+    assert_eq!(told(&node.pass()), 0);
+
+    // What a daemon before has left is ours, whatever it was told.
+    let left = node.state().clone();
+    let mut after = Node::with(with_servers(&SERVERS[1..]));
+    *after.state() = left;
+    assert_eq!(after.pass().notes, [""; 0]);
+}
+
 /// Two virtual servers share an address; when one goes the route stays.
 #[test]
 fn a_shared_route_stays() {
