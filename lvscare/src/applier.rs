@@ -295,7 +295,7 @@ impl<K: Kernel> Applier<K> {
                     // One that is to leave anyway, and cannot be brought back, is gone: others serve instead.
                     match change {
                         Change::AddService { at, .. } => {
-                            self.leaving.retain(|(service, _), _| *service != at)
+                            self.leaving.retain(|(service, _), _| *service != at);
                         }
                         Change::AddServer { at, server, .. } => _ = self.leaving.remove(&(at, server)),
                         _ => {}
@@ -307,7 +307,7 @@ impl<K: Kernel> Applier<K> {
             }
         }
         self.contest.add(&repairs, now);
-        if let Some(text) = self.contest.to_say(now) {
+        if let Some(text) = self.contest.announce(now) {
             warn!("{text}");
         }
         Ok(done)
@@ -482,7 +482,10 @@ fn lost_by_takeover(config: &Config, at: SocketAddr, seen: &SeenService) -> Opti
     let wanted = desired::everything(config, &desired::Sources::new()).services.remove(&at)??;
     takeover::loses(seen, &wanted).then(|| {
         let found = takeover::describe(seen);
-        format!("virtual server {at} was there already and is taken over; what it had is replaced, its other real servers drain: {found}")
+        format!(
+            "virtual server {at} was there already and is taken over; what it had is replaced, its other real servers \
+             drain: {found}"
+        )
     })
 }
 

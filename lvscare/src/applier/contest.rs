@@ -143,7 +143,7 @@ impl Contest {
     }
 
     /// The same once a minute, for the log.
-    pub(super) fn to_say(&mut self, now: Instant) -> Option<String> {
+    pub(super) fn announce(&mut self, now: Instant) -> Option<String> {
         let is_fresh = |at| now.saturating_duration_since(at) < REMINDER;
         if self.said_at.is_some_and(is_fresh) {
             return None;
@@ -194,13 +194,14 @@ mod tests {
         assert_eq!(after(&contest, 30_000), RESYNC, "nothing to repair is no change");
     }
 
+    const MILLIS: u64 = 60_000;
+
     /// Somebody deletes the virtual server at this period: for how much of the time is it there?
     #[test]
     fn what_is_deleted_regularly_is_mostly_there() {
         for (period, least) in [(1000, 0.95), (100, 0.8)] {
             let (mut contest, start) = (Contest::default(), Instant::now());
             let (mut is_there, mut present, mut next_look) = (true, 0, 0);
-            const MILLIS: u64 = 60_000;
             for milli in 0..MILLIS {
                 let now = start + Duration::from_millis(milli);
                 if milli % period == 37 {
@@ -228,7 +229,7 @@ mod tests {
         for second in 0..180 {
             let now = start + Duration::from_secs(second);
             contest.add(&[service(), server()], now);
-            said.extend(contest.to_say(now).map(|text| (second, text)));
+            said.extend(contest.announce(now).map(|text| (second, text)));
         }
         let times: Vec<u64> = said.iter().map(|(second, _)| *second).collect();
         assert_eq!(times, [2, 62, 122]);

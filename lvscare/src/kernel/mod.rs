@@ -174,7 +174,7 @@ pub struct Linux {
 impl Linux {
     /// Connects to the kernel, which loads its `ip_vs` module if need be (Linux 5.15 and later).
     pub fn open() -> Result<Self, Error> {
-        let sysctls = sysctl::Sysctls::new();
+        let sysctls = sysctl::Sysctls::default();
         Ok(Self { ipvs: ipvs::Table::open()?, routes: route::Routes::open()?, sysctls })
     }
 }

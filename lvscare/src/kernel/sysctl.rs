@@ -27,12 +27,14 @@ pub fn needed() -> Vec<Sysctl> {
     Sysctl::for_release(&fs::read_to_string(RELEASE).unwrap_or_default())
 }
 
-impl Sysctls {
+impl Default for Sysctls {
     /// Finds out which settings matter to this kernel.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { needed: needed(), files: BTreeMap::new() }
     }
+}
 
+impl Sysctls {
     /// All settings that matter to this kernel and exist.
     pub fn read_all(&mut self) -> Result<BTreeMap<Sysctl, u32>, Error> {
         let mut values = BTreeMap::new();

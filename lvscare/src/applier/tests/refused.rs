@@ -143,8 +143,9 @@ impl Node {
                 match edit {
                     Step::Delete(index) => _ = seen.destinations.remove(&addr(SERVERS[*index])),
                     Step::SetWeight(index, weight) => {
-                        let server = seen.destinations.get_mut(&addr(SERVERS[*index]));
-                        server.into_iter().for_each(|seen| seen.destination.weight = *weight);
+                        if let Some(seen) = seen.destinations.get_mut(&addr(SERVERS[*index])) {
+                            seen.destination.weight = *weight;
+                        }
                     }
                     Step::AddStranger => seen.destinations.extend(foreign_service().destinations),
                     _ => seen.service.scheduler = "sh".into(),

@@ -8,13 +8,16 @@ use crate::survey::Survey;
 /// What somebody else does between a look at the kernel and the next change.
 type Hand = Box<dyn FnMut(&mut Actual)>;
 
+/// Whether a change is refused, and why.
+type Refuse = Box<dyn Fn(&Change) -> Option<Error>>;
+
 /// A fake kernel with which things go wrong.
 pub(super) struct Troubled {
     pub(super) fake: Fake,
     /// Who meddles after each look.
     hands: VecDeque<Hand>,
     /// Which changes are refused, and why.
-    refuse: Box<dyn Fn(&Change) -> Option<Error>>,
+    refuse: Refuse,
     /// How many of those refusals are left.
     refusals: usize,
 }
