@@ -18,6 +18,8 @@ use crate::exit::{Exit, Failure};
 use crate::status::Status;
 
 mod listener;
+#[cfg(test)]
+mod tests;
 
 /// A pod or a service that is replaced ends before this.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -106,7 +108,8 @@ pub async fn take_endpoint(
         }
         let answered = facts::daemon::status(listen, LIMIT).await;
         let Some(peer) = answered.and_then(|status| answering(&status, listen, services)) else {
-            return Ok(None);
+            // Unless it has ended between the two looks.
+            return Ok(TcpListener::bind(listen).await.ok());
         };
         if forced {
             warn!("another {peer} as well; each will undo what the other does");
@@ -133,34 +136,5 @@ pub async fn take_endpoint(
 pub fn tell(services: &[SocketAddr]) {
     for peer in processes(services) {
         warn!("another {peer} as well; each undoes what the other does, so stop one of them");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn what_others_say_does_nothing_to_a_terminal() {
-        assert_eq!(printable("process 7\x1b[2J\n, a container"), "process 7[2J, a container");
-        assert_eq!(printable(&"x".repeat(10_000)).len(), LONGEST);
-        assert_eq!(printable("\x07"), "an older one");
-    }
-
-    #[test]
-    fn a_refusal_names_who_and_the_way_out() {
-        assert!(refuse(&[]).is_ok());
-        let peer = Peer { at: at("10.103.97.2:6443"), place: "process 7, service lvscare.service".into() };
-        let failure = refuse(&[peer]).unwrap_err();
-        assert_eq!(failure.exit, Exit::Locked);
-        assert_eq!(
-            failure.message,
-            "lvscare (process 7, service lvscare.service) guards 10.103.97.2:6443 and would undo this; stop it first, \
-             or go on all the same with --force"
-        );
     }
 }

@@ -42,7 +42,7 @@ fn a_second_daemon_of_one_address_is_refused() {
     let one = [lab.master(1).address()];
     for servers in [&lab.addresses()[..], &one] {
         let mut second = Care::start_for(&lab, VIP, servers, &[]);
-        assert_eq!(second.process().wait(LIMIT).code(), Some(9), "{}", second.log());
+        assert_eq!(second.process().wait(3 * LIMIT).code(), Some(9), "{}", second.log());
         let log = second.log();
         assert!(log.contains("another lvscare (process "), "{log}");
         assert!(log.contains("guards 10.103.97.2:6443 as well; two would undo each other's work"), "{log}");
