@@ -31,7 +31,7 @@ async fn server(answer: fn(usize, usize, usize) -> String) -> (Prober, Heard) {
             tokio::spawn(serve(stream, connection, answer, log.clone()));
         }
     });
-    (prober(address, "--health-scheme http --health-timeout 300ms --connect-timeout 300ms"), heard)
+    (prober(address, "--health-scheme http --health-timeout 2s --connect-timeout 2s"), heard)
 }
 
 fn prober(address: SocketAddr, options: &str) -> Prober {
