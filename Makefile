@@ -11,10 +11,10 @@ TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"
 LVSCARE = $(TARGET_DIR)/$(HOST)/release/lvscare
 INSTALLER = $(LVSCARE)-installer
 
-# Tests are linked as those for the guest are (FLAGS in tests/src/vm/cargo.rs): with the same flags nothing is compiled
-# twice.
+# Tests are linked as those for the guest are (FLAGS in tests/src/vm/cargo.rs), and `vm` has the features with which it
+# builds them: with the same flags and features nothing is compiled twice.
 TEST := RUSTFLAGS='-C target-feature=+crt-static -C strip=debuginfo' $(CARGO)
-RUN = $(TEST) run --target $(HOST) --package tests --bin
+RUN = $(TEST) run --target $(HOST) --package tests --features guest --bin
 VM = date '+%T building the laboratory, about a minute the first time' >&2 && $(RUN) vm --
 
 # The peers of the benchmark, as Debian packages them.
