@@ -23,6 +23,7 @@ use crate::discover::{Discoveries, Found};
 use crate::drain;
 use crate::exit::{Exit, Failure};
 use crate::health::checkers::Checkers;
+use crate::health::suspects;
 use crate::health::through::{self, Answers};
 use crate::job::{Job, Reloads};
 use crate::kernel::watch::Watch;
@@ -147,6 +148,7 @@ async fn guard(
         };
         tasks.spawn(server::run(address, listener, view));
     }
+    tasks.spawn(suspects::run(daemon.job.subscribe()));
     tasks.spawn(through::run(daemon.job.subscribe(), answers, metrics));
     tasks.spawn(heartbeat(supervisor.clone(), daemon.job.subscribe(), daemon.applied.subscribe()));
     tasks.spawn(guard.run(daemon.job.subscribe(), board, Some(watch), daemon.applied.clone()));
@@ -234,7 +236,7 @@ impl Daemon {
     /// Reads the configuration again. One that is not valid is refused, and the old one stays in force.
     fn reload(&mut self) {
         let job = match Job::load(&self.args) {
-            Ok(job) => Job { drained: self.base.drained.clone(), ..job },
+            Ok(job) => Job { drained: self.base.drained.clone(), ..job.keep_settings(&self.base) },
             Err(failure) => {
                 warn!("the new configuration is refused, the old one stays in force: {failure}");
                 self.reloads.send_modify(|reloads| {

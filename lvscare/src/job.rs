@@ -52,6 +52,17 @@ impl Job {
         Ok(Self { config, settings, drained: Drained::default() })
     }
 
+    /// The same with the settings of `before` where they say the same: whoever asks by them goes on.
+    #[must_use]
+    pub fn keep_settings(mut self, before: &Self) -> Self {
+        for (at, settings) in &mut self.settings {
+            if let Some(old) = before.settings.get(at).filter(|old| old.config() == settings.config()) {
+                *settings = old.clone();
+            }
+        }
+        self
+    }
+
     /// The same with other real servers, for virtual servers whose masters are learned. A server that is configured
     /// keeps its weight.
     #[must_use]

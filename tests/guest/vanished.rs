@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use lvscare::health::Condition;
 use lvscare::kernel::sockets::unacknowledged;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, LIMIT, vip};
+use tests::care::{Care, Eye, LIMIT, URL, vip};
 use tests::lab::{Lab, Master};
 use tests::wait::eventually;
 
@@ -116,4 +116,34 @@ fn a_server_that_thinks_is_left_to_think() {
     // The probe through the virtual server may have come by, and one for an answer that was late.
     assert!(more <= 2, "{more}");
     assert_eq!(care.condition(master.address()), Some(Condition::Alive), "{}", care.log());
+}
+
+/// The path from this server is narrower than it says: small packets pass, large ones are lost.
+fn lose_large_packets(master: &Master) {
+    let place = master.namespace();
+    place.check(&["nft", "add table ip narrow"]);
+    place.check(&["nft", "add chain ip narrow output { type filter hook postrouting priority 0; }"]);
+    place.check(&["nft", "add rule ip narrow output ip length > 700 drop"]);
+}
+
+/// Its held connections go on, clients that begin get nowhere. They are the witnesses.
+#[test]
+fn a_server_that_loses_large_packets_is_out_before_its_connection_is_renewed() {
+    let lab = Lab::new();
+    let care = Care::judged(&lab, &[]);
+    let eye = Eye::open(lab.node());
+    let narrow = lab.master(2);
+    probe(narrow, 2);
+    let load = lab.load(lab.node(), URL, 3, Duration::from_secs(2));
+    let began = Instant::now();
+    lose_large_packets(narrow);
+    eye.time(Duration::from_secs(30), "out", |eye| !eye.serves(vip(), narrow.address()));
+    let took = began.elapsed();
+    println!("a server that loses large packets is out after {:>5} ms", took.as_millis());
+    // Nobody would notice before the connection is renewed, after 45 s at least.
+    assert!(took < Duration::from_secs(20), "{took:?}\n{}", care.log());
+    load.stop();
+    care.wait_condition(narrow.address(), Condition::Dead);
+    narrow.namespace().check(&["nft", "delete table ip narrow"]);
+    care.wait_condition(narrow.address(), Condition::Alive);
 }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use super::{Failure, Outcome};
@@ -35,6 +36,7 @@ use inquiry::{Inquiry, Plan, Question, Step};
 use report::Failed;
 pub use report::Report;
 pub use settings::Settings;
+use settings::Suspected;
 
 /// What came of waiting for the first answer.
 enum First {
@@ -52,6 +54,7 @@ pub struct Prober {
     ports: Ports,
     held: Option<Held>,
     hedge: Hedge,
+    suspected: watch::Receiver<Suspected>,
     certificate_expiry: Option<u64>,
     /// When the latest attempt to connect began.
     dialled: Instant,
@@ -64,6 +67,7 @@ impl Prober {
     pub fn new(settings: Arc<Settings>, server: SocketAddr) -> Self {
         let now = Instant::now();
         let (plan, ports, hedge) = (settings.plan, settings.ports.clone(), Hedge::new(now));
+        let suspected = settings.suspected();
         Self {
             settings,
             server,
@@ -71,6 +75,7 @@ impl Prober {
             ports,
             held: None,
             hedge,
+            suspected,
             certificate_expiry: None,
             dialled: now,
             at_least: Duration::ZERO,
@@ -122,16 +127,21 @@ impl Prober {
         self.certificate_expiry
     }
 
-    /// Waits until the held connection ends; for ever when there is none.
+    /// Waits until the held connection ends or its server is suspected; for ever when there is none.
     ///
-    /// Cancel-safe: the end of a connection stays visible until the next probe.
+    /// Cancel-safe: the end of a connection stays visible until the next probe, and so does a suspicion.
     pub async fn ended(&mut self) {
-        match &mut self.held {
-            Some(held) => {
-                held.ended().await;
-                self.held = None;
+        let Some(held) = &mut self.held else { return std::future::pending().await };
+        let server = self.server;
+        let times = |suspected: &Suspected| suspected.get(&server).copied().unwrap_or_default();
+        let known = held.suspected;
+        tokio::select! {
+            () = held.ended() => self.held = None,
+            Ok(suspected) = self.suspected.wait_for(|suspected| times(suspected) != known) => {
+                // It lives until another one has answered.
+                held.renew_at = Instant::now();
+                held.suspected = times(&suspected);
             }
-            None => std::future::pending().await,
         }
     }
 
@@ -267,6 +277,8 @@ impl Prober {
         let fresh = connect::connect(settings, ports, server, [by, deadline], redial, &mut self.dialled);
         let fresh = Box::pin(fresh).await?;
         self.certificate_expiry = fresh.certificate_expiry.or(self.certificate_expiry);
-        Ok(fresh.held)
+        let mut held = fresh.held;
+        held.suspected = self.suspected.borrow().get(&self.server).copied().unwrap_or_default();
+        Ok(held)
     }
 }

@@ -5,14 +5,16 @@
 //! maps to the dead server are destroyed (`SOCK_DESTROY`, as `ss --kill` does), and their owners reconnect at
 //! once. Sockets in other namespaces (pods) are out of reach; their next packet is answered with a reset.
 //!
-//! The same facility tells whether anybody acknowledges what a socket sends.
+//! The same facility tells whether anybody acknowledges what a socket sends, and whether anybody answers.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
+use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
 use netlink_packet_sock_diag::{AF_INET, AF_INET6, IPPROTO_TCP, SockDiagDestroy, SockDiagMessage};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
@@ -98,16 +100,58 @@ pub fn unacknowledged(local: SocketAddr, remote: SocketAddr) -> Result<u32, Erro
     Ok(responses(answers).map(|header| header.send_queue).next().unwrap_or_default())
 }
 
+/// The clients of this namespace whose first words to `at` were acknowledged, and that have waited for an answer at least
+/// so long.
+pub fn unanswered(at: SocketAddr, wait: Duration) -> Result<BTreeSet<SocketAddr>, Error> {
+    let failed = |error| Error::from_netlink(|| "look at the clients".into(), error);
+    let mut channel = Channel::open(NETLINK_SOCK_DIAG).map_err(|error| failed(error.into()))?;
+    let mut clients = BTreeSet::new();
+    let families: &[u8] = if at.is_ipv4() { &[AF_INET, AF_INET6] } else { &[AF_INET6] };
+    for &family in families {
+        let mut listing = request(family, to_port(family, at.port()));
+        if let SockDiagMessage::InetRequest(request) = &mut listing {
+            request.extensions = ExtensionFlags::INFO;
+        }
+        for answer in channel.request(listing, NLM_F_DUMP).map_err(failed)? {
+            let SockDiagMessage::InetResponse(response) = answer else { continue };
+            let id = &response.header.socket_id;
+            let remote = SocketAddr::new(id.destination_address.to_canonical(), id.destination_port);
+            let waits =
+                response.nlas.iter().any(|nla| matches!(nla, Nla::TcpInfo(info) if waits(info, wait)));
+            if remote == at && waits {
+                clients.insert(SocketAddr::new(id.source_address.to_canonical(), id.source_port));
+            }
+        }
+    }
+    Ok(clients)
+}
+
+/// Whether a socket has said something that was acknowledged so long ago, and heard nothing ever (`struct tcp_info` in
+/// `include/uapi/linux/tcp.h`, since Linux 4.1).
+fn waits(info: &[u8], wait: Duration) -> bool {
+    let short = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
+    let long = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));
+    let (Some(last_sent), Some(acknowledged), Some(received)) = (short(44), long(120), long(128)) else {
+        return false;
+    };
+    // The first byte is that of the SYN.
+    acknowledged > 1 && received == 0 && u128::from(last_sent) >= wait.as_millis()
+}
+
 /// The connections of one address family to any host's `port`.
 fn established(channel: &mut Channel, family: u8, port: u16) -> Result<Vec<SocketId>, Error> {
+    let answers = channel.request(request(family, to_port(family, port)), NLM_F_DUMP).map_err(failed)?;
+    Ok(responses(answers).map(|header| header.socket_id).collect())
+}
+
+/// Whatever socket is connected to any host's `port`.
+fn to_port(family: u8, port: u16) -> SocketId {
     let any = if family == AF_INET {
         IpAddr::from(Ipv4Addr::UNSPECIFIED)
     } else {
         IpAddr::from(Ipv6Addr::UNSPECIFIED)
     };
-    let filter = between(SocketAddr::new(any, 0), SocketAddr::new(any, port));
-    let answers = channel.request(request(family, filter), NLM_F_DUMP).map_err(failed)?;
-    Ok(responses(answers).map(|header| header.socket_id).collect())
+    between(SocketAddr::new(any, 0), SocketAddr::new(any, port))
 }
 
 /// Whatever socket is between these two.

@@ -24,6 +24,7 @@ fn answer(guarded: &str) -> Vec<u8> {
         last_pass_seconds: 0.1,
         repairs: 0,
         problems: Vec::new(),
+        notes: Vec::new(),
         configuration: Reloads::default(),
         process: "process 7\x1b[2J, service lvscare.service".into(),
     });

@@ -35,6 +35,8 @@ pub(super) struct Held {
     readiness: Request,
     /// What the server has not told over this connection.
     pub(super) untold: Untold,
+    /// How often the server had been suspected when the connection was made.
+    pub(super) suspected: u64,
     /// Another one is to take its place then.
     pub(super) renew_at: Instant,
 }
@@ -50,6 +52,7 @@ impl Held {
             health: request(&settings.health_path),
             readiness: request(&settings.ready_path),
             untold: Untold::default(),
+            suspected: 0,
             renew_at: Instant::now() + renewal(fastrand::f64()),
         })
     }

@@ -1,6 +1,10 @@
 //! How every server of a virtual server is asked.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use hyper::Uri;
+use tokio::sync::watch;
 
 use super::credentials::Credentials;
 use super::dial::Ports;
@@ -9,6 +13,9 @@ use crate::config::ProbeConfig;
 use crate::config::value::Scheme;
 use crate::exit::Failure;
 use crate::health::tls::Tls;
+
+/// How often each server was suspected (see [`suspects`](crate::health::suspects)).
+pub(super) type Suspected = BTreeMap<SocketAddr, u64>;
 
 /// How every server is asked; shared by all probers.
 #[derive(Debug)]
@@ -21,6 +28,8 @@ pub struct Settings {
     pub(super) health_path: Uri,
     /// That of the health question where there is no other.
     pub(super) ready_path: Uri,
+    /// How often each server was suspected.
+    suspected: watch::Sender<Suspected>,
 }
 
 impl Settings {
@@ -38,13 +47,24 @@ impl Settings {
             None => health_path.clone(),
         };
         let (config, ports, plan) = (config.clone(), Ports::outside_ephemeral(), Plan::of(config));
-        Ok(Self { config, tls, credentials, ports, plan, health_path, ready_path })
+        let suspected = watch::Sender::default();
+        Ok(Self { config, tls, credentials, ports, plan, health_path, ready_path, suspected })
     }
 
     /// What is wrong with the files and with what is made of them, for people.
     pub fn problems(&self) -> Vec<String> {
         let tls = self.tls.as_ref().and_then(Tls::problem);
         tls.into_iter().chain(self.credentials.problems()).collect()
+    }
+
+    /// Lets whoever holds a connection to `server` make another one now.
+    pub fn suspect(&self, server: SocketAddr) {
+        self.suspected.send_modify(|suspected| *suspected.entry(server).or_default() += 1);
+    }
+
+    /// Tells of suspicions.
+    pub(super) fn suspected(&self) -> watch::Receiver<Suspected> {
+        self.suspected.subscribe()
     }
 
     /// What they are made from.

@@ -129,6 +129,22 @@ async fn through_the_virtual_server_health_is_enough() {
     assert_eq!(*heard.lock().unwrap(), "|h h ");
 }
 
+/// A suspicion is no verdict: another connection takes the place of the held one, and what it sees counts.
+#[tokio::test]
+async fn a_suspected_server_is_asked_over_a_new_connection() {
+    let (mut prober, heard) = server(|_, _, _| OK.into()).await;
+    assert_eq!(outcomes(&mut prober, 2).await, [Outcome::Ready, Outcome::Ready]);
+    prober.settings.suspect(SocketAddr::from(([10, 0, 0, 9], 1)));
+    let brief = timeout_at((Instant::now() + Duration::from_millis(20)).into(), prober.ended()).await;
+    assert!(brief.is_err(), "another server was suspected");
+    prober.settings.suspect(prober.server);
+    prober.ended().await;
+    assert_eq!(outcomes(&mut prober, 2).await, [Outcome::Ready, Outcome::Ready]);
+    let brief = timeout_at((Instant::now() + Duration::from_millis(20)).into(), prober.ended()).await;
+    assert!(brief.is_err(), "one suspicion, one connection");
+    assert_eq!(*heard.lock().unwrap(), "|r r |r r ");
+}
+
 #[tokio::test]
 async fn the_end_of_the_held_connection_is_noticed() {
     let (mut prober, _) = server(|_, packet, _| if packet == 1 { String::new() } else { OK.into() }).await;

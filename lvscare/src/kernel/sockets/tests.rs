@@ -1,6 +1,6 @@
 //! The connection list, and destroying real sockets of this machine.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
@@ -51,4 +51,38 @@ fn destroys_the_named_connection_only() {
     assert_eq!((&other).read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     // The listener lives on.
     TcpStream::connect(at).unwrap();
+}
+
+#[test]
+fn a_client_waits_until_it_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut client = TcpStream::connect(at).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    let waiting = |wait| unanswered(at, wait).unwrap();
+    assert_eq!(waiting(Duration::ZERO), BTreeSet::new(), "it has said nothing");
+    client.write_all(b"hello").unwrap();
+    server.read_exact(&mut [0; 5]).unwrap();
+    let local = client.local_addr().unwrap();
+    assert_eq!(waiting(Duration::ZERO), BTreeSet::from([local]));
+    assert_eq!(waiting(Duration::from_secs(600)), BTreeSet::new(), "not so long");
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(waiting(Duration::from_millis(20)), BTreeSet::from([local]));
+    server.write_all(b"hello").unwrap();
+    client.read_exact(&mut [0; 5]).unwrap();
+    assert_eq!(waiting(Duration::ZERO), BTreeSet::new(), "it was answered");
+}
+
+/// Whatever the kernel sends, nothing panics.
+#[test]
+fn socket_information_of_any_length() {
+    for length in 0..200 {
+        assert!(!waits(&vec![0; length], Duration::ZERO));
+        assert!(!waits(&vec![0xff; length], Duration::ZERO));
+    }
+    let mut info = vec![0; 136];
+    info[44..48].copy_from_slice(&1500_u32.to_ne_bytes());
+    info[120..128].copy_from_slice(&2_u64.to_ne_bytes());
+    assert!(waits(&info, Duration::from_millis(1500)));
+    assert!(!waits(&info, Duration::from_millis(1501)));
 }
