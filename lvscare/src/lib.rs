@@ -43,26 +43,47 @@
 //! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
 //! {model, ipvs, netlink}`.
 
+// `panic = "abort"`: a panic ends the guard of the rules, so nothing may panic, and one thread does everything, so
+// nothing may wait. Arithmetic is watched where strangers choose the numbers.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::disallowed_methods,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable
+    )
+)]
+
 pub mod applier;
 pub mod beat;
 pub mod certificate;
 pub mod cli;
 pub mod client;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod config;
 pub mod daemon;
 pub mod desired;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod discover;
 pub mod doctor;
 pub mod drain;
 pub mod exit;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod files;
 pub mod health;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod http;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod ipvs;
 pub mod job;
 pub mod kernel;
 pub mod metrics;
 pub mod model;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod netlink;
 pub mod notify;
 pub mod once;
@@ -77,6 +98,8 @@ pub mod server;
 pub mod status;
 pub mod survey;
 pub mod takeover;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod terminal;
 pub mod tls;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod yaml;

@@ -1,5 +1,10 @@
 //! The life of the process: parse, log, act, say what was wrong.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::disallowed_methods, clippy::indexing_slicing, clippy::panic, clippy::string_slice)
+)]
+
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;

@@ -90,14 +90,13 @@ impl Channel {
         header.flags = NLM_F_REQUEST | flags;
         let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
         request.finalize();
-        let mut attempts = ATTEMPTS;
-        loop {
-            attempts -= 1;
+        for _ in 1..ATTEMPTS {
             match self.exchange(&mut request) {
-                Err(Error::Interrupted) if attempts > 0 => {}
+                Err(Error::Interrupted) => {}
                 result => return result,
             }
         }
+        self.exchange(&mut request)
     }
 
     /// Sends a request under a number of its own and reads its answer.
@@ -138,7 +137,7 @@ impl Channel {
                         return Err(Error::Kernel(error.to_io()));
                     }
                     NetlinkPayload::Done(done) if done.code < 0 => {
-                        return Err(Error::Kernel(io::Error::from_raw_os_error(-done.code)));
+                        return Err(Error::Kernel(io::Error::from_raw_os_error(done.code.saturating_neg())));
                     }
                     NetlinkPayload::Done(_) if interrupted => return Err(Error::Interrupted),
                     NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(answer),

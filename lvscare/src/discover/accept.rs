@@ -119,8 +119,8 @@ impl Roster {
         }
 
         let alive = answer.iter().filter(|&&server| health(server) == Health::Alive).count();
-        if alive > 0 && 2 * alive >= answer.len() {
-            let many = 2 * self.settled.difference(answer).count() > self.settled.len();
+        if alive > 0 && alive >= answer.len().div_ceil(2) {
+            let many = self.settled.difference(answer).count() > self.settled.len() / 2;
             self.members.retain(|server, absences| {
                 let patience = if many && health(*server) != Health::NotAlive { MANY } else { FEW };
                 *absences < patience

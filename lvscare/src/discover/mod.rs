@@ -142,7 +142,7 @@ pub async fn run<B, H>(
         found.servers = servers;
         stale
     });
-    let roster = Roster::new(found.borrow().servers.iter().copied(), settings.interval / 2);
+    let roster = Roster::new(found.borrow().servers.iter().copied(), settings.interval.mul_f64(0.5));
     let discovery = Discovery {
         settings,
         board,
@@ -182,7 +182,7 @@ where
     H: Fn(&B, SocketAddr) -> Health + Send + Sync,
 {
     async fn run(mut self) {
-        let mut due = tokio::time::Instant::now() + pace::first(self.settings.interval, fastrand::f64());
+        let mut due = after(pace::first(self.settings.interval, fastrand::f64()));
         loop {
             self.rescue();
             // Cancel-safety: the time of the next question is kept, and a change of the board stays visible.
@@ -190,7 +190,7 @@ where
                 () = tokio::time::sleep_until(due) => {
                     self.ask().await;
                     let pause = pace::next(self.settings.interval, self.failures, fastrand::f64());
-                    due = tokio::time::Instant::now() + pause;
+                    due = after(pause);
                 }
                 Ok(()) = self.board.changed() => {}
             }
@@ -296,6 +296,12 @@ where
 fn configured(settings: &Settings) -> Vec<SocketAddr> {
     let set: BTreeSet<SocketAddr> = settings.configured.iter().copied().collect();
     set.into_iter().take(accept::MOST).collect()
+}
+
+/// A pause so long that no clock can tell its end is none.
+fn after(pause: Duration) -> tokio::time::Instant {
+    let now = tokio::time::Instant::now();
+    now.checked_add(pause).unwrap_or(now)
 }
 
 /// The configured servers, then others as far as there is room for them.

@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::terminal::printable;
 
 pub mod checks;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod facts;
 pub mod render;
 pub mod subnet;

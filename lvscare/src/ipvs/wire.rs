@@ -20,7 +20,7 @@ pub(super) fn set<A: Nla>(attributes: &mut Vec<A>, attribute: A) {
 
 /// Length of a string on the wire, where a NUL ends it.
 pub(super) fn string_len(text: &str) -> usize {
-    text.len() + 1
+    text.len().saturating_add(1)
 }
 
 /// Writes a string and its NUL into a buffer of [`string_len`] bytes.

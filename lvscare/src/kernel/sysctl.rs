@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use super::Error;
+use crate::files;
 use crate::model::Sysctl;
 
 /// A number of 32 bits with its sign and the end of line.
@@ -24,7 +26,7 @@ pub struct Sysctls {
 /// The settings that matter to this kernel.
 pub fn needed() -> Vec<Sysctl> {
     // Without /proc nothing can be set either.
-    Sysctl::for_release(&fs::read_to_string(RELEASE).unwrap_or_default())
+    Sysctl::for_release(&files::read_text(Path::new(RELEASE)).unwrap_or_default())
 }
 
 impl Default for Sysctls {

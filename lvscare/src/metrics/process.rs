@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
+
+use crate::files;
 
 /// `USER_HZ`, in which the kernel tells processor time to programs; 100 on every architecture Linux still runs on
 /// here (`include/uapi/asm-generic/param.h`).
@@ -46,7 +49,7 @@ struct Stat {
 
 impl Stat {
     fn read() -> Option<Self> {
-        Self::parse(&fs::read_to_string("/proc/self/stat").ok()?)
+        Self::parse(&files::read_text(Path::new("/proc/self/stat")).ok()?)
     }
 
     /// The name in parentheses may hold anything; the fields after it are counted from 3 in the manual.
@@ -61,14 +64,14 @@ impl Stat {
     }
 
     fn start(&self) -> Option<f64> {
-        let text = fs::read_to_string("/proc/stat").ok()?;
+        let text = files::read_text(Path::new("/proc/stat")).ok()?;
         let boot = text.lines().find_map(|line| line.strip_prefix("btime "))?;
         Some(boot.trim().parse::<f64>().ok()? + self.started)
     }
 }
 
 fn resident() -> Option<f64> {
-    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let text = files::read_text(Path::new("/proc/self/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()? * 1024.0)
 }

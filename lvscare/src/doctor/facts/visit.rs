@@ -145,7 +145,7 @@ fn ahead(theirs: SystemTime, ours: SystemTime) -> i64 {
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     match theirs.duration_since(ours) {
         Ok(ahead) => seconds(ahead),
-        Err(behind) => -seconds(behind.duration()),
+        Err(behind) => seconds(behind.duration()).saturating_neg(),
     }
 }
 

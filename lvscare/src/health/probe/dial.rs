@@ -6,12 +6,12 @@
 //! of `net.ipv4.ip_local_port_range`, so probes use ports outside of it. Whoever of us asks through the virtual server is
 //! a client like any other, and leaves these ports alone: IPVS remembers a client's port for two minutes.
 
-use std::fs;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -22,6 +22,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+
+use crate::files;
 
 /// A gap below this size is not worth the search.
 const FEWEST: u16 = 64;
@@ -42,7 +44,7 @@ pub(crate) struct Ports(Option<RangeInclusive<u16>>);
 impl Ports {
     /// The gap beside the ports that the kernel hands to clients.
     pub(crate) fn outside_ephemeral() -> Self {
-        let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+        let text = files::read_text(Path::new("/proc/sys/net/ipv4/ip_local_port_range")).unwrap_or_default();
         Self::beside(&text)
     }
 
@@ -176,7 +178,7 @@ mod tests {
     /// Nobody's ports are the other's: those of clients are what the kernel hands out.
     #[tokio::test]
     async fn probes_and_clients_never_share_a_port() {
-        let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
         let mut ends = range.split_whitespace().map(|end| end.parse::<u16>().unwrap());
         let ephemeral = ends.next().unwrap()..=ends.next().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
