@@ -30,8 +30,8 @@ use crate::kernel::watch::Watch;
 use crate::kernel::{Kernel, Linux, sockets};
 use crate::metrics::Metrics;
 use crate::notify::Supervisor;
-use crate::peers;
 use crate::reload::Watched;
+use crate::rivals;
 use crate::runtime;
 use crate::server::{self, View, stuck_after};
 
@@ -83,7 +83,7 @@ async fn guard(
     let services = job.config.addresses();
     let listener = match job.config.listen {
         Some(address) => tokio::select! {
-            listener = peers::take_endpoint(address, &services, forced) => listener?,
+            listener = rivals::take_endpoint(address, &services, forced) => listener?,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         },
@@ -107,7 +107,7 @@ async fn guard(
     supervisor.ready();
     info!(took = ?start.elapsed(), "the virtual server is ready");
 
-    peers::tell(&services);
+    rivals::tell(&services);
     // The first listing loads kernel modules; better now than when a client waits for it.
     if let Err(error) = sockets::warm_up() {
         warn!("{error}");

@@ -33,11 +33,11 @@
 //!
 //! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
 //! - [`job`]: what they are to do; [`reload`] notices that this has changed.
-//! - [`drain`]: whom an administrator has taken out of service.
+//! - [`drain`]: whom an administrator has taken out of service; [`commands`]: how that is done.
 //! - [`notify`]: telling systemd how it goes.
 //! - [`metrics`]: what is counted on the way, for Prometheus. [`beat`]: when to wake for what can wait.
 //! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
-//! - [`peers`]: another lvscare on the same node; [`place`]: where a process belongs.
+//! - [`rivals`]: another lvscare on the same node; [`place`]: where a process belongs.
 //! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
 //!
 //! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
@@ -63,6 +63,7 @@ pub mod beat;
 pub mod certificate;
 pub mod cli;
 pub mod client;
+pub mod commands;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod config;
 pub mod daemon;
@@ -87,12 +88,12 @@ pub mod model;
 pub mod netlink;
 pub mod notify;
 pub mod once;
-pub mod peers;
 pub mod place;
 pub mod preflight;
 pub mod reconcile;
 pub mod reload;
 pub mod repeats;
+pub mod rivals;
 pub mod runtime;
 pub mod server;
 pub mod status;

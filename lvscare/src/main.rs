@@ -17,11 +17,11 @@ use lvscare::cli::{
     self, CleanArgs, Cli, Command, ConfigCommand, DoctorArgs, DrainArgs, Output, StatusArgs, UndrainArgs,
     explain,
 };
+use lvscare::commands::drain::{self as drains, Request};
 use lvscare::config::raw::{CareArgs, File, SCHEMA};
 use lvscare::config::value::LogFormat;
 use lvscare::config::{Config, Logging};
 use lvscare::doctor::{Report, facts, render};
-use lvscare::drain::command::Request;
 use lvscare::exit::{Exit, Failure};
 use lvscare::job::Job;
 use lvscare::kernel::{Kernel, Linux};
@@ -30,7 +30,7 @@ use lvscare::reload::Watched;
 use lvscare::status::Style;
 use lvscare::survey::LeftBehind;
 use lvscare::terminal::printable;
-use lvscare::{client, daemon, drain, once, peers, status};
+use lvscare::{client, daemon, drain, once, rivals, status};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -72,8 +72,8 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Clean(args) => clean_targets(&args),
         Command::Config { command } => config(&command),
         Command::Status(args) => show_status(&args),
-        Command::Drain(DrainArgs { force, common }) => drain::command::drain(&request(common)?, force, say),
-        Command::Undrain(args) => drain::command::undrain(&request(args)?, say),
+        Command::Drain(DrainArgs { force, common }) => drains::drain(&request(common)?, force, say),
+        Command::Undrain(args) => drains::undrain(&request(args)?, say),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lvscare", &mut script);
@@ -110,7 +110,7 @@ fn care(args: CareArgs) -> Result<(), Failure> {
 fn run_once(kernel: &mut Linux, config: &Config, forced: bool) -> Result<(), Failure> {
     let preview = once::preview(kernel, config)?;
     if !forced && !preview.changes.is_empty() {
-        peers::refuse(&peers::find(&config.addresses(), config.listen)?)?;
+        rivals::refuse(&rivals::find(&config.addresses(), config.listen)?)?;
     }
     for (at, what) in &preview.taken_over {
         if !forced {
@@ -165,7 +165,7 @@ fn clean(
     forced: bool,
 ) -> Result<(), Failure> {
     if !forced {
-        peers::refuse(&peers::find(services, listen)?)?;
+        rivals::refuse(&rivals::find(services, listen)?)?;
     }
     tell(&once::clean(kernel, services)?, "nothing to remove")
 }

@@ -16,6 +16,7 @@ use tokio::time::timeout_at;
 
 use super::{Failure, Outcome};
 
+mod classify;
 mod connect;
 mod credentials;
 pub(crate) mod dial;

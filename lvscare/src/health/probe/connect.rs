@@ -1,6 +1,5 @@
-//! A new connection to a server, and what its failures mean.
+//! A new connection to a server.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -8,11 +7,12 @@ use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
 use super::super::{Failure, Phase};
-use super::dial::{self, Ports};
+use super::classify::{broken, failed};
+use super::dial::Ports;
 use super::held::Held;
 use super::settings::Settings;
 use super::silence::Ends;
-use crate::{certificate, http};
+use crate::certificate;
 
 /// A connection that nobody has asked anything over yet.
 pub(super) struct Fresh {
@@ -21,8 +21,8 @@ pub(super) struct Fresh {
     pub(super) certificate_expiry: Option<u64>,
 }
 
-/// Connects to `server`: by the first deadline for TCP, by the second for all of it. With `redial` other attempts follow; `dialled` tells when the latest began, even to whoever does
-/// not wait for the end.
+/// Connects to `server`: by the first deadline for TCP, by the second for all of it. With `redial` other attempts follow;
+/// `dialled` tells when the latest began, even to whoever does not wait for the end.
 pub(super) async fn connect(
     settings: &Settings,
     ports: &Ports,
@@ -49,63 +49,5 @@ pub(super) async fn connect(
             let certificate_expiry = shown.and_then(|chain| chain.first()).and_then(certificate::not_after);
             Ok(Fresh { held: Held::new(stream, ends, settings).await?, certificate_expiry })
         }
-    }
-}
-
-/// What it means that there is no answer over a connection.
-pub(super) fn unanswered(error: http::Error) -> Failure {
-    match error {
-        http::Error::Connection(error) => broken(&error),
-        other => Failure::Garbled(other.to_string()),
-    }
-}
-
-fn failed(error: &io::Error) -> Failure {
-    if dial::is_shortage(error) {
-        return Failure::Local(error.to_string());
-    }
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Failure::Refused,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Reset,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Failure::Unreachable,
-        // The kernel's own retransmissions gave up before our limit.
-        io::ErrorKind::TimedOut => Failure::Unacknowledged,
-        _ => Failure::Garbled(error.to_string()),
-    }
-}
-
-/// As [`failed`], for a connection that may be encrypted.
-fn broken(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Failure::Tls(error.to_string()),
-        _ => failed(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::io::Errno;
-
-    use super::*;
-
-    /// This node's own trouble is told from what comes from elsewhere.
-    #[test]
-    fn shortages_are_no_evidence() {
-        let of = |errno: Errno| failed(&errno.into());
-        for errno in [
-            Errno::MFILE,
-            Errno::NFILE,
-            Errno::NOBUFS,
-            Errno::NOMEM,
-            Errno::ADDRNOTAVAIL,
-            Errno::PERM,
-            Errno::ACCESS,
-        ] {
-            assert!(matches!(of(errno), Failure::Local(_)), "{errno}");
-        }
-        assert_eq!(of(Errno::CONNREFUSED), Failure::Refused);
-        assert_eq!(of(Errno::CONNRESET), Failure::Reset);
-        assert_eq!(of(Errno::HOSTUNREACH), Failure::Unreachable);
-        assert_eq!(of(Errno::TIMEDOUT), Failure::Unacknowledged);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::super::{Failure, Phase};
-use super::connect::unanswered;
+use super::classify::unanswered;
 use super::inquiry::{Question, Untold};
 use super::settings::Settings;
 use super::silence::Ends;

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Drained, Whom, file, find, forsaken, outcome};
 use crate::client;
 use crate::config::value::brief;
+use crate::drain::{Drained, Whom, file};
 use crate::exit::{Exit, Failure};
 use crate::status::{RealServer, Status};
+
+mod choice;
+
+use choice::{find, forsaken, outcome};
 
 /// The daemon looks once a second.
 const PATIENCE: Duration = Duration::from_secs(15);
