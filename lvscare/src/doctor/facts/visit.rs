@@ -122,6 +122,8 @@ fn refused(error: &io::Error) -> String {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::ConnectionReset => "connection reset".into(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "host unreachable".into(),
+        // The kernel gave up before we did.
+        io::ErrorKind::TimedOut => format!("{NO_CONNECTION} in time"),
         _ => error.to_string(),
     }
 }
