@@ -15,7 +15,7 @@ use tests::lab::Lab;
 use tests::process::Process;
 
 /// An emulated machine without processor time needs patience.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(180);
 
 /// One test at a time takes the processors away.
 static ALONE: Mutex<()> = Mutex::new(());

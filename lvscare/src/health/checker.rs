@@ -223,13 +223,12 @@ impl Checker {
 
     /// What a question that has ended means for the trial of the server, and for those of others.
     fn hold_against(&mut self, report: &Report, began: Instant, anew: bool, now: Instant) {
-        let implied = report.outcome.implies();
-        let answered = implied.is_some_and(|condition| condition != Condition::Dead);
+        // Where nothing was learned, whatever is held against anybody stays: nothing was heard of the server, either.
+        let Some(implied) = report.outcome.implies() else { return };
+        let answered = implied != Condition::Dead;
         self.peers.ended(self.key.1, answered.then_some(Answer { began, ended: now, anew }));
         if answered {
             self.usual = report.took;
-        }
-        if implied != Some(Condition::Dead) {
             self.trial = None;
             return;
         }

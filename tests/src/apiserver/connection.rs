@@ -69,7 +69,10 @@ async fn converse(mut stream: TcpStream, state: Arc<State>) -> Result<()> {
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new()).serve_connection(io, service).await?;
     } else {
-        http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await?;
+        // Clients hold idle connections for minutes.
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(None);
+        http.serve_connection(io, service).await?;
     }
     Ok(())
 }
