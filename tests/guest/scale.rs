@@ -78,7 +78,10 @@ fn measure(services: u16) -> Cost {
     let servers: Vec<SocketAddr> = PORTS.map(|port| SocketAddr::new(place.address().ip(), port)).collect();
     let mut text = "virtualServers:\n".to_owned();
     (0..services).for_each(|number| text += &virtual_server(&at(number), &servers));
-    writeln!(text, "health: {{scheme: http, readyPath: none, interval: {}s}}", INTERVAL.as_secs()).unwrap();
+    // All of them are one thread of this test, which may be kept waiting.
+    let limits = "timeout: 30s, connectTimeout: 30s";
+    writeln!(text, "health: {{scheme: http, readyPath: none, interval: {}s, {limits}}}", INTERVAL.as_secs())
+        .unwrap();
     let file = ConfigFile::new(&lab, &text);
 
     let began = Instant::now();

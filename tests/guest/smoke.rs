@@ -80,8 +80,11 @@ fn a_killed_server_refuses_and_comes_back() {
     let report = load.stop();
     assert!(report.answered_by().len() >= 2, "{report:?}");
     for failure in report.failures() {
-        let error = failure.outcome.as_ref().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        let kind = failure.outcome.as_ref().unwrap_err().kind();
+        // Some were connected already, and are cut.
+        let cut =
+            [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof].contains(&kind);
+        assert!(cut || kind == ErrorKind::ConnectionRefused, "{kind}");
     }
     assert_eq!(six(&lab, lab.node(), URL), ["m1", "m1", "m2", "m2", "m3", "m3"]);
 }
