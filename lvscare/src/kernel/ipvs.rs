@@ -61,18 +61,22 @@ impl Table {
 
     /// The virtual server at `at` with its real servers, if it exists.
     pub fn read(&mut self, at: SocketAddr) -> Result<Option<SeenService>, Error> {
-        let id = ServiceId::tcp(at);
-        let message = || Message::new(Command::GetService, [WireService::from(id).into()]);
-        let mut answers = self.request(message(), 0);
-        if answers.as_ref().is_err_and(|error| error.errno() == Some(Errno::NOENT)) {
-            // To this question only generic netlink itself says so: the module was unloaded, and when it is there
+        let mut seen = self.read_once(at);
+        if seen.as_ref().is_err_and(|error| error.errno() == Some(Errno::NOENT)) {
+            // To these questions only generic netlink itself says so: the module was unloaded, and when it is there
             // again its family has another number.
             self.resolve()?;
-            answers = self.request(message(), 0);
+            seen = self.read_once(at);
         }
-        let answers = match answers {
+        seen.map_err(|error| reading(at, error))
+    }
+
+    fn read_once(&mut self, at: SocketAddr) -> Result<Option<SeenService>, netlink::Error> {
+        let id = ServiceId::tcp(at);
+        let message = Message::new(Command::GetService, [WireService::from(id).into()]);
+        let answers = match self.request(message, 0) {
             Err(error) if error.errno() == Some(Errno::SRCH) => return Ok(None),
-            other => other.map_err(|error| reading(at, error))?,
+            other => other?,
         };
         let Some(service) = answers.iter().find_map(Message::service) else { return Ok(None) };
         let stats = service.stats().unwrap_or_default();
@@ -82,17 +86,19 @@ impl Table {
         };
 
         let message = Message::new(Command::GetDestination, [WireService::from(id).into()]);
-        let answers = self.request(message, NLM_F_DUMP).map_err(|error| reading(at, error))?;
+        let answers = match self.request(message, NLM_F_DUMP) {
+            // It was deleted between the two questions.
+            Err(error) if error.errno() == Some(Errno::SRCH) => return Ok(None),
+            other => other?,
+        };
         let destinations = answers
             .iter()
             .filter_map(Message::destination)
             .map(|destination| {
-                let address = destination
-                    .address(AddressFamily::from(at.ip()))
-                    .map_err(|error| reading(at, error.into()))?;
+                let address = destination.address(AddressFamily::from(at.ip()))?;
                 Ok((address, seen(destination)))
             })
-            .collect::<Result<_, Error>>()?;
+            .collect::<Result<_, netlink::Error>>()?;
         let traffic = Traffic {
             connections: stats.connections,
             packets_in: stats.packets_in,
@@ -232,12 +238,9 @@ fn refused(change: &Change, error: netlink::Error) -> Error {
 }
 
 fn reading(at: SocketAddr, error: netlink::Error) -> Error {
-    match error.errno() {
-        // It was deleted between the two questions.
-        Some(Errno::SRCH) => Error::Raced(format!("read virtual server {at}")),
-        _ if matches!(error, netlink::Error::Interrupted) => {
-            Error::Raced(format!("read virtual server {at}"))
-        }
-        _ => Error::from_netlink(|| format!("read virtual server {at}"), error),
+    let action = || format!("read virtual server {at}");
+    if matches!(error, netlink::Error::Interrupted) {
+        return Error::Raced(action());
     }
+    Error::from_netlink(action, error)
 }
