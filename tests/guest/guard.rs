@@ -304,8 +304,9 @@ fn who_deletes_again_and_again_is_met_sooner_and_named() {
     let node = lab.node();
     let care = Care::judged(&lab, &[]);
     let began = Instant::now();
-    for (period, least) in [(Duration::from_secs(1), 0.95), (Duration::from_millis(100), 0.6)] {
-        // A busy machine may be late once, and not each time.
+    // Looks that know of no fight find it for 0.68 and 0.2 of the time. On an idle machine it is there for more than 0.95
+    // and 0.6; a busy one may be late once, and not each time.
+    for (period, least) in [(Duration::from_secs(1), 0.85), (Duration::from_millis(100), 0.4)] {
         let mut best = 0.0;
         for _ in 0..5 {
             best = share_present(node, lab.masters().len(), period).max(best);
