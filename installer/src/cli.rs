@@ -1,15 +1,18 @@
-//! What can be typed.
+//! What can be typed, and the request that it makes.
 
 use std::net::IpAddr;
 
+use ::node::api::{self, Failure, Request, SetHostRequest};
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-pub mod join;
-pub mod kubeadm;
-pub mod node;
-pub mod pod;
-pub mod prepare;
+use crate::report::{Form, Output};
+
+pub(crate) mod join;
+pub(crate) mod kubeadm;
+pub(crate) mod node;
+pub(crate) mod pod;
+pub(crate) mod prepare;
 
 use join::JoinArgs;
 use node::NodeCommand;
@@ -28,15 +31,15 @@ not valid; 4 the checks refuse this node; 7 no apiserver answers; 8 the image; 9
 /// Those three things can be seen with `lvscare-installer node status`.
 #[derive(Debug, Parser)]
 #[command(name = "lvscare-installer", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// This node
     Node {
         /// What to do with it
@@ -68,11 +71,33 @@ pub enum Command {
     },
 }
 
+/// What a command asks for, and how the answer is told.
+pub(crate) struct Asked {
+    pub(crate) form: Form,
+    pub(crate) request: Result<Request, Failure>,
+}
+
+impl Command {
+    /// What is asked for; there is nothing to ask about a completion script.
+    pub(crate) fn asked(self) -> Asked {
+        match self {
+            Self::Node { command } => command.asked(),
+            Self::Kubeadm { command } => {
+                let KubeadmCommand::Join(args) = *command;
+                args.asked()
+            }
+            Self::Hosts { command } => command.asked(),
+            Self::Pod { command } => command.asked(),
+            Self::Completion { .. } => Asked { form: Form::default(), request: Ok(Request::Status) },
+        }
+    }
+}
+
 /// Options whose values nobody may see, not even those that are none.
 const SECRETS: [&str; 4] = ["--token", "--discovery-token", "--tls-bootstrap-token", "--certificate-key"];
 
 /// What is wrong with what was typed, in one line.
-pub fn explain(error: &clap::Error) -> String {
+pub(crate) fn explain(error: &clap::Error) -> String {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.as_str(),
         _ => "",
@@ -85,7 +110,7 @@ pub fn explain(error: &clap::Error) -> String {
 
 /// `lvscare-installer kubeadm`.
 #[derive(Debug, Subcommand)]
-pub enum KubeadmCommand {
+pub(crate) enum KubeadmCommand {
     /// Prepare this node, then join it with the stock kubeadm
     #[command(after_help = join::HELP)]
     Join(JoinArgs),
@@ -93,24 +118,35 @@ pub enum KubeadmCommand {
 
 /// How a change is made and told.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct ChangeArgs {
+pub(crate) struct ChangeArgs {
     /// Show what would be done, and do nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Show what changes in each file
     #[arg(long)]
-    pub diff: bool,
+    pub(crate) diff: bool,
     /// With --dry-run: end with 10 when there is something to do
     #[arg(long, requires = "dry_run")]
-    pub detailed_exitcode: bool,
+    pub(crate) detailed_exitcode: bool,
     /// The form of the answer
     #[arg(long, short, default_value = "text")]
-    pub output: Output,
+    pub(crate) output: Output,
+}
+
+impl ChangeArgs {
+    pub(crate) fn form(self) -> Form {
+        let (output, diff, detailed_exitcode) = (self.output, self.diff, self.detailed_exitcode);
+        Form { output, diff, detailed_exitcode, verbose: false }
+    }
+
+    pub(crate) fn change(self, force: bool) -> api::Change {
+        api::Change { dry_run: self.dry_run, force }
+    }
 }
 
 /// `lvscare-installer hosts`.
 #[derive(Debug, Subcommand)]
-pub enum HostsCommand {
+pub(crate) enum HostsCommand {
     /// Have a name mean an address
     Set {
         /// The name
@@ -127,14 +163,25 @@ pub enum HostsCommand {
         name: String,
     },
     /// Show the names that were set
-    List,
+    List {
+        /// The form of the answer
+        #[arg(long, short, default_value = "text")]
+        output: Output,
+    },
 }
 
-/// The form of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people
-    Text,
-    /// For programs
-    Json,
+impl HostsCommand {
+    fn asked(self) -> Asked {
+        // A person who edits one line wants to see which.
+        let mut form = Form { diff: true, ..Form::default() };
+        let request = match self {
+            Self::Set { name, address, force } => Request::SetHost(SetHostRequest { name, address, force }),
+            Self::Unset { name } => Request::UnsetHost { name },
+            Self::List { output } => {
+                form.output = output;
+                Request::ListHosts
+            }
+        };
+        Asked { form, request: Ok(request) }
+    }
 }

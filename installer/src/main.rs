@@ -1,22 +1,21 @@
-//! The life of the process: parse, act, say what was done or what was wrong.
+//! The life of the process: parse, do it, say what came of it.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
-use installer::cli::node::NodeCommand;
-use installer::cli::{Cli, Command, KubeadmCommand, explain};
-use installer::node::paths::Root;
-use lvscare::cli::without_empty_variables;
-use lvscare::exit::{Exit, Failure};
-use lvscare::terminal::printable;
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command, explain};
+use lvscare::exit::Exit;
+use node::machine::linux::Linux;
+use node::machine::programs::Terminal;
+use report::{Output, Reporter};
 
-mod commands;
+mod cli;
+mod report;
 
 fn main() -> ExitCode {
-    let matches = without_empty_variables(Cli::command()).try_get_matches();
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // `--help` and `--version` are errors to clap.
         Err(help) if !help.use_stderr() => {
@@ -27,42 +26,35 @@ fn main() -> ExitCode {
             let _ = nothing.print();
             return Exit::Usage.into();
         }
-        Err(error) => return fail(&Failure::usage(explain(&error))),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "lvscare-installer: {}", explain(&error));
+            return Exit::Usage.into();
+        }
     };
-    match run(cli.command) {
-        Ok(exit) => exit.into(),
-        Err(failure) => fail(&failure),
-    }
+    run(cli.command).into()
 }
 
-fn run(command: Command) -> Result<Exit, Failure> {
-    let root = Root::at("/");
-    match command {
-        Command::Node { command } => match command {
-            NodeCommand::Check(args) => commands::check::run(&root, &args),
-            NodeCommand::Prepare(args) => commands::prepare::run(&root, *args),
-            NodeCommand::Join(args) => commands::join::run(&root, *args, "node join"),
-            NodeCommand::SetMasters(args) => commands::set_masters::run(&root, &args),
-            NodeCommand::Status(args) => commands::status::run(&root, &args),
-            NodeCommand::Undo(args) => commands::undo::run(&root, &args),
-        },
-        Command::Kubeadm { command } => {
-            let KubeadmCommand::Join(args) = *command;
-            commands::join::run(&root, args, "kubeadm join")
-        }
-        Command::Hosts { command } => commands::hosts::run(&root, &command),
-        Command::Pod { command } => commands::pod::run(&root, &command),
-        Command::Completion { shell } => {
-            // A reader that goes away is no failure, and the generator would panic.
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "lvscare-installer", &mut script);
-            let _ = io::stdout().write_all(&script);
-            Ok(Exit::Success)
-        }
+fn run(command: Command) -> Exit {
+    if let Command::Completion { shell } = command {
+        // A reader that goes away is no failure, and the generator would panic.
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "lvscare-installer", &mut script);
+        let _ = io::stdout().write_all(&script);
+        return Exit::Success;
     }
-}
-
-fn fail(failure: &Failure) -> ExitCode {
-    let _ = writeln!(io::stderr(), "lvscare-installer: {}", printable(&failure.message));
-    failure.exit.into()
+    let asked = command.asked();
+    let mut reporter = Reporter::new(asked.form);
+    let request = match asked.request {
+        Ok(request) => request,
+        Err(failure) => return reporter.failed(&failure),
+    };
+    let terminal = match asked.form.output {
+        Output::Text => Terminal::Both,
+        Output::Json => Terminal::Errors,
+    };
+    let outcome = node::run(&request, &mut Linux::new(terminal), &mut |event| reporter.tell(event));
+    match outcome {
+        Ok(outcome) => reporter.ended(&request, &outcome),
+        Err(failure) => reporter.failed(&failure),
+    }
 }

@@ -198,6 +198,56 @@ fn an_option_that_is_misspelled() {
     "#);
 }
 
+/// As [`run`], in a shell where every variable that the daemon knows says something.
+fn poisoned(words: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lvscare-installer"));
+    for name in daemon_variables() {
+        command.env(name, "127.0.0.1:9999 poison");
+    }
+    command
+        .env("LVSCARE_CONFIG", "/nowhere")
+        .env("LVSCARE_LISTEN", "0.0.0.0:9999")
+        .env("LVSCARE_JOIN_TOKEN", "");
+    let output =
+        command.args(words.split_whitespace()).env("COLUMNS", "120").env("PATH", "/nowhere").output();
+    let output = output.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    format!("exit code {}\n{}{}", output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// As the daemon itself names them.
+fn daemon_variables() -> Vec<String> {
+    use clap::Args as _;
+    let command = lvscare::config::raw::CareArgs::augment_args(clap::Command::new("care"));
+    let names = command.get_arguments().filter_map(clap::Arg::get_env);
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn no_variable_of_the_shell_changes_what_a_node_or_a_pod_gets() {
+    assert!(daemon_variables().len() > 20, "{:?}", daemon_variables());
+    for words in [
+        "pod render --master 10.0.0.1",
+        "pod render --master 10.0.0.1 --lvscare-arg=--listen=127.0.0.1:1234 --lvscare-arg=--prefer-local",
+        "pod write --dry-run --diff --master 10.0.0.1",
+        "pod remove --dry-run",
+        "hosts list",
+        "hosts set 0x1 10.0.0.1",
+        "node status",
+        "node check --master 300",
+        "node prepare --master 10.0.0.1 --skip checks,modules,sysctl,rules,reach --dry-run --diff",
+        "node undo --dry-run",
+        "node set-masters --dry-run --master 10.0.0.1",
+        "kubeadm join --master 10.0.0.1 --dry-run",
+        "node join --master 10.0.0.1 --dry-run --kube-version v1.34.1",
+        "completion bash",
+        "--help",
+        "node prepare --help",
+    ] {
+        assert_eq!(poisoned(words), run(words), "{words}");
+    }
+}
+
 #[test]
 fn a_file_relative_to_nowhere() {
     insta::assert_snapshot!(run("node prepare --lvscare-arg=--ca-file=ca.crt --master 10.0.0.1"), @r#"
@@ -287,10 +337,154 @@ fn no_kubeadm() {
 }
 
 #[test]
-fn an_endpoint_that_is_a_name() {
-    insta::assert_snapshot!(run("kubeadm join apiserver.cluster.local:6443 --master 10.0.0.1"), @r#"
+fn an_endpoint_by_name_is_that_of_kubeadm() {
+    insta::assert_snapshot!(run("kubeadm join apiserver.cluster.local:6443 --token abcdef.0123456789abcdef --discovery-token-unsafe-skip-ca-verification --master 10.0.0.1"), @r#"
+    exit code 11
+    lvscare-installer: cannot ask kubeadm for its version: No such file or directory (os error 2); install it, or say which one it will be with --kube-version
+    "#);
+}
+
+#[test]
+fn an_endpoint_without_a_port() {
+    insta::assert_snapshot!(run("kubeadm join apiserver.cluster.local --master 10.0.0.1"), @r#"
     exit code 2
-    lvscare-installer: invalid value 'apiserver.cluster.local:6443' for '[IP:PORT]': `apiserver.cluster.local` is a name; give the IP address, names may not resolve before the join
+    lvscare-installer: invalid value 'apiserver.cluster.local' for '[IP:PORT|NAME:PORT]': the port is missing; write apiserver.cluster.local:6443
+    "#);
+}
+
+#[test]
+fn two_endpoints() {
+    insta::assert_snapshot!(run("kubeadm join 10.103.97.2:6443 --vip 10.103.97.3 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: the endpoint 10.103.97.2:6443 and --vip 10.103.97.3:6443 differ; give one of them
+    "#);
+    insta::assert_snapshot!(run("kubeadm join api:7443 --vip 10.103.97.3:6443 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: the endpoint's port 7443 and that of --vip 10.103.97.3:6443 differ; give one of them
+    "#);
+    insta::assert_snapshot!(run("kubeadm join api:6443 --apiserver other --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: the endpoint's name api and --apiserver other differ; give one of them
+    "#);
+}
+
+#[test]
+fn a_name_that_is_a_number() {
+    insta::assert_snapshot!(run("node prepare --apiserver 12345 --master 10.0.0.1"), @r#"
+    exit code 3
+    lvscare-installer: --apiserver "12345" is not a name for a host: resolvers take such a number for an address
+    "#);
+    insta::assert_snapshot!(run("hosts set 0x7f000001 10.103.97.2"), @r#"
+    exit code 2
+    lvscare-installer: "0x7f000001" is not a name for a host: resolvers take such a number for an address
+    "#);
+}
+
+#[test]
+fn a_master_that_is_everybody() {
+    insta::assert_snapshot!(run("node prepare --master 255.255.255.255"), @r#"
+    exit code 2
+    lvscare-installer: --master 255.255.255.255:6443 is not the address of a host
+    "#);
+}
+
+#[test]
+fn a_port_of_a_name_that_is_too_high() {
+    insta::assert_snapshot!(run("node prepare --master m1:99999"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'm1:99999' for '--master <IP[:PORT]>': `m1:99999`: `99999` is not a port from 1 to 65535
+    "#);
+}
+
+#[test]
+fn images_that_no_runtime_takes() {
+    insta::assert_snapshot!(run("node prepare --image Lvscare:1 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: image "Lvscare:1": its name has capitals; write it in lower case
+    "#);
+    insta::assert_snapshot!(run("pod render --image a//b:1 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: image "a//b:1": it is not a reference to an image, such as docker.io/library/lvscare:1.0.0
+    "#);
+    insta::assert_snapshot!(run("pod render --image lvscare:.x --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: image "lvscare:.x": its tag is not of letters, digits, `_`, `.` and `-`, 128 at most
+    "#);
+}
+
+#[test]
+fn an_archive_that_is_a_directory() {
+    insta::assert_snapshot!(run("node prepare --import / --master 10.0.0.1"), @r#"
+    exit code 8
+    lvscare-installer: --import /: it is a directory; nothing was changed
+    "#);
+}
+
+#[test]
+fn options_that_the_installer_gives_itself() {
+    insta::assert_snapshot!(run("node prepare --lvscare-arg=--rs=10.0.0.2:6443 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --lvscare-arg takes no --rs: what it says is said by --master
+    "#);
+    insta::assert_snapshot!(run("pod render --lvscare-arg=--help --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --lvscare-arg: unexpected argument '--help' found; a similar argument exists: '--health-path'
+    "#);
+}
+
+#[test]
+fn a_node_address_that_cannot_be() {
+    insta::assert_snapshot!(run("node prepare --node-ip fd00::1 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --node-ip fd00::1 and --vip 10.103.97.2:6443 are of different families
+    "#);
+}
+
+#[test]
+fn kubeadm_told_half() {
+    insta::assert_snapshot!(run("node prepare --tls-bootstrap-token abcdef.0123456789abcdef --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --tls-bootstrap-token says nothing without --token or --discovery-file
+    "#);
+    insta::assert_snapshot!(run("kubeadm join --discovery-file /nowhere --kube-version v1.34.1 --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --discovery-file /nowhere: there is no such file
+    "#);
+    insta::assert_snapshot!(run("kubeadm join --kubelet-extra-arg node-labels --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'node-labels' for '--kubelet-extra-arg <NAME=VALUE>': not an option of kubelet and its value, such as node-labels=disk=ssd
+    "#);
+}
+
+#[test]
+fn a_file_of_a_token_that_others_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "abcdef.0123456789abcdef\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let text = run(&format!("kubeadm join --master 10.0.0.1 --token-file {}", file.display()));
+    insta::assert_snapshot!(text.replace(&file.display().to_string(), "FILE"), @r#"
+    exit code 2
+    lvscare-installer: --token-file FILE: others can read or change it (mode 0666); chmod 600 FILE, and take another secret if somebody may have seen this one
+    "#);
+}
+
+#[test]
+fn a_failure_is_one_document_for_programs() {
+    insta::assert_snapshot!(run("node prepare -o json --import / --master 10.0.0.1"), @r#"
+    exit code 8
+    {
+      "failure": {
+        "kind": "image",
+        "message": "--import /: it is a directory; nothing was changed"
+      },
+      "exit": 8,
+      "changed": false,
+      "steps": [],
+      "notes": []
+    }
+    lvscare-installer: --import /: it is a directory; nothing was changed
     "#);
 }
 

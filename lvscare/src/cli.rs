@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args as _, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::raw::{CareArgs, ConfigArgs, STATE_DIR, TargetArgs};
 use crate::config::value::{self, Listen, RealServers, Time};
 use crate::doctor::facts::{Asked, Scope};
 use crate::doctor::subnet::Subnet;
 use crate::drain::Whom;
+use crate::exit::Failure;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value, nothing was \
@@ -291,6 +292,14 @@ pub fn without_empty_variables(command: clap::Command) -> clap::Command {
     command
         .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg })
         .mut_subcommands(without_empty_variables)
+}
+
+/// The options of `care` as another process will understand them: this one's environment says nothing here.
+pub fn care_options(words: &[String]) -> Result<CareArgs, Failure> {
+    let command = clap::Command::new("lvscare care").no_binary_name(true).disable_help_flag(true);
+    let command = CareArgs::augment_args(command).mut_args(|arg| arg.env(None::<&'static str>));
+    let matches = command.try_get_matches_from(words).map_err(|error| Failure::usage(explain(&error)))?;
+    CareArgs::from_arg_matches(&matches).map_err(|error| Failure::usage(explain(&error)))
 }
 
 /// A parse error in one line: what is wrong, and what is probably meant.

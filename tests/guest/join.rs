@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use lvscare::certificate;
@@ -147,6 +148,7 @@ fn the_secrets_may_come_by_file_or_variable_and_the_answer_as_json() {
     let ground = Ground::new();
     let file = ground.node.lab.directory().join("token");
     fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let words = [
         "lvscare-installer",
         "node",
@@ -171,7 +173,8 @@ fn the_secrets_may_come_by_file_or_variable_and_the_answer_as_json() {
 
     let variable = format!("LVSCARE_JOIN_TOKEN={TOKEN}");
     ground.run("v1.34.1", "", 0, &[&["env", &variable][..], &words].concat());
-    assert_eq!(ground.kubeadm.calls().pop().unwrap().1, [""; 0], "kubeadm needs no variable");
+    let calls = ground.kubeadm.calls();
+    assert!(calls.iter().all(|(_, variables)| variables.is_empty()), "kubeadm needs no variable: {calls:?}");
     ground.reset();
 }
 
@@ -186,11 +189,19 @@ fn the_pod_takes_over_after_a_join_and_a_second_run_waits_for_the_lock() {
     });
     let text = ground.node.prepare(9, &[]);
     println!("{text}");
-    let id = format!("process {}, `lvscare-installer kubeadm join`, since ", first.id());
+    let id = format!("process {}, `lvscare-installer node join`, since ", first.id());
     assert!(text.contains(&id), "{text}");
-    // The lock ends with its holder.
+    // Whatever happens to the installer: while kubeadm is at work nobody else may be.
     first.signal(nix::sys::signal::Signal::SIGKILL);
     first.wait(LIMIT);
+    let text = ground.node.prepare(9, &[]);
+    assert!(text.contains(&id), "{text}");
+    // The lock ends with kubeadm.
+    ground.kubeadm.end();
+    eventually(LIMIT, "the end of the lock", || {
+        let status = ground.node.run(&["node", "prepare", "--master", "10.0.0.1-10.0.0.3"]).status;
+        status.success().then_some(())
+    });
 
     let pod = std::thread::scope(|scope| {
         // As kubelet does once it has its configuration.
@@ -243,7 +254,9 @@ fn a_master_joins_by_another_and_means_itself_afterwards() {
 fn a_node_of_another_cluster_is_refused() {
     let ground = Ground::new();
     ground.run("v1.34.1", "", 0, &ground.line(&["--wait", "0s"]));
-    ground.node.expect(0, &["node", "undo"]);
+    let text = ground.node.expect(13, &["node", "undo"]);
+    assert!(text.contains("this node has joined a cluster (/etc/kubernetes/kubelet.conf)"), "{text}");
+    ground.node.expect(0, &["node", "undo", "--force"]);
     let other = ground.node.lab.directory().join("other");
     fs::create_dir(&other).unwrap();
     tests::pki::Pki::new(&other).unwrap();

@@ -147,7 +147,9 @@ fn what_cannot_be_is_refused_and_nothing_is_changed() {
     let text = node.expect(13, &set("10.0.0.1", &[]));
     assert!(text.contains("hostPID"), "{text}");
     assert_eq!(fs::read_to_string(POD).unwrap(), pod);
-    node.expect(0, &["node", "undo"]);
+    let text = node.expect(13, &["node", "undo"]);
+    assert!(text.contains("somebody has changed what was written here") && text.contains(POD), "{text}");
+    node.expect(0, &["node", "undo", "--force"]);
     node.is(&unprepared);
 
     // Of a node without the pod, the rules are changed alone.

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// The variable that says which version kubeadm is.
@@ -72,6 +74,23 @@ impl Kubeadm {
         };
         let calls = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         calls.map(|call| (strings(&call["words"]), strings(&call["secret_variables"]))).collect()
+    }
+}
+
+impl Kubeadm {
+    /// Ends every kubeadm that is at work.
+    pub fn end(&self) {
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let mut words = line.split(|byte| *byte == 0);
+            if words.next().is_some_and(|word| word.ends_with(b"kubeadm"))
+                && words.next() == Some(b"join")
+                && let Some(id) = id
+            {
+                let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+            }
+        }
     }
 }
 

@@ -1,113 +1,165 @@
 //! Everything that kubeadm's own flags can say.
 
-use std::fs;
+use std::env;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
-use lvscare::exit::Failure;
+use node::api::Failure;
+use node::spec::credentials::{CaCertHash, CertificateKey, Token};
+use node::spec::kubeadm::KubeadmSpec;
+use node::spec::version::KubernetesVersion;
 
-use crate::kubeadm;
-use crate::kubernetes::join::{ControlPlane, Join};
-use crate::kubernetes::version::KubernetesVersion;
-use crate::kubernetes::words::{CaCertHash, CertificateKey, Token};
+/// The one variable that says what a node gets: an argument can be read by everybody on it.
+const TOKEN_VARIABLE: &str = "LVSCARE_JOIN_TOKEN";
+
+/// No secret is longer.
+const MAX_SECRET_BYTES: u64 = 4096;
 
 /// The flags of `kubeadm join` that go into its configuration.
 #[derive(Debug, Args)]
-pub struct KubeadmArgs {
-    /// The bootstrap token, for discovery and for kubelet's certificate
-    #[arg(long, env = kubeadm::TOKEN_VARIABLE, hide_env_values = true, value_name = "TOKEN")]
-    pub token: Option<Token>,
-    /// A file with the bootstrap token
+pub(crate) struct KubeadmArgs {
+    /// The bootstrap token, for discovery and for kubelet's certificate; everybody on the node can read it meanwhile,
+    /// unless it comes in a file, or in the variable `LVSCARE_JOIN_TOKEN`
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<Token>,
+    /// A file with the bootstrap token, which only its owner may read; `-` for standard input
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
-    pub token_file: Option<PathBuf>,
+    pub(crate) token_file: Option<PathBuf>,
     /// Another token for discovery
     #[arg(long, value_name = "TOKEN")]
-    pub discovery_token: Option<Token>,
+    pub(crate) discovery_token: Option<Token>,
     /// The hash of the cluster's authority
     #[arg(long, value_name = "sha256:HEX", value_delimiter = ',')]
-    pub discovery_token_ca_cert_hash: Vec<CaCertHash>,
+    pub(crate) discovery_token_ca_cert_hash: Vec<CaCertHash>,
     /// Trust whoever answers
     #[arg(long)]
-    pub discovery_token_unsafe_skip_ca_verification: bool,
+    pub(crate) discovery_token_unsafe_skip_ca_verification: bool,
     /// A kubeconfig, or its URL, instead of a token
     #[arg(long, value_name = "FILE")]
-    pub discovery_file: Option<String>,
+    pub(crate) discovery_file: Option<String>,
     /// Another token for kubelet's certificate
     #[arg(long, value_name = "TOKEN")]
-    pub tls_bootstrap_token: Option<Token>,
+    pub(crate) tls_bootstrap_token: Option<Token>,
     /// The node's name
     #[arg(long, value_name = "NAME")]
-    pub node_name: Option<String>,
+    pub(crate) node_name: Option<String>,
     /// The container runtime's socket
     #[arg(long, value_name = "SOCKET")]
-    pub cri_socket: Option<String>,
+    pub(crate) cri_socket: Option<String>,
+    /// An option of kubelet, without dashes, such as node-labels=disk=ssd or register-with-taints=..; repeat it
+    #[arg(long, value_name = "NAME=VALUE", value_parser = extra_arg)]
+    pub(crate) kubelet_extra_arg: Vec<(String, String)>,
     /// Checks of kubeadm that may fail
     #[arg(long, value_name = "CHECK", value_delimiter = ',')]
-    pub ignore_preflight_errors: Vec<String>,
+    pub(crate) ignore_preflight_errors: Vec<String>,
     /// A directory with patches
     #[arg(long, value_name = "DIRECTORY")]
-    pub patches: Option<String>,
+    pub(crate) patches: Option<String>,
     /// Phases to leave out
     #[arg(long, value_name = "PHASE", value_delimiter = ',')]
-    pub skip_phases: Vec<String>,
+    pub(crate) skip_phases: Vec<String>,
     /// Make the node a master; it gets no virtual server, and its clients use its own apiserver
     #[arg(long)]
-    pub control_plane: bool,
+    pub(crate) control_plane: bool,
     /// The address of the new master's apiserver
     #[arg(long, value_name = "IP", requires = "control_plane")]
-    pub apiserver_advertise_address: Option<IpAddr>,
+    pub(crate) apiserver_advertise_address: Option<IpAddr>,
     /// The port of the new master's apiserver
     #[arg(long, value_name = "PORT", requires = "control_plane")]
-    pub apiserver_bind_port: Option<u16>,
+    pub(crate) apiserver_bind_port: Option<u16>,
     /// The key of the certificates that `kubeadm init --upload-certs` has left
     #[arg(long, value_name = "KEY", requires = "control_plane")]
-    pub certificate_key: Option<CertificateKey>,
+    pub(crate) certificate_key: Option<CertificateKey>,
+    /// A file with that key, which only its owner may read
+    #[arg(long, value_name = "FILE", requires = "control_plane", conflicts_with = "certificate_key")]
+    pub(crate) certificate_key_file: Option<PathBuf>,
+    /// How much kubeadm says, 0 to 10
+    #[arg(long = "v", short = 'v', value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=10))]
+    pub(crate) verbosity: Option<u8>,
     /// The version of Kubernetes [default: kubeadm's]
     #[arg(long, value_name = "VERSION")]
-    pub kube_version: Option<KubernetesVersion>,
+    pub(crate) kube_version: Option<KubernetesVersion>,
 }
 
 impl KubeadmArgs {
-    /// Whether anything says how to join.
-    pub fn says_how(&self) -> bool {
-        self.token.is_some()
-            || self.token_file.is_some()
-            || self.discovery_token.is_some()
-            || self.discovery_file.is_some()
-    }
-
-    /// Reads the token of --token-file.
-    pub fn read_token(&mut self) -> Result<(), Failure> {
-        let Some(path) = self.token_file.take() else { return Ok(()) };
-        let wrong = |why: String| Failure::usage(format!("--token-file {}: {why}", path.display()));
-        let text = fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-        self.token = Some(text.trim().parse().map_err(wrong)?);
-        Ok(())
-    }
-
-    /// What kubeadm is told, to join at `endpoint`.
-    pub fn join(&self, endpoint: String) -> Join {
-        let token = |own: &Option<Token>| own.clone().or_else(|| self.token.clone());
-        let by_file = self.discovery_file.is_some() && self.discovery_token.is_none();
-        Join {
-            endpoint,
-            discovery_token: if by_file { None } else { token(&self.discovery_token) },
-            ca_cert_hashes: self.discovery_token_ca_cert_hash.clone(),
+    /// What kubeadm is told; secrets that come in files are read.
+    pub(crate) fn spec(self) -> Result<KubeadmSpec, Failure> {
+        let token = match (self.token, &self.token_file) {
+            (None, Some(file)) => Some(read_secret("--token-file", file)?),
+            (None, None) if self.discovery_token.is_none() && self.discovery_file.is_none() => {
+                from_variable()?
+            }
+            (token, _) => token,
+        };
+        let certificate_key = match &self.certificate_key_file {
+            Some(file) => Some(read_secret("--certificate-key-file", file)?),
+            None => self.certificate_key,
+        };
+        Ok(KubeadmSpec {
+            token,
+            discovery_token: self.discovery_token,
+            ca_cert_hashes: self.discovery_token_ca_cert_hash,
             unsafe_skip_ca: self.discovery_token_unsafe_skip_ca_verification,
-            discovery_file: self.discovery_file.clone(),
-            tls_bootstrap_token: token(&self.tls_bootstrap_token),
-            node_name: self.node_name.clone(),
-            cri_socket: self.cri_socket.clone(),
-            ignore_preflight_errors: self.ignore_preflight_errors.clone(),
-            kubelet_extra_args: Vec::new(),
-            patches: self.patches.clone(),
-            skip_phases: self.skip_phases.clone(),
-            control_plane: self.control_plane.then(|| ControlPlane {
-                advertise_address: self.apiserver_advertise_address,
-                bind_port: self.apiserver_bind_port,
-                certificate_key: self.certificate_key.clone(),
-            }),
-        }
+            discovery_file: self.discovery_file,
+            tls_bootstrap_token: self.tls_bootstrap_token,
+            node_name: self.node_name,
+            cri_socket: self.cri_socket,
+            ignore_preflight_errors: self.ignore_preflight_errors,
+            kubelet_extra_args: self.kubelet_extra_arg,
+            patches: self.patches,
+            skip_phases: self.skip_phases,
+            control_plane: self.control_plane,
+            advertise_address: self.apiserver_advertise_address,
+            bind_port: self.apiserver_bind_port,
+            certificate_key,
+            version: self.kube_version,
+            verbosity: self.verbosity,
+        })
     }
+}
+
+/// A variable that is empty says nothing.
+fn from_variable() -> Result<Option<Token>, Failure> {
+    match env::var(TOKEN_VARIABLE) {
+        Ok(text) if !text.trim().is_empty() => match text.trim().parse() {
+            Ok(token) => Ok(Some(token)),
+            Err(why) => Err(Failure::usage(format!("{TOKEN_VARIABLE}: {why}"))),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// Reads a secret from a file that nobody else can read or change, or from standard input (`-`).
+fn read_secret<T: FromStr<Err = String>>(option: &str, path: &Path) -> Result<T, Failure> {
+    let wrong = |why: String| Failure::usage(format!("{option} {}: {why}", path.display()));
+    let io = |error: io::Error| wrong(error.to_string());
+    let mut text = String::new();
+    if path == Path::new("-") {
+        io::stdin().take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(io)?;
+    } else {
+        let file = File::open(path).map_err(io)?;
+        let mode = file.metadata().map_err(io)?.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(wrong(format!(
+                "others can read or change it (mode {mode:04o}); chmod 600 {0}, and take another secret if somebody may \
+                 have seen this one",
+                path.display()
+            )));
+        }
+        file.take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(io)?;
+    }
+    text.trim().parse().map_err(wrong)
+}
+
+/// `NAME=VALUE`, with or without the dashes.
+fn extra_arg(text: &str) -> Result<(String, String), String> {
+    let wrong = "not an option of kubelet and its value, such as node-labels=disk=ssd";
+    let (name, value) = text.trim_start_matches('-').split_once('=').ok_or(wrong)?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if is_name { Ok((name.to_owned(), value.to_owned())) } else { Err(wrong.to_owned()) }
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use lvscare::config::value;
+use node::api::{CheckRequest, Request, SetMastersRequest, UndoRequest};
+use node::spec::Role;
 
 use super::join::{self, JoinArgs};
 use super::kubeadm::KubeadmArgs;
 use super::prepare::{MastersArgs, PrepareArgs, SpecArgs};
-use super::{ChangeArgs, Output};
-use crate::check::asked::Role;
+use super::{Asked, ChangeArgs};
+use crate::report::{Form, Output};
 
 const PREPARE_HELP: &str = "\
 In this order: kernel modules and settings, the route and the IPVS rules, a try of the apiservers through them, what \
@@ -34,7 +37,7 @@ Example:
 
 /// `lvscare-installer node`.
 #[derive(Debug, Subcommand)]
-pub enum NodeCommand {
+pub(crate) enum NodeCommand {
     /// Say everything that is wrong with this node before it is prepared and joined; changes nothing
     Check(Box<CheckArgs>),
     /// Make this node ready for `kubeadm join`
@@ -46,7 +49,8 @@ pub enum NodeCommand {
     /// Tell a prepared node of other masters
     #[command(after_help = SET_MASTERS_HELP)]
     SetMasters(SetMastersArgs),
-    /// Show the three things that were added to this node: manifest, rules, hosts entry
+    /// Show the three things that were added to this node, manifest, rules and hosts entry, and what is not as it should
+    /// be; ends with 12 when there is such a thing
     Status(StatusArgs),
     /// Take back everything that was changed on this node
     Undo(UndoArgs),
@@ -54,67 +58,126 @@ pub enum NodeCommand {
 
 /// `lvscare-installer node check`.
 #[derive(Debug, Args)]
-pub struct CheckArgs {
+pub(crate) struct CheckArgs {
     /// What the node shall have
     #[command(flatten)]
-    pub spec: SpecArgs,
+    pub(crate) spec: SpecArgs,
     /// What the node shall become
-    #[arg(long, default_value = "worker")]
-    pub role: Role,
+    #[arg(long, default_value = "worker", value_parser = roles())]
+    pub(crate) role: Role,
     /// The container runtime's socket [default: those of containerd, CRI-O and cri-dockerd]
     #[arg(long, value_name = "SOCKET")]
-    pub cri_socket: Option<String>,
+    pub(crate) cri_socket: Option<String>,
     /// Also show what is as it should be
     #[arg(long, short)]
-    pub verbose: bool,
+    pub(crate) verbose: bool,
     /// The form of the answer
     #[arg(long, short, default_value = "text")]
-    pub output: Output,
+    pub(crate) output: Output,
 }
 
 /// `lvscare-installer node prepare`.
 #[derive(Debug, Args)]
-pub struct PrepareNodeArgs {
+pub(crate) struct PrepareNodeArgs {
     /// How the node is prepared
     #[command(flatten)]
-    pub prepare: PrepareArgs,
+    pub(crate) prepare: PrepareArgs,
     /// What kubeadm will be told; with a token its configuration is written, too
     #[command(flatten, next_help_heading = "To write kubeadm's JoinConfiguration as well")]
-    pub kubeadm: KubeadmArgs,
+    pub(crate) kubeadm: KubeadmArgs,
 }
 
 /// `lvscare-installer node set-masters`.
 #[derive(Debug, Args)]
-pub struct SetMastersArgs {
+pub(crate) struct SetMastersArgs {
     /// All masters that there are from now on
     #[command(flatten)]
-    pub masters: MastersArgs,
+    pub(crate) masters: MastersArgs,
     /// How long connections to those that are no master any more may go on
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = value::duration)]
-    pub drain_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
     /// How long the static pod may take to start again
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = value::duration)]
-    pub wait: Duration,
+    pub(crate) wait: Duration,
     /// How that is done and told
     #[command(flatten)]
-    pub change: ChangeArgs,
+    pub(crate) change: ChangeArgs,
 }
 
 /// `lvscare-installer node status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// The form of the answer
     #[arg(long, short, default_value = "text")]
-    pub output: Output,
+    pub(crate) output: Output,
 }
 
 /// `lvscare-installer node undo`.
 #[derive(Debug, Args)]
-pub struct UndoArgs {
+pub(crate) struct UndoArgs {
     /// Show what would be done, and do nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
+    /// Even while this node is in a cluster, or when somebody has changed what was written
+    #[arg(long)]
+    pub(crate) force: bool,
     /// The form of the answer
     #[arg(long, short, default_value = "text")]
-    pub output: Output,
+    pub(crate) output: Output,
+}
+
+fn roles() -> impl TypedValueParser<Value = Role> {
+    let values = [
+        PossibleValue::new("worker").help("A node for pods"),
+        PossibleValue::new("master").help("A node with an apiserver of its own"),
+    ];
+    PossibleValuesParser::new(values).map(|text| if text == "master" { Role::Master } else { Role::Worker })
+}
+
+impl NodeCommand {
+    pub(super) fn asked(self) -> Asked {
+        match self {
+            Self::Check(args) => args.asked(),
+            Self::Prepare(args) => {
+                let form = args.prepare.change.form();
+                let request = args.prepare.request(args.kubeadm);
+                Asked { form, request: request.map(|request| Request::Prepare(Box::new(request))) }
+            }
+            Self::Join(args) => args.asked(),
+            Self::SetMasters(args) => args.asked(),
+            Self::Status(args) => {
+                let form = Form { output: args.output, ..Form::default() };
+                Asked { form, request: Ok(Request::Status) }
+            }
+            Self::Undo(args) => args.asked(),
+        }
+    }
+}
+
+impl CheckArgs {
+    fn asked(self) -> Asked {
+        let form = Form { output: self.output, verbose: self.verbose, ..Form::default() };
+        let (role, cri_socket) = (self.role, self.cri_socket);
+        Asked { form, request: Ok(Request::Check(CheckRequest { spec: self.spec.spec(), role, cri_socket })) }
+    }
+}
+
+impl SetMastersArgs {
+    fn asked(self) -> Asked {
+        let request = SetMastersRequest {
+            masters: self.masters.all(),
+            drain: self.drain_timeout,
+            wait: self.wait,
+            change: self.change.change(false),
+        };
+        Asked { form: self.change.form(), request: Ok(Request::SetMasters(request)) }
+    }
+}
+
+impl UndoArgs {
+    fn asked(&self) -> Asked {
+        let change = node::api::Change { dry_run: self.dry_run, force: self.force };
+        let form = Form { output: self.output, ..Form::default() };
+        Asked { form, request: Ok(Request::Undo(UndoRequest { change })) }
+    }
 }

@@ -2,12 +2,15 @@
 
 use clap::{Args, Subcommand};
 
-use super::ChangeArgs;
+use node::api::Request;
+
 use super::prepare::SpecArgs;
+use super::{Asked, ChangeArgs};
+use crate::report::Form;
 
 /// `lvscare-installer pod`.
 #[derive(Debug, Subcommand)]
-pub enum PodCommand {
+pub(crate) enum PodCommand {
     /// Print the manifest; needs no root and looks at nothing
     Render(SpecArgs),
     /// Write the manifest where kubelet finds it, and nothing else
@@ -18,11 +21,32 @@ pub enum PodCommand {
 
 /// `lvscare-installer pod write`.
 #[derive(Debug, Args)]
-pub struct PodWriteArgs {
+pub(crate) struct PodWriteArgs {
     /// What the pod is told
     #[command(flatten)]
-    pub spec: SpecArgs,
+    pub(crate) spec: SpecArgs,
+    /// Write it even where somebody has changed it
+    #[arg(long)]
+    pub(crate) force: bool,
     /// How that is done and told
     #[command(flatten)]
-    pub change: ChangeArgs,
+    pub(crate) change: ChangeArgs,
+}
+
+impl PodCommand {
+    pub(super) fn asked(self) -> Asked {
+        match self {
+            Self::Render(spec) => {
+                Asked { form: Form::default(), request: Ok(Request::RenderPod(spec.spec())) }
+            }
+            Self::Write(args) => {
+                let (form, change) = (args.change.form(), args.change.change(args.force));
+                Asked { form, request: Ok(Request::WritePod { spec: args.spec.spec(), change }) }
+            }
+            Self::Remove(args) => {
+                let request = Request::RemovePod { change: args.change(false) };
+                Asked { form: args.form(), request: Ok(request) }
+            }
+        }
+    }
 }

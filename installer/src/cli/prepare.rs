@@ -2,69 +2,176 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lvscare::config::value::NodeAddress;
 use lvscare::doctor::subnet::Subnet;
+use node::api::{Failure, PrepareRequest};
+use node::spec::masters::{self, Masters};
+use node::spec::{NodeSpec, Part};
 
 use super::ChangeArgs;
-use crate::masters::{self, Masters};
-use crate::node::wanted::Part;
+use super::kubeadm::KubeadmArgs;
 
 /// How a node is prepared.
 #[derive(Debug, Args)]
-pub struct PrepareArgs {
+pub(crate) struct PrepareArgs {
     /// What the node shall have
     #[command(flatten)]
-    pub spec: SpecArgs,
+    pub(crate) spec: SpecArgs,
     /// An archive with the image, for nodes that cannot pull it (`ctr images import`)
     #[arg(long, value_name = "FILE")]
-    pub import: Option<PathBuf>,
+    pub(crate) import: Option<PathBuf>,
     /// Leave a part out; repeat it, or separate with commas
-    #[arg(long, value_name = "PART", value_delimiter = ',')]
-    pub skip: Vec<Part>,
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = parts())]
+    pub(crate) skip: Vec<Part>,
     /// Take over what somebody else made: a hosts line of the same name, other real servers
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     /// How that is done and told
     #[command(flatten)]
-    pub change: ChangeArgs,
+    pub(crate) change: ChangeArgs,
 }
 
 /// Which masters there are.
 #[derive(Debug, Args)]
-pub struct MastersArgs {
+pub(crate) struct MastersArgs {
     /// A master, or a range of them (10.0.0.1-10.0.0.3), or the name of one; repeat it, or separate with commas; with a
     /// port if it is not 6443
     #[arg(long = "master", value_name = "IP[:PORT]", required = true)]
-    pub masters: Vec<Masters>,
+    pub(crate) masters: Vec<Masters>,
 }
 
 /// What a node shall have.
 #[derive(Debug, Args)]
-pub struct SpecArgs {
-    /// The virtual address of the apiservers, unused anywhere else; with a port if it is not 6443
-    #[arg(long, value_name = "IP[:PORT]", default_value = "10.103.97.2", value_parser = masters::with_port)]
-    pub vip: SocketAddr,
+pub(crate) struct SpecArgs {
+    /// The virtual address of the apiservers, unused anywhere else; with a port if it is not 6443 [default: 10.103.97.2]
+    #[arg(long, value_name = "IP[:PORT]")]
+    pub(crate) vip: Option<Vip>,
     /// Which masters there are
     #[command(flatten)]
-    pub masters: MastersArgs,
-    /// The name by which clients call the virtual server
-    #[arg(long, value_name = "NAME", default_value = "apiserver.cluster.local")]
-    pub apiserver: String,
-    /// This node's address in the cluster [default: the one used towards the masters]
+    pub(crate) masters: MastersArgs,
+    /// The name by which clients call the virtual server [default: apiserver.cluster.local]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) apiserver: Option<String>,
+    /// This node's address in the cluster, for kubelet as well [default: the one used towards the masters]
     #[arg(long, value_name = "IP")]
-    pub node_ip: Option<NodeAddress>,
+    pub(crate) node_ip: Option<NodeAddress>,
     /// The image that the static pod runs; never `latest`
     #[arg(long, value_name = "REF", default_value = concat!("docker.io/library/lvscare:", env!("CARGO_PKG_VERSION")))]
-    pub image: String,
+    pub(crate) image: String,
     /// A range of addresses that Kubernetes gives to Services; the virtual address must lie outside
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
-    pub service_cidr: Vec<Subnet>,
+    pub(crate) service_cidr: Vec<Subnet>,
     /// A range of addresses that Kubernetes gives to pods; the virtual address must lie outside
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
-    pub pod_cidr: Vec<Subnet>,
-    /// An option for the daemon, as `lvscare care --help` has them; repeat it
+    pub(crate) pod_cidr: Vec<Subnet>,
+    /// An option for the daemon, as `lvscare care --help` has them, such as --lvscare-arg=--interval=5s; repeat it
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
-    pub lvscare_arg: Vec<String>,
+    pub(crate) lvscare_arg: Vec<String>,
+}
+
+fn parts() -> impl TypedValueParser<Value = Part> {
+    let values = Part::ALL.map(|(_, name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values).try_map(|text| text.parse::<Part>())
+}
+
+/// The virtual server as typed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vip {
+    address: SocketAddr,
+    has_port: bool,
+}
+
+/// The one of every example.
+const USUAL: Vip = Vip {
+    address: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 103, 97, 2)), 6443),
+    has_port: false,
+};
+
+impl FromStr for Vip {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self { address: masters::with_port(text)?, has_port: text.parse::<SocketAddr>().is_ok() })
+    }
+}
+
+impl SpecArgs {
+    fn vip(&self) -> Vip {
+        self.vip.unwrap_or(USUAL)
+    }
+
+    /// The virtual server stands elsewhere on the command line, too.
+    pub(crate) fn vip_is(&mut self, endpoint: SocketAddr) -> Result<(), Failure> {
+        match self.vip.replace(Vip { address: endpoint, has_port: true }) {
+            Some(vip) if vip.address != endpoint => Err(Failure::usage(format!(
+                "the endpoint {endpoint} and --vip {} differ; give one of them",
+                vip.address
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The name stands elsewhere on the command line, too.
+    pub(crate) fn name_is(&mut self, name: String) -> Result<(), Failure> {
+        match &self.apiserver {
+            Some(told) if *told != name => Err(Failure::usage(format!(
+                "the endpoint's name {name} and --apiserver {told} differ; give one of them"
+            ))),
+            _ => {
+                self.apiserver = Some(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// The port stands elsewhere on the command line, too.
+    pub(crate) fn port_is(&mut self, port: u16) -> Result<(), Failure> {
+        let vip = self.vip();
+        if vip.has_port && vip.address.port() != port {
+            return Err(Failure::usage(format!(
+                "the endpoint's port {port} and that of --vip {} differ; give one of them",
+                vip.address
+            )));
+        }
+        self.vip = Some(Vip { address: SocketAddr::new(vip.address.ip(), port), has_port: true });
+        Ok(())
+    }
+
+    /// What the node shall have.
+    pub(crate) fn spec(self) -> NodeSpec {
+        NodeSpec {
+            vip: self.vip().address,
+            masters: self.masters.all(),
+            name: self.apiserver.unwrap_or_else(|| "apiserver.cluster.local".to_owned()),
+            node_ip: self.node_ip.map(|NodeAddress(ip)| ip),
+            image: self.image,
+            service_cidrs: self.service_cidr,
+            pod_cidrs: self.pod_cidr,
+            daemon_args: self.lvscare_arg,
+        }
+    }
+}
+
+impl MastersArgs {
+    /// All of them, in the order in which they were typed.
+    pub(crate) fn all(&self) -> Vec<masters::Master> {
+        self.masters.iter().flat_map(|Masters(masters)| masters).cloned().collect()
+    }
+}
+
+impl PrepareArgs {
+    /// What is asked for, with what kubeadm is told.
+    pub(crate) fn request(self, kubeadm: KubeadmArgs) -> Result<PrepareRequest, Failure> {
+        Ok(PrepareRequest {
+            change: self.change.change(self.force),
+            spec: self.spec.spec(),
+            archive: self.import,
+            skip: self.skip,
+            kubeadm: kubeadm.spec()?,
+        })
+    }
 }

@@ -95,7 +95,7 @@ impl fmt::Display for Scheduler {
 }
 
 /// A real server as configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealServer {
     /// Its address.
     pub address: SocketAddr,

@@ -12,9 +12,10 @@
 //! It must end within two seconds on a node where nothing answers: every question has a limit of its own, and
 //! the questions to all servers are asked at the same time.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::terminal::printable;
 
@@ -25,7 +26,7 @@ pub mod render;
 pub mod subnet;
 
 /// How bad a finding is, from best to worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// As it should be.
@@ -39,26 +40,26 @@ pub enum Severity {
 }
 
 /// What a check found out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// A stable name of the matter, for programs and search engines.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// How bad it is.
     pub severity: Severity,
     /// What is seen.
     pub seen: String,
     /// Why it matters.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What mends it, a command where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
 
 impl Finding {
     /// Something that is as it should be.
     pub fn ok(id: &'static str, seen: impl Into<String>) -> Self {
-        Self { id, severity: Severity::Ok, seen: seen.into(), why: None, fix: None }
+        Self { id: id.into(), severity: Severity::Ok, seen: seen.into(), why: None, fix: None }
     }
 
     /// Something that is worth knowing.
@@ -68,7 +69,13 @@ impl Finding {
         why: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self { id, severity: Severity::Note, seen: seen.into(), why: Some(why.into()), fix: Some(fix.into()) }
+        Self {
+            id: id.into(),
+            severity: Severity::Note,
+            seen: seen.into(),
+            why: Some(why.into()),
+            fix: Some(fix.into()),
+        }
     }
 
     /// Something that works less well than it could, or will break.
@@ -98,7 +105,7 @@ impl Finding {
 }
 
 /// Everything that was found out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The virtual server that was looked at.
     pub virtual_server: SocketAddr,

@@ -83,7 +83,8 @@ fn record(words: &[String]) -> Result<()> {
         env::vars().filter(|(_, value)| value.contains(TOKEN)).map(|(name, _)| name).collect();
     let line = json!({ "words": words, "secret_variables": secrets });
     let mut file = OpenOptions::new().create(true).append(true).open(RECORD)?;
-    Ok(writeln!(file, "{line}")?)
+    // At once: whoever reads meanwhile sees whole lines.
+    Ok(file.write_all(format!("{line}\n").as_bytes())?)
 }
 
 fn join(text: &str, flags: &[&str], minor: u8) -> Result<()> {

@@ -52,7 +52,7 @@ fn sorted(text: &str) -> String {
 /// Our own way back first, while kubelet still runs the daemon.
 pub fn undo_and_reset(lab: &Laboratory, before: &Snapshot) {
     let began = Instant::now();
-    lab.worker.check(&["lvscare-installer", "node", "undo"]);
+    lab.worker.check(&["lvscare-installer", "node", "undo", "--force"]);
     lab.worker.check(&["kubeadm", "reset", "--force"]);
     gone(lab, before);
     say("node undo, then kubeadm reset", &format!("nothing is left after {}", seconds(began.elapsed())));

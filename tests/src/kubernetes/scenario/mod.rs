@@ -87,7 +87,7 @@ impl Laboratory {
     pub fn repairs(&self) -> u64 {
         let status = self.worker.check(&["lvscare-installer", "node", "status", "--output", "json"]);
         let status: Value = serde_json::from_str(&status).expect("an answer for programs");
-        status["rules"]["Ok"]["daemon"]["repairs"].as_u64().unwrap_or_else(|| panic!("no daemon: {status}"))
+        status["rules"]["daemon"]["repairs"].as_u64().unwrap_or_else(|| panic!("no daemon: {status}"))
     }
 
     /// Waits until exactly these masters are in the kernel's table, and serve; returns how long that took.

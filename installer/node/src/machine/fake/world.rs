@@ -1,0 +1,98 @@
+//! What others do meanwhile: kubelet and its pod, the masters, the programs of the machine.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lvscare::doctor::facts::visit::{Answer, NO_CONNECTION, Visit};
+use lvscare::kernel::Kernel as _;
+use lvscare::model::SeenService;
+use lvscare::status::Status;
+
+use super::{Fake, Kubeadm};
+use crate::facts::installed;
+use crate::machine::Finished;
+use crate::paths;
+
+/// A daemon that kubelet has started.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) guarded: BTreeMap<SocketAddr, SeenService>,
+    pub(super) ends_at: Duration,
+}
+
+impl Fake {
+    pub(super) fn status(&mut self, at: SocketAddr) -> Option<Status> {
+        Some(Status::of_kernel(&self.kernel.read(&[at]).ok()?, [&at]))
+    }
+
+    /// What kubelet and the daemon do in the meantime.
+    pub(super) fn tick(&mut self) {
+        let Some(ending) = self.kubelet else { return };
+        let now = self.clock.get();
+        if let Some(told) = installed::told(self) {
+            let listen = told.config().ok().and_then(|config| config.listen);
+            let guarded = match &self.pod {
+                Some(pod) => pod.guarded.clone(),
+                None => self.kernel.state.services.clone(),
+            };
+            self.pod = Some(Pod { listen, guarded, ends_at: now + ending });
+        }
+        match &self.pod {
+            Some(pod) if now < pod.ends_at => {
+                for (at, service) in &pod.guarded {
+                    self.kernel.state.services.entry(*at).or_insert_with(|| service.clone());
+                }
+            }
+            _ => self.pod = None,
+        }
+    }
+
+    pub(super) fn visited(&mut self, address: SocketAddr) -> Visit {
+        let services = &self.kernel.state.services;
+        let answers = match services.get(&address) {
+            Some(service) => {
+                self.kernel.state.routes.contains_key(&address.ip())
+                    && service.destinations.keys().any(|server| !self.silent.contains(server))
+            }
+            None => !self.silent.contains(&address),
+        };
+        let answer = if answers {
+            Ok(Answer { status: 200, ahead: Some(0) })
+        } else {
+            Err(format!("{NO_CONNECTION} in 3 s"))
+        };
+        Visit { address, certificate: None, answer }
+    }
+
+    pub(super) fn kubeadm(&mut self, words: &[String]) -> io::Result<Finished> {
+        if self.kubeadm == Kubeadm::Absent {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if words.first().is_some_and(|word| word == "version") {
+            return Ok(Finished {
+                success: true,
+                stdout: format!("{}\n", self.version),
+                ..Finished::default()
+            });
+        }
+        self.calls.push(words.to_vec());
+        if matches!(self.kubeadm, Kubeadm::Joins | Kubeadm::FailsHalfWay) {
+            self.has_file(paths::KUBELET, "apiVersion: v1\nclusters: []\n");
+        }
+        let success = matches!(self.kubeadm, Kubeadm::Joins | Kubeadm::Lies);
+        let how = if success { "exit status: 0" } else { "exit status: 1" };
+        Ok(Finished { success, how: how.to_owned(), ..Finished::default() })
+    }
+
+    pub(super) fn ctr(&mut self, words: &[String]) -> io::Result<Finished> {
+        let Some(images) = &mut self.images else { return Err(io::ErrorKind::NotFound.into()) };
+        if words.iter().any(|word| word == "import") {
+            images.insert(self.archived.clone());
+        }
+        let stdout = images.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        Ok(Finished { success: true, stdout, ..Finished::default() })
+    }
+}

@@ -1,0 +1,382 @@
+//! Files are written whole or not at all.
+//!
+//! The new content goes to a file beside the old one, is on the disk before it takes the old one's name, and the
+//! name is on the disk before anything else happens. Whoever reads meanwhile sees the old or the new content; a
+//! full disk or a crash leaves the old one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fgetxattr, fsetxattr};
+
+use crate::step::Content;
+
+/// The label by which `SELinux` knows what a file is for.
+const SELINUX: &str = "security.selinux";
+
+/// Hosts files of millions of names are shorter.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Neither waits for a writer, nor makes a terminal this process's own.
+const READ: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
+
+/// What tidying up after a write that was cut short has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// Nothing was cut short, or nothing was written yet.
+    Nothing,
+    /// The file was half-written, and has its old content again.
+    GivenBack,
+    /// Somebody has changed the file since: it is left as it is.
+    LeftAlone,
+}
+
+/// Reads a file; `None` when there is none.
+pub fn read(path: &Path) -> io::Result<Option<Content>> {
+    let result = (|| {
+        // Opening alone may do something to a device, or wait for the writer of a pipe.
+        regular(&fs::metadata(path)?)?;
+        let file = OpenOptions::new().read(true).custom_flags(READ.bits().cast_signed()).open(path)?;
+        let meta = file.metadata()?;
+        regular(&meta)?;
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "it is longer than any file of this kind",
+            ));
+        }
+        Ok(Content { bytes, mode: meta.mode() & 0o7777, uid: meta.uid(), gid: meta.gid() })
+    })();
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn regular(meta: &fs::Metadata) -> io::Result<()> {
+    if meta.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+}
+
+/// Gives `path` the content, by way of a file in the directory `staging`.
+///
+/// A symbolic link stays one: the file behind it is replaced. A file that is a mount point, such as /etc/hosts in a
+/// container, cannot be replaced and is written in place; meanwhile the old and the new content lie in `staging`, with
+/// which [`mend`] repairs what a crash has left. Where `staging` is of another file system than `path`, the new content
+/// waits beside `path` instead, under a name that begins with a dot.
+pub fn write(path: &Path, staging: &Path, content: &Content) -> io::Result<()> {
+    let path = real(path)?;
+    let staged = staged(&path, staging);
+    let result = stage(&staged, &path, content).and_then(|()| match fs::rename(&staged, &path) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => in_place(&path, staging, content),
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            remove(&staged)?;
+            beside(&path, staging, content)
+        }
+        other => other,
+    });
+    if result.is_err() {
+        let _ = fs::remove_file(&staged);
+        return result;
+    }
+    sync_directory(path.parent())
+}
+
+/// Of another file system is the directory of `path`, or the file alone as a mount point.
+fn beside(path: &Path, staging: &Path, content: &Content) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(path);
+    let waiting = staged(path, directory);
+    let result = stage(&waiting, path, content).and_then(|()| fs::rename(&waiting, path));
+    match result {
+        Err(error) if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
+            fs::remove_file(&waiting)?;
+            stage(&staged(path, staging), path, content)?;
+            in_place(path, staging, content)
+        }
+        Err(error) => {
+            let _ = fs::remove_file(&waiting);
+            Err(error)
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Removes a file, for good. That there is none is fine.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    }
+    sync_directory(path.parent())
+}
+
+/// Tidies up after a [`write()`] that was cut short.
+///
+/// One in place leaves a file that begins as the new content and goes on as the old one; only such a file is given its
+/// old content back. One that somebody has edited since is left alone.
+pub fn mend(path: &Path, staging: &Path) -> io::Result<Mended> {
+    let path = real(path)?;
+    let (copy, new) = (copy_of(&path, staging), staged(&path, staging));
+    let mut mended = Mended::Nothing;
+    if let Some(old) = read(&copy)? {
+        let now = read(&path)?.map(|content| content.bytes).unwrap_or_default();
+        let intended = read(&new)?.map(|content| content.bytes);
+        let is_whole = now == old.bytes || intended.as_ref() == Some(&now);
+        if !is_whole && intended.is_some_and(|new| is_torn(&now, &old.bytes, &new)) {
+            overwrite(&path, &old)?;
+            mended = Mended::GivenBack;
+        } else if !is_whole {
+            mended = Mended::LeftAlone;
+        }
+        remove_if_there(&copy)?;
+    }
+    let mut waiting = copy.into_os_string();
+    waiting.push(".new");
+    remove_if_there(Path::new(&waiting))?;
+    if let Some(directory) = path.parent().filter(|directory| *directory != staging) {
+        remove_if_there(&staged(&path, directory))?;
+    }
+    remove_if_there(&new)?;
+    Ok(mended)
+}
+
+/// Whether `now` is what an [`overwrite`] of `old` by `new` leaves when it ends in the midst.
+fn is_torn(now: &[u8], old: &[u8], new: &[u8]) -> bool {
+    let written = now.iter().zip(new).take_while(|(now, new)| now == new).count();
+    // Where both are the same, it cannot be told how far it came.
+    (0..=written).any(|written| {
+        let rest = old.get(written..).unwrap_or_default();
+        now[written..] == *rest
+    })
+}
+
+/// A disk that is read-only refuses to remove even what is not there.
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() { remove(path) } else { Ok(()) }
+}
+
+/// The file behind symbolic links; itself, when there is none yet.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if path.symlink_metadata().is_ok() {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "it is a link to a file that is not there",
+                ));
+            }
+            Ok(path.to_owned())
+        }
+        other => other,
+    }
+}
+
+/// Where the new content of `path` waits. Always the same name, so that a crash leaves one file at most, which the
+/// next run uses again; kubelet does not look at names that begin with a dot.
+fn staged(path: &Path, staging: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    staging.join(format!(".{name}.lvscare-installer"))
+}
+
+fn stage(staged: &Path, path: &Path, content: &Content) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(staged)?;
+    file.write_all(&content.bytes)?;
+    let meta = file.metadata()?;
+    if (meta.uid(), meta.gid()) != (content.uid, content.gid) {
+        fchown(&file, Some(Uid::from_raw(content.uid)), Some(Gid::from_raw(content.gid)))?;
+    }
+    fchmod(&file, Mode::from_raw_mode(content.mode))?;
+    copy_label(path, &file);
+    file.sync_all()
+}
+
+/// Best effort: without `SELinux` there is nothing to copy.
+fn copy_label(from: &Path, to: &File) {
+    let mut label = [0; 256];
+    if let Ok(old) = File::open(from)
+        && let Ok(length) = fgetxattr(&old, SELINUX, &mut label)
+    {
+        let _ = fsetxattr(to, SELINUX, &label[..length], XattrFlags::empty());
+    }
+}
+
+/// Where a copy of the old content of `path` lies while it is written in place.
+fn copy_of(path: &Path, staging: &Path) -> PathBuf {
+    let mut name = staged(path, staging).into_os_string();
+    name.push(".old");
+    name.into()
+}
+
+/// The new content lies staged already, and stays there until the file is whole.
+fn in_place(path: &Path, staging: &Path, content: &Content) -> io::Result<()> {
+    let copy = copy_of(path, staging);
+    if let Some(old) = read(path)? {
+        // The copy, too, is whole or not there.
+        let mut waiting = copy.clone().into_os_string();
+        waiting.push(".new");
+        stage(Path::new(&waiting), path, &old)?;
+        fs::rename(&waiting, &copy)?;
+        sync_directory(copy.parent())?;
+    }
+    if let Err(error) = overwrite(path, content) {
+        // A disk that is full has room for what was there.
+        return mend(path, staging).and(Err(error));
+    }
+    remove(&copy)?;
+    remove(&staged(path, staging))
+}
+
+fn overwrite(path: &Path, content: &Content) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.write_all(&content.bytes)?;
+    file.set_len(content.bytes.len() as u64)?;
+    file.sync_all()
+}
+
+/// Until then a crash may bring the old name back.
+fn sync_directory(directory: Option<&Path>) -> io::Result<()> {
+    match directory {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn own(bytes: &str, mode: u32) -> Content {
+        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        Content { uid, gid, ..Content::new(bytes, mode) }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_stays_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hosts");
+        assert_eq!(read(&path).unwrap(), None);
+        for content in [own("one", 0o644), own("two", 0o600), own("", 0o640)] {
+            write(&path, directory.path(), &content).unwrap();
+            assert_eq!(read(&path).unwrap(), Some(content));
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link, directory.path(), &own("new", 0o644)).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+
+    /// `path` with this content, in the midst of being overwritten.
+    fn cut_short(path: &Path, now: &str, old: &str, new: &str) {
+        let directory = path.parent().unwrap();
+        fs::write(path, now).unwrap();
+        fs::write(copy_of(path, directory), old).unwrap();
+        fs::write(staged(path, directory), new).unwrap();
+    }
+
+    #[test]
+    fn what_was_written_in_place_can_be_mended() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hosts");
+        fs::write(&path, "old").unwrap();
+        let new = own("new", 0o644);
+        stage(&staged(&path, directory.path()), &path, &new).unwrap();
+        in_place(&path, directory.path(), &new).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        for (now, old, new, mended, left) in [
+            // Half-written, in each way that a write can be cut.
+            ("new and", "old", "new and newer", Mended::GivenBack, "old"),
+            ("newlong", "old long", "new", Mended::LeftAlone, "newlong"),
+            ("new long", "old long", "new", Mended::GivenBack, "old long"),
+            // Nothing was written yet, or all of it.
+            ("old", "old", "new", Mended::Nothing, "old"),
+            ("new", "old", "new", Mended::Nothing, "new"),
+            // Somebody was there since: his lines are his.
+            ("old and mine", "old", "new", Mended::LeftAlone, "old and mine"),
+        ] {
+            cut_short(&path, now, old, new);
+            assert_eq!(mend(&path, directory.path()).unwrap(), mended, "{now}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), left);
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+            assert_eq!(mend(&path, directory.path()).unwrap(), Mended::Nothing);
+        }
+        // Without the new content nobody knows what was half-written.
+        cut_short(&path, "mine", "old", "");
+        fs::remove_file(staged(&path, directory.path())).unwrap();
+        assert_eq!(mend(&path, directory.path()).unwrap(), Mended::LeftAlone);
+    }
+
+    #[test]
+    fn a_leftover_of_a_crash_is_used_again_and_a_planted_link_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, victim) = (directory.path().join("hosts"), directory.path().join("victim"));
+        fs::write(staged(&path, directory.path()), "half").unwrap();
+        write(&path, directory.path(), &own("whole", 0o644)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+
+        fs::write(&victim, "mine").unwrap();
+        symlink(&victim, staged(&path, directory.path())).unwrap();
+        assert!(write(&path, directory.path(), &own("evil", 0o644)).is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"mine");
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_directory_of_another_file_system_gets_whole_files_too() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+        let device = |directory: &tempfile::TempDir| directory.path().metadata().unwrap().dev();
+        assert_ne!(device(&here), device(&there), "/dev/shm is no file system of its own here");
+        // As /etc/kubernetes/manifests may be, by itself or behind a link.
+        let link = here.path().join("manifests");
+        symlink(there.path(), &link).unwrap();
+        for path in [there.path().join("pod.yaml"), link.join("other.yaml")] {
+            for text in ["one", "two"] {
+                write(&path, here.path(), &own(text, 0o600)).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            }
+        }
+        let names = |directory: &Path| fs::read_dir(directory).unwrap().count();
+        assert_eq!((names(here.path()), names(there.path())), (1, 2));
+    }
+
+    #[test]
+    fn a_dangling_link_is_no_file_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        symlink(&file, &link).unwrap();
+        assert!(write(&link, directory.path(), &own("new", 0o644)).is_err());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_directory_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(read(directory.path()).is_err());
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+}

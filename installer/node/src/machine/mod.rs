@@ -1,0 +1,150 @@
+//! All that a machine can be asked and made to do. [`linux`] is the one we run on; `fake` is one in memory, which
+//! refuses as the real one does.
+//!
+//! Paths are absolute, and those of the machine.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use lvscare::doctor::facts::visit::{Caller, Visit};
+use lvscare::doctor::facts::{self as doctor};
+use lvscare::kernel::address::InterfaceAddress;
+use lvscare::model::{Actual, Change};
+use lvscare::status::Status;
+
+use crate::api::Failure;
+use crate::step::Content;
+
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+pub mod files;
+pub mod linux;
+pub mod lock;
+pub mod programs;
+
+pub use files::Mended;
+pub use programs::{Finished, Program};
+
+/// A machine.
+pub trait Machine {
+    /// A regular file; `None` when there is none.
+    fn read(&self, path: &Path) -> io::Result<Option<Content>>;
+
+    /// The names in a directory; `None` when there is no such directory.
+    fn entries(&self, directory: &Path) -> Option<Vec<String>>;
+
+    /// Gives a file its content, whole or not at all.
+    fn write(&mut self, path: &Path, content: &Content) -> io::Result<()>;
+
+    /// Tidies up after a write that was cut short, perhaps by a crash.
+    fn mend(&mut self, path: &Path) -> io::Result<Mended>;
+
+    /// Removes a file; that there is none is fine.
+    fn remove(&mut self, path: &Path) -> io::Result<()>;
+
+    /// Makes a directory with these permissions, and those above it.
+    fn make_directory(&mut self, path: &Path, mode: u32) -> io::Result<()>;
+
+    /// Removes a directory. Returns whether it is gone: one that somebody else uses stays.
+    fn remove_directory(&mut self, path: &Path) -> io::Result<bool>;
+
+    /// Sets a kernel setting, such as `net.ipv4.ip_forward`; it is read as a file below `/proc/sys`.
+    fn set_sysctl(&mut self, name: &str, value: &str) -> io::Result<()>;
+
+    /// What keeps a place from being written to.
+    fn place(&self, path: &Path) -> Place;
+
+    /// Has the kernel load a module.
+    fn load_module(&mut self, name: &str) -> Result<(), Failure>;
+
+    /// Virtual servers and the routes to them. Asking loads no module: without IPVS there are no virtual servers.
+    fn rules(&mut self, services: &[SocketAddr]) -> Result<Actual, Failure>;
+
+    /// Changes route or IPVS table. That somebody else was faster is fine.
+    fn change(&mut self, change: &Change) -> Result<(), Failure>;
+
+    /// The address from which `server` would be reached; `None`: there is no way.
+    fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Failure>;
+
+    /// The addresses of all interfaces.
+    fn addresses(&mut self) -> Result<Vec<InterfaceAddress>, Failure>;
+
+    /// Runs a program of the machine to its end.
+    fn run(&mut self, program: &Program) -> io::Result<Finished>;
+
+    /// Asks apiservers for their health.
+    fn visit(&mut self, servers: &[SocketAddr], caller: &Caller) -> Result<Vec<Visit>, Failure>;
+
+    /// What a daemon says that listens there, if one does.
+    fn daemon(&mut self, listen: SocketAddr) -> Option<Status>;
+
+    /// What the doctor sees.
+    fn doctor(&mut self, asked: &doctor::Asked) -> Result<doctor::Facts, Failure>;
+
+    /// The addresses that a name means.
+    fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+
+    /// Whether somebody answers at a socket of the file system.
+    fn answers(&self, socket: &Path) -> bool;
+
+    /// Whether everything may be changed.
+    fn is_root(&self) -> bool;
+
+    /// Lets nobody else in, until [`unlock`](Self::unlock) or the end of the process; whoever comes next is told
+    /// that `command` is at work. Returns `false` when this very machine is locked by us already: then whoever did it unlocks.
+    fn lock(&mut self, command: &str) -> Result<bool, lock::Error>;
+
+    /// Lets others in; with `remove`, without a trace.
+    fn unlock(&mut self, remove: bool) -> io::Result<()>;
+
+    /// Time since some moment.
+    fn now(&self) -> Duration;
+
+    /// Lets time pass.
+    fn sleep(&mut self, time: Duration);
+}
+
+/// What keeps a place from being written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Why nothing can be written there.
+    pub closed: Option<Closed>,
+    /// Bytes that are free; `None`: that cannot be told.
+    pub free: Option<u64>,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// Its length in bytes, of a file.
+    pub length: Option<u64>,
+}
+
+/// Why nothing can be written somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The file system is mounted read-only.
+    ReadOnly,
+    /// The file, or the directory, is immutable (`chattr +i`).
+    Immutable,
+    /// The file can only be added to (`chattr +a`).
+    AppendOnly,
+}
+
+/// Waits until `is_so` comes true, for `limit` at most; asked at once, and then after each `pause`.
+pub fn until<M: Machine>(
+    machine: &mut M,
+    limit: Duration,
+    pause: Duration,
+    mut is_so: impl FnMut(&mut M) -> bool,
+) -> bool {
+    let begin = machine.now();
+    loop {
+        if is_so(machine) {
+            return true;
+        }
+        if machine.now().saturating_sub(begin) > limit {
+            return false;
+        }
+        machine.sleep(pause);
+    }
+}

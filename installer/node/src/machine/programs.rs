@@ -1,0 +1,175 @@
+//! Programs of the machine: bounded in time and in what they may say.
+
+use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// More than that of what a program says is nobody's concern.
+const MAX_SAID: u64 = 1 << 20;
+
+/// What is still to be read when a program has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Variables in which a secret may have come to us: no program needs them.
+const SECRETS: [&str; 1] = ["LVSCARE_JOIN_TOKEN"];
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A program and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its name, looked up in `PATH`.
+    pub name: &'static str,
+    /// Its arguments.
+    pub words: Vec<String>,
+    /// How long it may take; `None`: as long as it wants, and what it says is for people, not for us.
+    pub limit: Option<Duration>,
+}
+
+impl Program {
+    /// One that is asked something.
+    pub fn asked(name: &'static str, words: &[&str], limit: Duration) -> Self {
+        let words = words.iter().map(ToString::to_string).collect();
+        Self { name, words, limit: Some(limit) }
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Whether it says that all is well.
+    pub success: bool,
+    /// How it ended, in words.
+    pub how: String,
+    /// What it said.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Why it failed, in its own words or else by how it ended.
+    pub fn complaint(&self) -> &str {
+        match self.stderr.trim() {
+            "" => &self.how,
+            said => said,
+        }
+    }
+}
+
+/// Where programs speak that speak to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    /// To our own output and errors.
+    Both,
+    /// To our own errors only: our output is a document.
+    Errors,
+}
+
+/// Runs it. A program without a limit keeps `lock` open: should we end first, the machine stays locked until it ends.
+pub(super) fn run(
+    program: &Program,
+    terminal: Terminal,
+    lock: Option<BorrowedFd<'_>>,
+) -> io::Result<Finished> {
+    let mut command = Command::new(program.name);
+    command.args(&program.words).stdin(Stdio::null());
+    for variable in SECRETS {
+        command.env_remove(variable);
+    }
+    if let Some(limit) = program.limit {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        return bounded(command.spawn()?, limit);
+    }
+    if terminal == Terminal::Errors {
+        command.stdout(io::stderr());
+    }
+    if let Some(lock) = lock {
+        fcntl_setfd(lock, FdFlags::empty())?;
+    }
+    let child = command.spawn();
+    if let Some(lock) = lock {
+        fcntl_setfd(lock, FdFlags::CLOEXEC)?;
+    }
+    let status = child?.wait()?;
+    Ok(Finished { success: status.success(), how: status.to_string(), ..Finished::default() })
+}
+
+fn bounded(mut child: Child, limit: Duration) -> io::Result<Finished> {
+    let out = child.stdout.take().map(listen);
+    let err = child.stderr.take().map(listen);
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if begin.elapsed() > limit {
+            // With all that it has started.
+            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            child.wait()?;
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no answer in {} s", limit.as_secs()),
+            ));
+        }
+        thread::sleep(PAUSE);
+    };
+    // A child of its own may keep the other end open.
+    let said = |words: Option<mpsc::Receiver<String>>| {
+        words.and_then(|words| words.recv_timeout(LAST_WORDS).ok()).unwrap_or_default()
+    };
+    Ok(Finished { success: status.success(), how: status.to_string(), stdout: said(out), stderr: said(err) })
+}
+
+/// Reads all that is said, and keeps the beginning.
+fn listen(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (told, words) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.by_ref().take(MAX_SAID).read_to_end(&mut bytes);
+        let _ = told.send(String::from_utf8_lossy(&bytes).into_owned());
+        let _ = io::copy(&mut pipe, &mut io::sink());
+    });
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(text: &str, limit: Duration) -> io::Result<Finished> {
+        run(&Program::asked("sh", &["-c", text], limit), Terminal::Both, None)
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_is_said_is_heard_and_how_it_ended() {
+        let finished = shell("echo yes; echo no >&2; exit 3", LONG).unwrap();
+        assert_eq!((finished.success, finished.stdout.trim(), finished.complaint()), (false, "yes", "no"));
+        assert_eq!(shell("exit 3", LONG).unwrap().complaint(), "exit status: 3");
+        assert!(shell("true", LONG).unwrap().success);
+        let none = Program::asked("no-such-program", &[], LONG);
+        assert_eq!(run(&none, Terminal::Both, None).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn who_hangs_is_ended_and_who_talks_too_much_is_not_listened_to() {
+        let refusal = shell("sleep 600", Duration::from_millis(200)).unwrap_err();
+        assert_eq!(refusal.kind(), io::ErrorKind::TimedOut);
+        let finished = shell("head -c 5000000 /dev/zero", LONG).unwrap();
+        assert!(finished.success);
+        assert_eq!(finished.stdout.len() as u64, MAX_SAID);
+        // A child in the background does not keep us.
+        assert!(shell("sleep 5 & echo done", LONG).unwrap().success);
+    }
+}

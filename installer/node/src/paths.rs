@@ -1,0 +1,45 @@
+//! Where things are on a machine.
+
+use std::path::{Path, PathBuf};
+
+/// What the installer knows of a node between its runs.
+pub const STATE: &str = "/var/lib/lvscare-installer";
+/// What was there before.
+pub const JOURNAL: &str = "/var/lib/lvscare-installer/journal.json";
+/// Held by the run that is at work.
+pub const LOCK: &str = "/var/lib/lvscare-installer/lock";
+/// How kubeadm shall join, with the secrets of it.
+pub const JOIN: &str = "/var/lib/lvscare-installer/kubeadm-join.yaml";
+/// Modules to load at boot (`modules-load.d(5)`).
+pub const MODULES: &str = "/etc/modules-load.d/lvscare.conf";
+/// Settings to make at boot (`sysctl.d(5)`): the last file by name wins, and many have a `99-sysctl.conf`.
+pub const SYSCTLS: &str = "/etc/sysctl.d/zz-lvscare.conf";
+/// Names and addresses (`hosts(5)`).
+pub const HOSTS: &str = "/etc/hosts";
+/// kubelet's kubeconfig, which a join makes.
+pub const KUBELET: &str = "/etc/kubernetes/kubelet.conf";
+/// Where kubelet finds its static pods.
+pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
+/// Ours.
+pub const POD: &str = "/etc/kubernetes/manifests/kube-lvscare.yaml";
+
+/// The release of the kernel, as `uname -r` tells it.
+pub const RELEASE: &str = "/proc/sys/kernel/osrelease";
+
+/// The file of a kernel setting.
+pub fn sysctl(name: &str) -> PathBuf {
+    Path::new("/proc/sys").join(name.replace('.', "/"))
+}
+
+/// The directory that a module has while it is loaded, or part of the kernel. Some that are part of it have none, and
+/// loading them again does no harm.
+pub fn module(name: &str) -> PathBuf {
+    Path::new("/sys/module").join(name)
+}
+
+/// Where the new content of a file waits for its name: beside it, but never among the manifests. kubelet takes every
+/// file there for a pod, and `kubeadm join` before 1.23 refuses a directory with anything in it.
+pub fn staging(path: &Path) -> &Path {
+    let directory = path.parent().unwrap_or(path);
+    if directory.ends_with("manifests") { directory.parent().unwrap_or(directory) } else { directory }
+}

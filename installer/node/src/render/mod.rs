@@ -1,0 +1,10 @@
+//! Files of a node, as bytes. Pure: the same value always gives the same bytes.
+//!
+//! - [`hosts`]: the hosts file, edited without touching a byte of anybody else's.
+//! - [`pod`]: the static pod. [`join`]: how kubeadm is told to join, in the words of its version.
+//! - [`yaml`]: printed as Kubernetes reads it.
+
+pub mod hosts;
+pub mod join;
+pub mod pod;
+pub mod yaml;

@@ -1,0 +1,126 @@
+//! The image on the node: a client of the container runtime imports it; kubelet would have to pull it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::api::{Failure, Kind};
+use crate::machine::{Machine, Program};
+use crate::spec::image::full_name;
+
+/// How long a runtime may take to list its images.
+const LIST: Duration = Duration::from_secs(15);
+/// How long it may take to unpack one.
+const IMPORT: Duration = Duration::from_secs(600);
+
+/// Clients of container runtimes: the end of the runtime's socket, the client, what comes before every command, the
+/// commands that list and that import. A client that answers has the right runtime.
+const CLIENTS: [Client; 4] = [
+    Client {
+        socket: "containerd.sock",
+        name: "ctr",
+        at: Some("--address"),
+        before: &["--namespace", "k8s.io"],
+        list: &["images", "list", "--quiet"],
+        import: &["images", "import"],
+    },
+    Client {
+        socket: "containerd.sock",
+        name: "nerdctl",
+        at: Some("--address"),
+        before: &["--namespace", "k8s.io"],
+        list: &["images", "--format", "{{.Repository}}:{{.Tag}}"],
+        import: &["load", "--input"],
+    },
+    // CRI-O and podman have one store.
+    Client {
+        socket: "crio.sock",
+        name: "podman",
+        at: None,
+        before: &[],
+        list: &["images", "--format", "{{.Repository}}:{{.Tag}}"],
+        import: &["load", "--input"],
+    },
+    Client {
+        socket: "docker",
+        name: "docker",
+        at: None,
+        before: &[],
+        list: &["images", "--format", "{{.Repository}}:{{.Tag}}"],
+        import: &["load", "--input"],
+    },
+];
+
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    socket: &'static str,
+    name: &'static str,
+    at: Option<&'static str>,
+    before: &'static [&'static str],
+    list: &'static [&'static str],
+    import: &'static [&'static str],
+}
+
+/// A way to give the node an image.
+#[derive(Clone, Debug)]
+pub struct Importer {
+    client: Client,
+    socket: String,
+}
+
+impl Importer {
+    /// Looks for one among the sockets of container runtimes at which somebody answers.
+    pub fn find<M: Machine>(machine: &mut M, sockets: &[&str]) -> Option<Self> {
+        let sockets = sockets.iter().map(|socket| socket.strip_prefix("unix://").unwrap_or(socket));
+        let answering: Vec<_> = sockets.filter(|socket| machine.answers(Path::new(socket))).collect();
+        for socket in answering {
+            for client in CLIENTS.into_iter().filter(|client| socket.contains(client.socket)) {
+                let importer = Self { client, socket: socket.to_owned() };
+                if importer.images(machine).is_some() {
+                    return Some(importer);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the image is there; `None` when the runtime does not say.
+    pub fn has<M: Machine>(&self, machine: &mut M, image: &str) -> Option<bool> {
+        let wanted = full_name(image);
+        Some(self.images(machine)?.lines().any(|line| full_name(line.trim()) == wanted))
+    }
+
+    /// Imports the archive, which must hold the image.
+    pub fn import<M: Machine>(&self, machine: &mut M, archive: &Path, image: &str) -> Result<(), Failure> {
+        let failed = |why: &str| {
+            let (client, archive) = (self.client.name, archive.display());
+            Failure::new(Kind::Image, format!("cannot import {archive}: {client}: {why}"))
+        };
+        let mut words: Vec<&str> = self.client.import.to_vec();
+        let archive_word = archive.to_string_lossy();
+        words.push(&archive_word);
+        let finished =
+            machine.run(&self.program(&words, IMPORT)).map_err(|error| failed(&error.to_string()))?;
+        if !finished.success {
+            return Err(failed(finished.complaint()));
+        }
+        if self.has(machine, image) == Some(false) {
+            return Err(failed(&format!(
+                "it holds no image {}; say with --image which one it holds",
+                full_name(image)
+            )));
+        }
+        Ok(())
+    }
+
+    fn images<M: Machine>(&self, machine: &mut M) -> Option<String> {
+        let finished = machine.run(&self.program(self.client.list, LIST)).ok()?;
+        finished.success.then_some(finished.stdout)
+    }
+
+    fn program(&self, words: &[&str], limit: Duration) -> Program {
+        let at = self.client.at.into_iter().flat_map(|option| [option, self.socket.as_str()]);
+        let words: Vec<&str> =
+            at.chain(self.client.before.iter().copied()).chain(words.iter().copied()).collect();
+        Program::asked(self.client.name, &words, limit)
+    }
+}

@@ -1,0 +1,51 @@
+//! The order of the work, one file per request.
+//!
+//! - [`check`], [`status`]: only look. [`prepare`]: on the way to a join. [`join`]: all the way.
+//! - [`set_masters`]: other masters, without a gap. [`undo`]: the way back. [`part`]: hosts entry and pod alone.
+//! - [`job`]: what a preparation comes to. [`session`]: what each change has in common.
+//! - [`image`], [`kubeadm`]: programs of the node.
+
+use crate::api::{Event, Failure, Outcome, Request, StepReport};
+use crate::machine::Machine;
+use crate::step::Step;
+
+pub mod check;
+pub mod image;
+pub mod job;
+pub mod join;
+pub mod kubeadm;
+pub mod part;
+pub mod prepare;
+pub mod session;
+pub mod set_masters;
+pub mod status;
+pub mod undo;
+
+#[cfg(test)]
+pub(crate) mod test;
+
+/// Does what is asked of a machine, and tells of it on the way.
+pub fn run<M: Machine>(
+    request: &Request,
+    machine: &mut M,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Outcome, Failure> {
+    match request {
+        Request::Check(request) => check::run(machine, request),
+        Request::Prepare(request) => prepare::run(machine, request, tell),
+        Request::Join(request) => join::run(machine, request, tell),
+        Request::SetMasters(request) => set_masters::run(machine, request, tell),
+        Request::Status => status::run(machine),
+        Request::Undo(request) => undo::run(machine, *request, tell),
+        Request::SetHost(request) => part::set_host(machine, request, tell),
+        Request::UnsetHost { name } => part::unset_host(machine, name, tell),
+        Request::ListHosts => part::list_hosts(machine),
+        Request::RenderPod(spec) => part::render_pod(machine, spec),
+        Request::WritePod { spec, change } => part::write_pod(machine, spec, *change, tell),
+        Request::RemovePod { change } => part::remove_pod(machine, *change, tell),
+    }
+}
+
+fn reports<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<StepReport> {
+    steps.into_iter().map(Step::report).collect()
+}

@@ -1,0 +1,217 @@
+//! A run on a machine: the lock, the journal, and every step noted before it is done.
+
+use std::io;
+use std::path::Path;
+
+use crate::api::{Event, Failure, Kind};
+use crate::desired::DesiredNode;
+use crate::facts;
+use crate::facts::kubelet;
+use crate::journal::{Journal, Original};
+use crate::machine::{Machine, Mended, lock};
+use crate::paths;
+use crate::plan::prepare::edit_hosts;
+use crate::render::hosts;
+use crate::run::image::Importer;
+use crate::step::Step;
+
+/// One run. It ends with [`close`](Session::close), or with the process.
+#[derive(Debug)]
+pub struct Session<'m, M: Machine> {
+    /// The machine.
+    pub machine: &'m mut M,
+    /// How it was.
+    pub journal: Journal,
+    /// How it gets images.
+    pub importer: Option<Importer>,
+    took_lock: bool,
+}
+
+impl<'m, M: Machine> Session<'m, M> {
+    /// Begins a run of `command`. One that holds the machine's lock already goes on holding it.
+    pub fn open(machine: &'m mut M, command: &str, tell: &mut dyn FnMut(Event)) -> Result<Self, Failure> {
+        let took_lock = lock(machine, command)?;
+        match begin(machine, tell) {
+            Ok(journal) => Ok(Self { machine, journal, importer: None, took_lock }),
+            Err(failure) => {
+                if took_lock {
+                    let _ = machine.unlock(false);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Does steps, each noted before it is done and told after.
+    pub fn perform(
+        &mut self,
+        steps: &[Step],
+        desired: &DesiredNode,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), Failure> {
+        for step in steps {
+            if let Some(original) = self.original(step, desired)? {
+                self.journal.remember(self.machine, original)?;
+            }
+            if let Step::WriteFile { path, after, secret: false, .. } = step
+                && !self.is_edited(path)?
+            {
+                self.journal.remember_written(self.machine, path, after)?;
+            }
+            if let Step::RemoveFile { path } = step {
+                self.journal.forget_written(self.machine, path)?;
+            }
+            if let Some(done) = self.apply(step)? {
+                tell(Event::Done(done.report()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does one step. Whatever went wrong, the thing is as before or as it shall be. Returns what was done, which may be
+    /// nothing any more.
+    pub fn apply(&mut self, step: &Step) -> Result<Option<Step>, Failure> {
+        let machine = &mut *self.machine;
+        let failed = |error: &io::Error| Failure::io(step, error);
+        match step {
+            Step::LoadModule { name } => machine.load_module(name)?,
+            Step::SetSysctl { name, after, .. } => {
+                machine.set_sysctl(name, after).map_err(|error| failed(&error))?;
+            }
+            Step::Rule(change) => machine.change(change)?,
+            Step::MakeDirectory { path } => {
+                machine.make_directory(path, 0o755).map_err(|error| failed(&error))?;
+            }
+            Step::RemoveDirectory { path } => {
+                let gone = machine.remove_directory(path).map_err(|error| failed(&error))?;
+                return Ok(gone.then(|| step.clone()));
+            }
+            Step::WriteFile { path, after, .. } => {
+                machine.write(path, after).map_err(|error| failed(&error))?;
+            }
+            // What is there by now counts, not what was there when this was planned.
+            Step::EditHosts { edit, .. } => {
+                let now = facts::read(machine, paths::HOSTS)?;
+                let Some(step) = edit_hosts(edit.clone(), now)? else { return Ok(None) };
+                if let Step::EditHosts { after, .. } = &step {
+                    machine.write(Path::new(paths::HOSTS), after).map_err(|error| failed(&error))?;
+                }
+                return Ok(Some(step));
+            }
+            Step::RemoveFile { path } => {
+                if facts::read(machine, path)?.is_none() {
+                    return Ok(None);
+                }
+                machine.remove(path).map_err(|error| failed(&error))?;
+            }
+            Step::ImportImage { archive, image } => match &self.importer {
+                Some(importer) => importer.import(machine, archive, image)?,
+                None => return Err(Failure::new(Kind::Image, "there is no client of a container runtime")),
+            },
+            // Whoever joins does it, and knows what follows.
+            Step::Join { .. } => return Ok(None),
+        }
+        Ok(Some(step.clone()))
+    }
+
+    /// Removes the configuration with which kubeadm joins, and the secrets in it.
+    pub fn remove_secrets(&mut self, tell: &mut dyn FnMut(Event)) -> Result<(), Failure> {
+        if let Some(done) = self.apply(&Step::RemoveFile { path: paths::JOIN.into() })? {
+            tell(Event::Done(done.report()));
+        }
+        self.tidy(Path::new(paths::JOIN))
+    }
+
+    /// Removes what a write that was cut short has left.
+    pub fn tidy(&mut self, path: &Path) -> Result<(), Failure> {
+        mend(self.machine, path).map(|_| ())
+    }
+
+    /// Ends the run. When there is nothing to undo, nothing stays.
+    pub fn close(mut self) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::io(format_args!("tidy up {}", paths::STATE), &error);
+        let nothing_stays = self.journal.is_empty();
+        let settled = self.journal.settle(self.machine);
+        if nothing_stays {
+            mend(self.machine, Path::new(paths::JOURNAL))?;
+            self.machine.remove(Path::new(paths::JOURNAL)).map_err(failed)?;
+        }
+        if self.took_lock {
+            self.machine.unlock(nothing_stays).map_err(failed)?;
+        }
+        if nothing_stays {
+            // With somebody else's file in it, it stays.
+            self.machine.remove_directory(Path::new(paths::STATE)).map_err(failed)?;
+        }
+        settled
+    }
+
+    /// How the thing that `step` is about to change is now; nothing for what cannot or need not be undone.
+    fn original(&mut self, step: &Step, desired: &DesiredNode) -> Result<Option<Original>, Failure> {
+        let machine = &mut *self.machine;
+        Ok(match step {
+            Step::LoadModule { .. }
+            | Step::ImportImage { .. }
+            | Step::RemoveDirectory { .. }
+            | Step::Join { .. } => None,
+            Step::MakeDirectory { path } => Some(Original::Directory { path: path.clone() }),
+            // It holds secrets, and is of no use to anybody afterwards.
+            Step::WriteFile { path, .. } | Step::RemoveFile { path } if path == Path::new(paths::JOIN) => {
+                Some(Original::File { path: path.clone(), before: None })
+            }
+            Step::WriteFile { path, .. } | Step::RemoveFile { path } => {
+                Some(Original::File { path: path.clone(), before: facts::read(machine, path)? })
+            }
+            Step::EditHosts { edit, .. } => {
+                let now = facts::read(machine, paths::HOSTS)?;
+                let bytes = now.as_ref().map(|content| &content.bytes[..]).unwrap_or_default();
+                let before = hosts::entry(bytes, edit.name())?;
+                let (path, name) = (paths::HOSTS.into(), edit.name().to_owned());
+                Some(Original::HostsEntry { path, name, before, existed: now.is_some() })
+            }
+            // Asked now: what a module brings is not there before it is loaded.
+            Step::SetSysctl { name, .. } => {
+                let before = facts::sysctl(machine, name);
+                before.map(|before| Original::Sysctl { name: name.clone(), before })
+            }
+            Step::Rule(_) => match desired.services().first() {
+                Some(&at) => Some(Original::rules(at, desired.config.listen, &machine.rules(&[at])?)),
+                None => None,
+            },
+        })
+    }
+
+    fn is_edited(&self, path: &Path) -> Result<bool, Failure> {
+        let now = facts::read(self.machine, path)?;
+        Ok(now.is_some_and(|now| self.journal.is_edited(path, &now)))
+    }
+}
+
+fn lock<M: Machine>(machine: &mut M, command: &str) -> Result<bool, Failure> {
+    machine.lock(command).map_err(|error| match &error {
+        lock::Error::Held(_) => Failure::new(Kind::Locked, error.to_string()),
+        lock::Error::File { path, source } => Failure::io(format_args!("lock {}", path.display()), source),
+    })
+}
+
+/// A run that was killed may have left things half-done.
+fn begin<M: Machine>(machine: &mut M, tell: &mut dyn FnMut(Event)) -> Result<Journal, Failure> {
+    if mend(machine, Path::new(paths::HOSTS))? == Mended::LeftAlone {
+        let text = format!(
+            "a run was killed while it wrote {0}, and somebody has changed that file since: it is left as it is; see \
+             whether all is there",
+            paths::HOSTS
+        );
+        tell(Event::Note { text });
+    }
+    let mut journal = Journal::of(machine)?;
+    // Whoever has reset the node has ended the join that was begun.
+    if journal.is_joining() && kubelet::joined(machine).is_none() {
+        journal.set_joining(machine, false)?;
+    }
+    Ok(journal)
+}
+
+fn mend<M: Machine>(machine: &mut M, path: &Path) -> Result<Mended, Failure> {
+    machine.mend(path).map_err(|error| Failure::io(format_args!("tidy up beside {}", path.display()), &error))
+}

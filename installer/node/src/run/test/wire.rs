@@ -1,0 +1,60 @@
+//! Everything goes through JSON both ways, and nothing on the way out holds a secret.
+
+use super::*;
+
+fn there_and_back<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
+    let text = serde_json::to_string(&Message::new(value)).unwrap();
+    let back: Message<T> = serde_json::from_str(&text).unwrap();
+    let again = serde_json::to_string(&back).unwrap();
+    assert_eq!(again, text);
+}
+
+#[test]
+fn requests_are_read_as_they_were_written() {
+    for request in [
+        Request::Check(CheckRequest { spec: asked(), role: Role::Master, cri_socket: None }),
+        Request::Prepare(Box::new(prepare())),
+        Request::Join(Box::new(joining())),
+        set_masters("10.0.0.1,m1"),
+        Request::Status,
+        UNDO,
+        Request::UnsetHost { name: "api".into() },
+        Request::RenderPod(asked()),
+        Request::RemovePod { change: Change::default() },
+    ] {
+        there_and_back(request);
+    }
+}
+
+#[test]
+fn answers_are_read_as_they_were_written_and_hold_no_secret() {
+    let mut machine = Fake::bare();
+    let mut events = Vec::new();
+    let request = Request::Join(Box::new(joining()));
+    let outcome = run(&request, &mut machine, &mut |event| events.push(event)).unwrap();
+    let text = serde_json::to_string(&(&outcome, &events)).unwrap();
+    assert!(!text.contains(TOKEN), "{text}");
+    there_and_back(outcome);
+    events.into_iter().for_each(there_and_back);
+    there_and_back(ask(&mut machine, &Request::Status).0.unwrap());
+    there_and_back(Failure::usage("no"));
+}
+
+#[test]
+fn another_version_is_refused() {
+    let text = r#"{"version": 2, "body": {"request": "status"}}"#;
+    let message: Message<Request> = serde_json::from_str(text).unwrap();
+    let refusal = message.open().unwrap_err();
+    assert_eq!(
+        refusal.message,
+        "the message is of version 2, this program knows 1; use the same program on both sides"
+    );
+    // A value that is not valid is none, whoever sent it.
+    let text =
+        serde_json::to_string(&Request::Join(Box::new(joining()))).unwrap().replace(TOKEN, "abcdef.SECRET");
+    let refusal = serde_json::from_str::<Request>(&text).unwrap_err().to_string();
+    assert!(
+        refusal.contains("the token `abcdef.***` has 6 characters") && !refusal.contains("SECRET"),
+        "{refusal}"
+    );
+}
