@@ -16,11 +16,10 @@ const LONGEST: usize = 12;
 /// The release of this kernel.
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
 
-/// The settings that lvscare looks after. Their files stay open, since each is read again and again.
+/// The settings that lvscare looks after.
 #[derive(Debug)]
 pub struct Sysctls {
     needed: Vec<Sysctl>,
-    files: BTreeMap<Sysctl, File>,
 }
 
 /// The settings that matter to this kernel.
@@ -32,37 +31,29 @@ pub fn needed() -> Vec<Sysctl> {
 impl Default for Sysctls {
     /// Finds out which settings matter to this kernel.
     fn default() -> Self {
-        Self { needed: needed(), files: BTreeMap::new() }
+        Self { needed: needed() }
     }
 }
 
 impl Sysctls {
     /// All settings that matter to this kernel and exist.
-    pub fn read_all(&mut self) -> Result<BTreeMap<Sysctl, u32>, Error> {
+    pub fn read_all(&self) -> Result<BTreeMap<Sysctl, u32>, Error> {
         let mut values = BTreeMap::new();
-        for sysctl in self.needed.clone() {
-            if let Some(value) = self.read(sysctl)? {
+        for &sysctl in &self.needed {
+            if let Some(value) = read(sysctl)? {
                 values.insert(sysctl, value);
             }
         }
         Ok(values)
     }
+}
 
-    /// The value of `sysctl`; `None` when this kernel does not have it.
-    fn read(&mut self, sysctl: Sysctl) -> Result<Option<u32>, Error> {
-        // A file that has become useless belongs to a module that was unloaded, and perhaps loaded again.
-        if let Some(Ok(value)) = self.files.get(&sysctl).map(value) {
-            return Ok(value);
-        }
-        self.files.remove(&sysctl);
-        let failed = |source| Error::File { path: path(sysctl), source };
-        let file = match File::open(path(sysctl)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(failed)?,
-        };
-        let value = value(&file).map_err(failed)?;
-        self.files.insert(sysctl, file);
-        Ok(value)
+/// The value of `sysctl`; `None` when this kernel does not have it.
+fn read(sysctl: Sysctl) -> Result<Option<u32>, Error> {
+    let failed = |source| Error::File { path: path(sysctl), source };
+    match File::open(path(sysctl)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => value(&other.map_err(failed)?).map_err(failed),
     }
 }
 
