@@ -352,8 +352,9 @@ fn fight(name: &str, lab: &Lab, care: &Care, attack: impl Fn()) {
     );
     assert!(repairs >= 10, "{repairs}");
     assert!(log <= 5, "{}", care.log());
-    // What a pass costs is a matter of the benchmark; that there are few is patience.
-    assert!(passes < 20.0 * time.as_secs_f64(), "{passes} in {time:?}");
+    // What a pass costs is a matter of the benchmark; that there are few is patience: 20 ms between two at least, and more
+    // the longer nobody has changed anything.
+    assert!(passes < 50.0 * time.as_secs_f64(), "{passes} in {time:?}");
     lab.get(lab.node(), URL, LIMIT).unwrap();
 }
 
