@@ -86,7 +86,7 @@ test-host: install
 	$(TEST) test --workspace --target $(HOST)
 
 test-guest: build
-	$(VM) test --limit 1500 --bin $(LVSCARE) --bin $(INSTALLER) $(if $(T),--test $(T)) $(ARGS)
+	$(VM) test --limit 2400 --bin $(LVSCARE) --bin $(INSTALLER) $(if $(T),--test $(T)) $(ARGS)
 
 # Whatever else this machine is busy with, no test may fail for it.
 test-busy: build
