@@ -59,10 +59,6 @@ fn wakes(care: &Care) -> u64 {
     care.memory("voluntary_ctxt_switches")
 }
 
-fn transitions(care: &Care) -> usize {
-    care.log().matches("real server is ").count()
-}
-
 #[test]
 fn failures_leave_nothing_behind() {
     const FAST: [&str; 8] = ["--interval", "100ms", "--fast-interval", "20ms", "--fall", "1", "--rise", "1"];
@@ -73,8 +69,8 @@ fn failures_leave_nothing_behind() {
 
     let began = Instant::now();
     let mut warm = None;
+    let mut seen = 0;
     for cycle in 0.. {
-        let seen = transitions(&care);
         if seen >= WARM && warm.is_none() {
             warm = Some(Costs::of(&care));
         }
@@ -93,10 +89,12 @@ fn failures_leave_nothing_behind() {
         eye.time(LIMIT, "two out", |_| !failing.iter().any(|master| serves(master)));
         failing.iter().chain(&others).for_each(|master| master.control().set(Behaviour::Healthy));
         eye.time(LIMIT, "all back", |_| lab.masters().iter().all(serves));
+        // Two, out and back. The log does not tell of each: it keeps back what it has often said.
+        seen += 4;
     }
 
     let (warm, end) = (warm.expect("time for a warm start"), Costs::of(&care));
-    println!("{} transitions in {:.0?}: from {warm:?} to {end:?}", transitions(&care), began.elapsed());
+    println!("{seen} transitions in {:.0?}: from {warm:?} to {end:?}", began.elapsed());
     assert!(end.descriptors.abs_diff(warm.descriptors) <= 3, "{warm:?}, {end:?}");
     assert!(end.resident < warm.resident + 512, "{warm:?}, {end:?}");
     assert_eq!((warm.threads, end.threads), (1, 1));
