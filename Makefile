@@ -114,7 +114,7 @@ test-kubernetes: image
 	timeout --signal=INT 3600 env $(RUN) kubernetes -- \
 	    --programs $(KUBERNETES)/bin --installer $(INSTALLER) --image $(TARGET_DIR)/image/*.oci.tar $(ARGS)
 
-# The picture of the README: what the dashboard's queries say while a master is killed and another one drains.
+# The picture of docs/operate.md: what the dashboard's queries say while a master is killed and another one drains.
 dashboard: build
 	set -o pipefail; $(VM) test --guest --limit 900 --test prometheus --bin $(LVSCARE) -- --ignored --nocapture \
 	    | tee $(TARGET_DIR)/dashboard.txt
