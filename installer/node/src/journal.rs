@@ -3,7 +3,7 @@
 //! A record is on the disk before the thing it tells of is touched, and the first record of a thing stays: so
 //! whatever happens in between, even a crash, undoing leads to the node as it was found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lvscare::model::{Actual, Destination, Forwarding, Service, WantedService};
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Failure, Kind};
 use crate::machine::Machine;
 use crate::paths;
-use crate::step::Content;
+use crate::step::{Content, Digest};
 
 /// How something was before it was touched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +27,8 @@ pub enum Original {
     Directory { path: PathBuf },
     /// A file of which every byte is ours.
     File { path: PathBuf, before: Option<Content> },
+    /// A program, which may be long: `kept` is what it was, and lies there under this name ([`paths::kept`]).
+    Program { path: PathBuf, kept: Option<Digest> },
     /// A name in the hosts file, which belongs to others, too: what our entry said before, and whether there was a file.
     HostsEntry {
         path: PathBuf,
@@ -88,8 +89,10 @@ impl Original {
     fn same_thing(&self, other: &Self) -> bool {
         match (self, other) {
             (
-                Self::Directory { path } | Self::File { path, .. },
-                Self::Directory { path: other } | Self::File { path: other, .. },
+                Self::Directory { path } | Self::File { path, .. } | Self::Program { path, .. },
+                Self::Directory { path: other }
+                | Self::File { path: other, .. }
+                | Self::Program { path: other, .. },
             ) => path == other,
             (Self::HostsEntry { path, name, .. }, Self::HostsEntry { path: file, name: other, .. }) => {
                 (path, name) == (file, other)
@@ -187,8 +190,35 @@ impl Journal {
 
     /// Whether somebody else has changed a file of ours since. Of what an older installer wrote, that is not known.
     pub fn is_edited(&self, path: &Path, now: &Content) -> bool {
+        self.is_other(path, &now.digest())
+    }
+
+    /// As [`is_edited`](Self::is_edited), of a file of any length.
+    pub fn is_other(&self, path: &Path, now: &Digest) -> bool {
+        let is_original = |original: &Original| match original {
+            Original::File { path: known, before: Some(before) } => known == path && before.digest() == *now,
+            Original::Program { path: known, kept } => known == path && kept.as_ref() == Some(now),
+            _ => false,
+        };
+        // What we meant to write may never have been written.
         let hashes = self.records.written.get(path);
-        hashes.is_some_and(|hashes| !hashes.contains(&hash(&now.bytes)))
+        hashes.is_some_and(|hashes| !hashes.contains(&hash(now))) && !self.originals().iter().any(is_original)
+    }
+
+    /// Whether it is known how the program was.
+    pub fn knows_program(&self, path: &Path) -> bool {
+        let is_it =
+            |original: &Original| matches!(original, Original::Program { path: known, .. } if known == path);
+        self.originals().iter().any(is_it)
+    }
+
+    /// The programs that are kept.
+    pub fn kept(&self) -> BTreeSet<Digest> {
+        let kept = self.originals().iter().filter_map(|original| match original {
+            Original::Program { kept, .. } => *kept,
+            _ => None,
+        });
+        kept.collect()
     }
 
     /// Notes how something was, unless that is known from an earlier run.
@@ -205,10 +235,10 @@ impl Journal {
         &mut self,
         machine: &mut M,
         path: &Path,
-        after: &Content,
+        after: &Digest,
     ) -> Result<(), Failure> {
         let hashes = self.records.written.entry(path.to_owned()).or_default();
-        let hash = hash(&after.bytes);
+        let hash = hash(after);
         if hashes.last() == Some(&hash) {
             return Ok(());
         }
@@ -224,10 +254,10 @@ impl Journal {
         let mut settled = false;
         for (path, hashes) in &mut self.records.written {
             if hashes.len() > 1
-                && let Ok(Some(content)) = machine.read(path)
-                && hashes.contains(&hash(&content.bytes))
+                && let Ok(Some(now)) = machine.digest(path)
+                && hashes.contains(&hash(&now))
             {
-                *hashes = vec![hash(&content.bytes)];
+                *hashes = vec![hash(&now)];
                 settled = true;
             }
         }
@@ -256,7 +286,7 @@ impl Journal {
     /// Strikes out what is as it was.
     pub fn forget<M: Machine>(&mut self, machine: &mut M, original: &Original) -> Result<(), Failure> {
         self.records.originals.retain(|known| known != original);
-        if let Original::File { path, .. } = original {
+        if let Original::File { path, .. } | Original::Program { path, .. } = original {
             self.records.written.remove(path);
         }
         self.save(machine)
@@ -271,8 +301,8 @@ impl Journal {
     }
 }
 
-fn hash(bytes: &[u8]) -> String {
-    format!("sha256:{}", STANDARD.encode(digest(&SHA256, bytes)))
+fn hash(digest: &Digest) -> String {
+    format!("sha256:{}", STANDARD.encode(digest.bytes()))
 }
 
 #[cfg(test)]
@@ -310,7 +340,7 @@ mod tests {
         let content = |text: &str| Content::new(text, 0o600);
         assert!(!journal.is_edited(path, &content("theirs")), "nothing is known of it");
         for text in ["one", "two", "three"] {
-            journal.remember_written(&mut machine, path, &content(text)).unwrap();
+            journal.remember_written(&mut machine, path, &content(text).digest()).unwrap();
         }
         let journal = Journal::of(&machine).unwrap();
         // A run that is cut short leaves the one before the last.

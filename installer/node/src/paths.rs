@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::step::Digest;
+
 /// What the installer knows of a node between its runs.
 pub const STATE: &str = "/var/lib/lvscare-installer";
 /// What was there before.
@@ -10,6 +12,8 @@ pub const JOURNAL: &str = "/var/lib/lvscare-installer/journal.json";
 pub const LOCK: &str = "/var/lib/lvscare-installer/lock";
 /// How kubeadm shall join, with the secrets of it.
 pub const JOIN: &str = "/var/lib/lvscare-installer/kubeadm-join.yaml";
+/// Where programs lie that others took the place of, each under its SHA-256.
+pub const KEPT: &str = "/var/lib/lvscare-installer/kept";
 /// Modules to load at boot (`modules-load.d(5)`).
 pub const MODULES: &str = "/etc/modules-load.d/lvscare.conf";
 /// Settings to make at boot (`sysctl.d(5)`): the last file by name wins, and many have a `99-sysctl.conf`.
@@ -25,6 +29,11 @@ pub const POD: &str = "/etc/kubernetes/manifests/kube-lvscare.yaml";
 
 /// The release of the kernel, as `uname -r` tells it.
 pub const RELEASE: &str = "/proc/sys/kernel/osrelease";
+
+/// Where the program lies that held this.
+pub fn kept(digest: &Digest) -> PathBuf {
+    Path::new(KEPT).join(digest.to_string())
+}
 
 /// The file of a kernel setting.
 pub fn sysctl(name: &str) -> PathBuf {

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use lvscare::model::Change;
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
@@ -30,6 +32,8 @@ pub enum Step {
     EditHosts { edit: HostsEdit, before: Option<Content>, after: Content },
     /// Remove a file.
     RemoveFile { path: PathBuf },
+    /// Give a program, which may be long, the content of the file `from`; without `mode` also its owner and permissions.
+    InstallProgram { from: PathBuf, path: PathBuf, mode: Option<u32> },
     /// Give the container runtime an image.
     ImportImage { archive: PathBuf, image: String },
     /// Have kubeadm join; `config` is what it is told, without secrets.
@@ -66,6 +70,7 @@ impl Step {
             Self::RemoveDirectory { .. } => "remove-directory",
             Self::WriteFile { .. } | Self::EditHosts { .. } => "write-file",
             Self::RemoveFile { .. } => "remove-file",
+            Self::InstallProgram { .. } => "install-program",
             Self::ImportImage { .. } => "import-image",
             Self::Join { .. } => "kubeadm-join",
         }
@@ -122,6 +127,10 @@ impl fmt::Display for Step {
             Self::WriteFile { path, before, after, .. } => write(f, path, before, after),
             Self::EditHosts { before, after, .. } => write(f, Path::new(crate::paths::HOSTS), before, after),
             Self::RemoveFile { path } => write!(f, "remove {}", path.display()),
+            Self::InstallProgram { path, mode: Some(mode), .. } => {
+                write!(f, "install {} (mode {mode:04o})", path.display())
+            }
+            Self::InstallProgram { path, mode: None, .. } => write!(f, "put back {}", path.display()),
             Self::ImportImage { archive, .. } => write!(f, "import the image of {}", archive.display()),
             Self::Join { words, .. } => write!(f, "run kubeadm {}", words.join(" ")),
         }
@@ -146,6 +155,68 @@ impl Content {
     /// A file of root's.
     pub fn new(bytes: impl Into<Vec<u8>>, mode: u32) -> Self {
         Self { bytes: bytes.into(), mode, uid: 0, gid: 0 }
+    }
+
+    /// Of what it holds.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&digest(&SHA256, &self.bytes))
+    }
+}
+
+/// The SHA-256 of what a file holds. Its `Display` is in hexadecimal, as `sha256sum` prints it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// As it was computed.
+    pub fn of(digest: &ring::digest::Digest) -> Self {
+        let mut bytes = [0; 32];
+        for (byte, computed) in bytes.iter_mut().zip(digest.as_ref()) {
+            *byte = *computed;
+        }
+        Self(bytes)
+    }
+
+    /// Every byte of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a SHA-256 of 64 hexadecimal digits");
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
     }
 }
 

@@ -11,7 +11,7 @@ use lvscare::preflight::Impossible;
 
 use crate::api::{Failure, Kind};
 use crate::machine::Machine;
-use crate::step::Content;
+use crate::step::{Content, Digest};
 
 pub mod guard;
 pub mod host;
@@ -24,6 +24,11 @@ pub mod reach;
 pub fn read<M: Machine>(machine: &M, path: impl AsRef<Path>) -> Result<Option<Content>, Failure> {
     let path = path.as_ref();
     machine.read(path).map_err(|error| Failure::io(format_args!("read {}", path.display()), &error))
+}
+
+/// What a file of any length holds.
+pub fn digest<M: Machine>(machine: &M, path: &Path) -> Result<Option<Digest>, Failure> {
+    machine.digest(path).map_err(|error| Failure::io(format_args!("read {}", path.display()), &error))
 }
 
 /// Reads a text of the machine that may as well not be there.

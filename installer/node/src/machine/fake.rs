@@ -24,7 +24,7 @@ use lvscare::status::Status;
 use super::{Closed, Finished, Machine, Mended, Place, Program, lock};
 use crate::api::{Failure, Kind};
 use crate::paths;
-use crate::step::Content;
+use crate::step::{Content, Digest};
 
 mod world;
 
@@ -216,6 +216,19 @@ impl Machine for Fake {
         }
         self.files.insert(path.to_owned(), content.clone());
         Ok(())
+    }
+
+    fn digest(&self, path: &Path) -> io::Result<Option<Digest>> {
+        Ok(self.read(path)?.as_ref().map(Content::digest))
+    }
+
+    fn copy(&mut self, from: &Path, to: &Path, mode: Option<u32>) -> io::Result<()> {
+        let content = self.read(from)?.ok_or(io::ErrorKind::NotFound)?;
+        let content = match mode {
+            Some(mode) => Content::new(content.bytes, mode),
+            None => content,
+        };
+        self.write(to, &content)
     }
 
     fn mend(&mut self, _path: &Path) -> io::Result<Mended> {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -25,7 +25,7 @@ use super::programs::{self, Finished, Program, Terminal};
 use super::{Closed, Machine, Mended, Place, files};
 use crate::api::{Failure, Kind};
 use crate::paths;
-use crate::step::Content;
+use crate::step::{Content, Digest};
 
 /// How long the host's `modprobe` may take.
 const MODPROBE: Duration = Duration::from_secs(60);
@@ -43,6 +43,19 @@ impl Linux {
     /// Nothing is opened before it is needed.
     pub fn new(terminal: Terminal) -> Self {
         Self { terminal, begin: Instant::now(), kernel: None, lock: None }
+    }
+
+    /// Goes on under a lock that another process took and handed on (see [`lock_descriptor`](Self::lock_descriptor)).
+    /// Whoever comes next is told that `command` is at work, in this process.
+    pub fn inherit(terminal: Terminal, lock: OwnedFd, command: &str) -> Result<Self, lock::Error> {
+        let lock = Lock::inherited(Path::new(paths::LOCK), lock, &holder(command))?;
+        Ok(Self { lock: Some(lock), ..Self::new(terminal) })
+    }
+
+    /// A descriptor of the lock, if we have it. A program that is started with it (as its standard input, say) keeps the
+    /// machine locked until it ends, even should we end first; meanwhile the lock must not be removed.
+    pub fn lock_descriptor(&self) -> io::Result<Option<OwnedFd>> {
+        self.lock.as_ref().map(Lock::descriptor).transpose()
     }
 
     /// Opening it has it load IPVS (Linux 5.15 and later).
@@ -81,6 +94,14 @@ impl Machine for Linux {
 
     fn write(&mut self, path: &Path, content: &Content) -> io::Result<()> {
         files::write(path, paths::staging(path), content)
+    }
+
+    fn digest(&self, path: &Path) -> io::Result<Option<Digest>> {
+        files::copy::digest(path)
+    }
+
+    fn copy(&mut self, from: &Path, to: &Path, mode: Option<u32>) -> io::Result<()> {
+        files::copy::copy(from, to, paths::staging(to), mode)
     }
 
     fn mend(&mut self, path: &Path) -> io::Result<Mended> {
@@ -191,9 +212,7 @@ impl Machine for Linux {
         if self.lock.is_some() {
             return Ok(false);
         }
-        let since = httpdate::fmt_http_date(SystemTime::now());
-        let holder = format!("process {}, `lvscare-installer {command}`, since {since}", std::process::id());
-        self.lock = Some(Lock::take(Path::new(paths::LOCK), &holder)?);
+        self.lock = Some(Lock::take(Path::new(paths::LOCK), &holder(command))?);
         Ok(true)
     }
 
@@ -211,6 +230,12 @@ impl Machine for Linux {
     fn sleep(&mut self, time: Duration) {
         thread::sleep(time);
     }
+}
+
+/// What whoever comes next is told.
+fn holder(command: &str) -> String {
+    let since = httpdate::fmt_http_date(SystemTime::now());
+    format!("process {}, `lvscare-installer {command}`, since {since}", std::process::id())
 }
 
 /// `chattr +i` and `+a`. A directory that can only be added to is as good as any.

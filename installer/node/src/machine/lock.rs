@@ -2,11 +2,13 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+
+use crate::api::{Failure, Kind};
 
 /// Times that the lock's file, or its directory, may vanish under us because a holder that ends removes it.
 const ATTEMPTS: usize = 100;
@@ -24,6 +26,9 @@ pub enum Error {
     /// Somebody else has it.
     #[error("another run is at work on this node: {0}; wait for it, or end it")]
     Held(String),
+    /// What was handed on as the lock is not the lock.
+    #[error("what was handed on is not the lock {}", .0.display())]
+    NotIt(PathBuf),
     /// The file cannot be had.
     #[error("cannot lock {}: {source}", path.display())]
     File {
@@ -32,6 +37,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Held(_) => Self::new(Kind::Locked, error.to_string()),
+            Error::NotIt(_) => Self::new(Kind::Failed, error.to_string()),
+            Error::File { path, source } => Self::io(format_args!("lock {}", path.display()), source),
+        }
+    }
 }
 
 impl Lock {
@@ -60,6 +75,24 @@ impl Lock {
             }
         }
         Err(failed(io::Error::other("its file keeps vanishing")))
+    }
+
+    /// The lock at `path`, of which another process has handed on a [`descriptor`](Self::descriptor); from now on
+    /// `holder` is noted there.
+    pub fn inherited(path: &Path, descriptor: OwnedFd, holder: &str) -> Result<Self, Error> {
+        let mut lock = Self { path: path.to_owned(), file: descriptor.into() };
+        // It is the same open file, so that this succeeds for whoever has it already, and for nobody else.
+        let is_held = flock(&lock.file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if !(lock.is_the_file() && is_held) {
+            return Err(Error::NotIt(lock.path));
+        }
+        lock.write(holder).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        Ok(lock)
+    }
+
+    /// Another descriptor of the same open file: the lock is held until the last of them is closed, in whatever process.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        Ok(self.file.try_clone()?.into())
     }
 
     /// Removes the lock's file and lets go of it.
@@ -125,6 +158,42 @@ mod tests {
         second.remove().unwrap();
         assert!(!path.exists());
         Lock::take(&path, "process 9").unwrap();
+    }
+
+    #[test]
+    fn a_program_that_inherits_it_keeps_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let lock = Lock::take(&path, "the first").unwrap();
+        // It ends when its own input ends, which is ours to say.
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::from(lock.descriptor().unwrap()))
+            .spawn()
+            .unwrap();
+        drop(lock);
+        assert!(matches!(Lock::take(&path, "the second"), Err(Error::Held(_))));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        Lock::take(&path, "the second").unwrap();
+    }
+
+    #[test]
+    fn who_goes_on_under_it_is_the_one_that_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("lock"), directory.path().join("other"));
+        let first = Lock::take(&path, "the agent, with a long name").unwrap();
+        let second = Lock::inherited(&path, first.descriptor().unwrap(), "the supervisor").unwrap();
+        drop(first);
+        let refusal = Lock::take(&path, "somebody else").unwrap_err();
+        assert!(matches!(&refusal, Error::Held(holder) if holder == "the supervisor"), "{refusal}");
+        // Neither another file, nor the same one opened anew.
+        let stray: OwnedFd = File::create(&other).unwrap().into();
+        assert!(matches!(Lock::inherited(&path, stray, "x"), Err(Error::NotIt(_))));
+        let anew: OwnedFd = File::options().read(true).write(true).open(&path).unwrap().into();
+        assert!(matches!(Lock::inherited(&path, anew, "x"), Err(Error::NotIt(_))));
+        drop(second);
+        Lock::take(&path, "somebody else").unwrap();
     }
 
     #[test]

@@ -15,7 +15,7 @@ use lvscare::model::{Actual, Change};
 use lvscare::status::Status;
 
 use crate::api::Failure;
-use crate::step::Content;
+use crate::step::{Content, Digest};
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
@@ -37,6 +37,13 @@ pub trait Machine {
 
     /// Gives a file its content, whole or not at all.
     fn write(&mut self, path: &Path, content: &Content) -> io::Result<()>;
+
+    /// What a file of any length holds; `None` when there is none.
+    fn digest(&self, path: &Path) -> io::Result<Option<Digest>>;
+
+    /// Gives `to` the content of `from`, of any length, whole or not at all: with `mode` as a file of root's, without as
+    /// `from` in every respect.
+    fn copy(&mut self, from: &Path, to: &Path, mode: Option<u32>) -> io::Result<()>;
 
     /// Tidies up after a write that was cut short, perhaps by a crash.
     fn mend(&mut self, path: &Path) -> io::Result<Mended>;
@@ -93,7 +100,8 @@ pub trait Machine {
     fn is_root(&self) -> bool;
 
     /// Lets nobody else in, until [`unlock`](Self::unlock) or the end of the process; whoever comes next is told
-    /// that `command` is at work. Returns `false` when this very machine is locked by us already: then whoever did it unlocks.
+    /// that `command` is at work. Returns `false` when this very machine is locked by us already: then whoever did it
+    /// unlocks. So who locks first can make many requests, with nobody else in between.
     fn lock(&mut self, command: &str) -> Result<bool, lock::Error>;
 
     /// Lets others in; with `remove`, without a trace.

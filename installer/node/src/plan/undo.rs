@@ -11,13 +11,15 @@ use crate::desired::FORWARDING;
 use crate::journal::{FormerService, Original};
 use crate::paths;
 use crate::render::hosts;
-use crate::step::{Content, HostsEdit, Step};
+use crate::step::{Content, Digest, HostsEdit, Step};
 
 /// How a thing is now.
 #[derive(Clone, Debug, Default)]
 pub struct Now {
     /// The file.
     pub file: Option<Content>,
+    /// What the program holds.
+    pub program: Option<Digest>,
     /// What is in the directory; `None`: it is not there.
     pub names: Option<Vec<String>>,
     /// The kernel setting.
@@ -65,6 +67,7 @@ pub fn steps(
             None => Vec::new(),
         },
         Original::File { path, before } => file(path, before.as_ref(), now.file.clone()),
+        Original::Program { path, kept } => program(path, *kept, now.program),
         Original::HostsEntry { name, before, existed, .. } => match &now.file {
             None => Vec::new(),
             Some(file) => hosts_entry(name, *before, *existed, file)?,
@@ -136,6 +139,15 @@ fn file(path: &Path, before: Option<&Content>, now: Option<Content>) -> Vec<Step
         _ if before == now.as_ref() => Vec::new(),
         None => vec![Step::RemoveFile { path }],
         Some(content) => vec![Step::WriteFile { path, before: now, after: content.clone(), secret: true }],
+    }
+}
+
+fn program(path: &Path, kept: Option<Digest>, now: Option<Digest>) -> Vec<Step> {
+    let path = path.to_owned();
+    match kept {
+        _ if kept == now => Vec::new(),
+        None => vec![Step::RemoveFile { path }],
+        Some(kept) => vec![Step::InstallProgram { from: paths::kept(&kept), path, mode: None }],
     }
 }
 

@@ -8,12 +8,12 @@ use crate::desired::DesiredNode;
 use crate::facts;
 use crate::facts::kubelet;
 use crate::journal::{Journal, Original};
-use crate::machine::{Machine, Mended, lock};
+use crate::machine::{Machine, Mended};
 use crate::paths;
 use crate::plan::prepare::edit_hosts;
 use crate::render::hosts;
 use crate::run::image::Importer;
-use crate::step::Step;
+use crate::step::{Digest, Step};
 
 /// One run. It ends with [`close`](Session::close), or with the process.
 #[derive(Debug)]
@@ -28,9 +28,10 @@ pub struct Session<'m, M: Machine> {
 }
 
 impl<'m, M: Machine> Session<'m, M> {
-    /// Begins a run of `command`. One that holds the machine's lock already goes on holding it.
+    /// Begins a run of `command`. One that has locked the machine already
+    /// ([`Machine::lock`]) goes on holding the lock, over as many runs as it likes.
     pub fn open(machine: &'m mut M, command: &str, tell: &mut dyn FnMut(Event)) -> Result<Self, Failure> {
-        let took_lock = lock(machine, command)?;
+        let took_lock = machine.lock(command)?;
         match begin(machine, tell) {
             Ok(journal) => Ok(Self { machine, journal, importer: None, took_lock }),
             Err(failure) => {
@@ -42,7 +43,8 @@ impl<'m, M: Machine> Session<'m, M> {
         }
     }
 
-    /// Does steps, each noted before it is done and told after.
+    /// Does steps, each noted before it is done and told after. Of `desired` are the rules among them; who makes none
+    /// gives [`DesiredNode::nothing`].
     pub fn perform(
         &mut self,
         steps: &[Step],
@@ -53,13 +55,17 @@ impl<'m, M: Machine> Session<'m, M> {
             if let Some(original) = self.original(step, desired)? {
                 self.journal.remember(self.machine, original)?;
             }
-            if let Step::WriteFile { path, after, secret: false, .. } = step
-                && !self.is_edited(path)?
-            {
-                self.journal.remember_written(self.machine, path, after)?;
-            }
-            if let Step::RemoveFile { path } = step {
-                self.journal.forget_written(self.machine, path)?;
+            match step {
+                Step::WriteFile { path, after, secret: false, .. } => {
+                    self.journal.remember_written(self.machine, path, &after.digest())?;
+                }
+                Step::InstallProgram { from, path, .. } => {
+                    if let Some(after) = facts::digest(self.machine, from)? {
+                        self.journal.remember_written(self.machine, path, &after)?;
+                    }
+                }
+                Step::RemoveFile { path } => self.journal.forget_written(self.machine, path)?,
+                _ => {}
             }
             if let Some(done) = self.apply(step)? {
                 tell(Event::Done(done.report()));
@@ -104,6 +110,9 @@ impl<'m, M: Machine> Session<'m, M> {
                 }
                 machine.remove(path).map_err(|error| failed(&error))?;
             }
+            Step::InstallProgram { from, path, mode } => {
+                machine.copy(from, path, *mode).map_err(|error| failed(&error))?;
+            }
             Step::ImportImage { archive, image } => match &self.importer {
                 Some(importer) => importer.import(machine, archive, image)?,
                 None => return Err(Failure::new(Kind::Image, "there is no client of a container runtime")),
@@ -132,6 +141,7 @@ impl<'m, M: Machine> Session<'m, M> {
         let failed = |error: io::Error| Failure::io(format_args!("tidy up {}", paths::STATE), &error);
         let nothing_stays = self.journal.is_empty();
         let settled = self.journal.settle(self.machine);
+        self.sweep().map_err(failed)?;
         if nothing_stays {
             mend(self.machine, Path::new(paths::JOURNAL))?;
             self.machine.remove(Path::new(paths::JOURNAL)).map_err(failed)?;
@@ -146,13 +156,44 @@ impl<'m, M: Machine> Session<'m, M> {
         settled
     }
 
+    /// Removes programs that were kept and that nobody needs any more.
+    fn sweep(&mut self) -> io::Result<()> {
+        let directory = Path::new(paths::KEPT);
+        let Some(names) = self.machine.entries(directory) else { return Ok(()) };
+        let kept: Vec<_> = self.journal.kept().iter().map(ToString::to_string).collect();
+        for name in names.iter().filter(|name| !kept.contains(name)) {
+            self.machine.remove(&directory.join(name))?;
+        }
+        if kept.is_empty() {
+            self.machine.remove_directory(directory)?;
+        }
+        Ok(())
+    }
+
+    /// Has what is at `path` under another name as well, for the way back; nothing when nothing is there.
+    fn keep(&mut self, path: &Path) -> Result<Option<Digest>, Failure> {
+        let Some(digest) = facts::digest(self.machine, path)? else { return Ok(None) };
+        let failed = |error: io::Error| Failure::io(format_args!("keep {}", path.display()), &error);
+        self.machine.make_directory(Path::new(paths::KEPT), 0o700).map_err(failed)?;
+        self.machine.copy(path, &paths::kept(&digest), None).map_err(failed)?;
+        Ok(Some(digest))
+    }
+
     /// How the thing that `step` is about to change is now; nothing for what cannot or need not be undone.
     fn original(&mut self, step: &Step, desired: &DesiredNode) -> Result<Option<Original>, Failure> {
+        if let Step::InstallProgram { path, .. } = step {
+            if self.journal.knows_program(path) {
+                return Ok(None);
+            }
+            let kept = self.keep(path)?;
+            return Ok(Some(Original::Program { path: path.clone(), kept }));
+        }
         let machine = &mut *self.machine;
         Ok(match step {
             Step::LoadModule { .. }
             | Step::ImportImage { .. }
             | Step::RemoveDirectory { .. }
+            | Step::InstallProgram { .. }
             | Step::Join { .. } => None,
             Step::MakeDirectory { path } => Some(Original::Directory { path: path.clone() }),
             // It holds secrets, and is of no use to anybody afterwards.
@@ -180,18 +221,6 @@ impl<'m, M: Machine> Session<'m, M> {
             },
         })
     }
-
-    fn is_edited(&self, path: &Path) -> Result<bool, Failure> {
-        let now = facts::read(self.machine, path)?;
-        Ok(now.is_some_and(|now| self.journal.is_edited(path, &now)))
-    }
-}
-
-fn lock<M: Machine>(machine: &mut M, command: &str) -> Result<bool, Failure> {
-    machine.lock(command).map_err(|error| match &error {
-        lock::Error::Held(_) => Failure::new(Kind::Locked, error.to_string()),
-        lock::Error::File { path, source } => Failure::io(format_args!("lock {}", path.display()), source),
-    })
 }
 
 /// A run that was killed may have left things half-done.

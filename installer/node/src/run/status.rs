@@ -104,13 +104,15 @@ fn difference<M: Machine>(
     entries: &[Entry],
 ) -> Result<Option<String>, Failure> {
     Ok(match original {
-        Original::File { path, .. } if path != Path::new(paths::JOIN) => match facts::read(machine, path)? {
-            None => journal.has_written(path).then(|| format!("{} is gone", path.display())),
-            Some(now) if journal.is_edited(path, &now) => {
-                Some(format!("{} was changed by somebody else", path.display()))
+        Original::File { path, .. } | Original::Program { path, .. } if path != Path::new(paths::JOIN) => {
+            match facts::digest(machine, path)? {
+                None => journal.has_written(path).then(|| format!("{} is gone", path.display())),
+                Some(now) if journal.is_other(path, &now) => {
+                    Some(format!("{} was changed by somebody else", path.display()))
+                }
+                Some(_) => None,
             }
-            Some(_) => None,
-        },
+        }
         Original::HostsEntry { name, .. } => {
             let is_there = entries.iter().any(|entry| entry.name == *name);
             (!is_there).then(|| format!("{} says nothing of {name} any more", paths::HOSTS))

@@ -16,6 +16,7 @@ mod failures;
 mod join;
 mod parts;
 mod prepare;
+mod programs;
 mod undo;
 mod wire;
 

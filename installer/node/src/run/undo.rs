@@ -55,9 +55,9 @@ fn refuse<M: Machine>(machine: &M, journal: &Journal, request: UndoRequest) -> R
     }
     let mut edited = Vec::new();
     for original in journal.originals() {
-        if let Original::File { path, .. } = original
-            && let Some(now) = facts::read(machine, path)?
-            && journal.is_edited(path, &now)
+        if let Original::File { path, .. } | Original::Program { path, .. } = original
+            && let Some(now) = facts::digest(machine, path)?
+            && journal.is_other(path, &now)
         {
             edited.push(path.display().to_string());
         }
@@ -131,7 +131,9 @@ pub fn take_back<M: Machine>(
             tell(Event::Done(step.report()));
         }
     }
-    if let Original::File { path, .. } | Original::HostsEntry { path, .. } = original {
+    if let Original::File { path, .. } | Original::HostsEntry { path, .. } | Original::Program { path, .. } =
+        original
+    {
         session.tidy(path)?;
     }
     session.journal.forget(session.machine, original)
@@ -161,6 +163,7 @@ pub fn look<M: Machine>(machine: &mut M, original: &Original) -> Result<Now, Fai
         Original::File { path, .. } | Original::HostsEntry { path, .. } => {
             now.file = facts::read(machine, path)?;
         }
+        Original::Program { path, .. } => now.program = facts::digest(machine, path)?,
         Original::Sysctl { name, .. } => now.sysctl = facts::sysctl(machine, name),
         Original::Rules { at, .. } => now.rules = machine.rules(&[*at])?,
     }

@@ -47,6 +47,18 @@ fn prepare_can_fail_anywhere() {
 }
 
 #[test]
+fn prepare_can_fail_anywhere_over_files_of_others() {
+    let begin = || {
+        let mut machine = bare();
+        for path in [paths::POD, paths::SYSCTLS, paths::MODULES] {
+            machine.has_file(path, "theirs\n");
+        }
+        machine
+    };
+    everywhere(begin, &Request::Prepare(Box::new(prepare())));
+}
+
+#[test]
 fn undo_can_fail_anywhere() {
     let points = everywhere(prepared, &UNDO);
     assert!(points > 40, "{points}");

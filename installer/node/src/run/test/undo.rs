@@ -89,6 +89,19 @@ fn what_somebody_has_changed_is_refused_and_stays() {
 }
 
 #[test]
+fn what_was_written_over_by_force_is_ours_again() {
+    let mut machine = prepared();
+    machine.has_file(paths::POD, &(machine.text(paths::POD).unwrap() + "# mine\n"));
+    let mut other = prepare();
+    other.spec.image = "docker.io/library/lvscare:0.2.0".into();
+    other.change.force = true;
+    changed(&mut machine, &Request::Prepare(Box::new(other)));
+    assert_eq!(status(&mut machine).differences, [""; 0]);
+    changed(&mut machine, &UNDO);
+    assert!(machine.text(paths::POD).is_none());
+}
+
+#[test]
 fn a_name_that_was_set_before_means_the_same_again() {
     let mut machine = Fake::bare();
     machine.load("ip_vs");
