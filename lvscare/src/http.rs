@@ -24,7 +24,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Response, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 mod metered;
 #[cfg(test)]
@@ -111,7 +111,7 @@ pub fn bearer(token: &str) -> Option<HeaderValue> {
 
 /// One question over a connection of its own.
 pub async fn ask(stream: impl Stream, request: Request, limits: Limits) -> Result<Answer, Error> {
-    let mut connection = Connection::open(stream, limits).await?;
+    let mut connection = Connection::new(stream, limits);
     connection.send(request);
     connection.answer().await
 }
@@ -122,42 +122,63 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 /// A connection over which one question is asked after the other.
 pub struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
-    /// Reads and writes; `None` once the connection has ended.
-    driver: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
-    exchange: Option<Exchange>,
-    asked: bool,
+    state: State,
     limits: Limits,
     /// Bytes that the other side may still send.
     allowance: Arc<AtomicUsize>,
 }
 
+enum State {
+    /// Nothing is under way. Only the stream is kept: hyper's buffers have 16 KiB, and thousands of connections are idle
+    /// nearly all the time.
+    Idle(Io),
+    /// Nothing has been sent yet.
+    Asked(Io, Request),
+    /// hyper takes the stream.
+    Opening(Pin<Box<dyn Future<Output = hyper::Result<Spoken>> + Send>>, Request),
+    /// The answer is awaited.
+    Answering(Box<Exchange>),
+    /// Either side has ended the connection.
+    Ended,
+}
+
+type Io = Metered<Box<dyn Stream>>;
+type Driver = http1::Connection<TokioIo<Io>, Empty<Bytes>>;
+type Spoken = (SendRequest<Empty<Bytes>>, Driver);
+
+struct Exchange {
+    sender: SendRequest<Empty<Bytes>>,
+    /// Reads and writes; `None` once it has ended. Whoever waits for an answer is told why by the answer.
+    driver: Option<Driver>,
+    progress: Progress,
+}
+
 /// How far an answer has come.
-enum Exchange {
+enum Progress {
     Head(Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>),
     Body(Answer, Incoming),
 }
 
 impl Connection {
     /// Speaks HTTP over `stream`.
-    pub async fn open(stream: impl Stream, limits: Limits) -> Result<Self, Error> {
+    pub fn new(stream: impl Stream, limits: Limits) -> Self {
         let allowance = Arc::new(AtomicUsize::new(MAX_HEAD_BYTES));
-        let stream = TokioIo::new(Metered::new(stream, allowance.clone()));
-        let handshake = http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(stream).await;
-        let (sender, driver) = handshake.map_err(|error| failed(&error, || Error::HeadTooLong))?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)), exchange: None, asked: false, limits, allowance })
+        let stream: Box<dyn Stream> = Box::new(stream);
+        Self { state: State::Idle(Metered::new(stream, allowance.clone())), limits, allowance }
     }
 
     /// Whether another question can be asked: the last answer is complete, and neither side has ended the connection.
     pub fn is_usable(&self) -> bool {
-        self.driver.is_some() && self.exchange.is_none() && (self.sender.is_ready() || !self.asked)
+        matches!(self.state, State::Idle(_))
     }
 
     /// Asks. The answer is to be fetched with [`answer`](Self::answer).
     pub fn send(&mut self, request: Request) {
-        self.asked = true;
-        self.allowance.store(MAX_HEAD_BYTES, Ordering::Relaxed);
-        self.exchange = Some(Exchange::Head(Box::pin(self.sender.send_request(request))));
+        self.state = match self.take() {
+            State::Idle(stream) => State::Asked(stream, request),
+            // Whoever asks over a connection that is not usable learns it from the answer.
+            _ => State::Ended,
+        };
     }
 
     /// Waits for the answer to the last question.
@@ -171,52 +192,102 @@ impl Connection {
     ///
     /// Cancel-safe: the end of a connection stays.
     pub async fn ended(&mut self) {
-        poll_fn(|context| {
-            self.drive(context);
-            if self.driver.is_none() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        poll_fn(|context| self.poll_ended(context)).await;
     }
 
-    fn drive(&mut self, context: &mut Context<'_>) {
-        let driver = self.driver.as_mut();
-        if driver.is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
-            // Whoever waits for an answer is told why by the answer.
-            self.driver = None;
+    fn take(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Ended)
+    }
+
+    fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.state {
+            State::Idle(stream) | State::Asked(stream, _) => {
+                ready!(poll_spoken(stream, context));
+                self.state = State::Ended;
+            }
+            State::Answering(exchange) => {
+                exchange.drive(context);
+                if exchange.driver.is_some() {
+                    return Poll::Pending;
+                }
+            }
+            State::Opening(..) => return Poll::Pending,
+            State::Ended => {}
         }
+        Poll::Ready(())
     }
 
     fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
-        let result = ready!(self.poll_exchange(context));
-        self.exchange = None;
-        if result.is_err() {
+        loop {
+            match &mut self.state {
+                State::Idle(_) | State::Ended => return Poll::Ready(Err(Error::Closed)),
+                State::Asked(stream, _) => {
+                    if let Poll::Ready(why) = poll_spoken(stream, context) {
+                        self.state = State::Ended;
+                        return Poll::Ready(Err(why));
+                    }
+                    let State::Asked(stream, request) = self.take() else { continue };
+                    self.allowance.store(MAX_HEAD_BYTES, Ordering::Relaxed);
+                    let mut hyper = http1::Builder::new();
+                    let opening = hyper.max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream));
+                    self.state = State::Opening(Box::pin(opening), request);
+                }
+                State::Opening(opening, _) => {
+                    let opened = ready!(opening.as_mut().poll(context));
+                    let State::Opening(_, request) = self.take() else { continue };
+                    let (mut sender, driver) =
+                        opened.map_err(|error| failed(&error, || Error::HeadTooLong))?;
+                    let progress = Progress::Head(Box::pin(sender.send_request(request)));
+                    let exchange = Exchange { sender, driver: Some(driver), progress };
+                    self.state = State::Answering(Box::new(exchange));
+                }
+                State::Answering(exchange) => {
+                    let result = ready!(exchange.poll(context, self.limits, &self.allowance));
+                    if let State::Answering(exchange) = self.take()
+                        && result.is_ok()
+                        && let Some(stream) = exchange.finish(context)
+                    {
+                        self.allowance.store(MAX_HEAD_BYTES, Ordering::Relaxed);
+                        self.state = State::Idle(stream);
+                    }
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+}
+
+impl Exchange {
+    fn drive(&mut self, context: &mut Context<'_>) {
+        let driver = self.driver.as_mut();
+        if driver.is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
             self.driver = None;
         }
-        // Sees at once whether the other side ends the connection after this answer, or goes on talking.
-        self.drive(context);
-        Poll::Ready(result)
     }
 
-    fn poll_exchange(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
-        let limits = self.limits;
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        limits: Limits,
+        allowance: &AtomicUsize,
+    ) -> Poll<Result<Answer, Error>> {
         let too_long = || Error::BodyTooLong(limits.body_bytes);
         loop {
             self.drive(context);
-            match &mut self.exchange {
-                None => return Poll::Ready(Err(Error::Closed)),
-                Some(Exchange::Head(response)) => {
+            match &mut self.progress {
+                Progress::Head(response) => {
                     let response = ready!(response.as_mut().poll(context));
                     let response = response.map_err(|error| failed(&error, || Error::HeadTooLong))?;
                     let (head, body) = response.into_parts();
                     if body.size_hint().lower() > limits.body_bytes as u64 {
                         return Poll::Ready(Err(too_long()));
                     }
-                    self.allowance.store(limits.body_bytes, Ordering::Relaxed);
+                    allowance.store(limits.body_bytes, Ordering::Relaxed);
                     let answer =
                         Answer { status: head.status.as_u16(), headers: head.headers, body: Vec::new() };
-                    self.exchange = Some(Exchange::Body(answer, body));
+                    self.progress = Progress::Body(answer, body);
                 }
-                Some(Exchange::Body(answer, body)) => {
+                Progress::Body(answer, body) => {
                     let Some(frame) = ready!(Pin::new(body).poll_frame(context)) else {
                         return Poll::Ready(Ok(std::mem::take(answer)));
                     };
@@ -228,6 +299,26 @@ impl Connection {
             }
         }
     }
+
+    /// The stream, if another question can be asked over it.
+    fn finish(mut self, context: &mut Context<'_>) -> Option<Io> {
+        // Sees at once whether the other side ends the connection after this answer, or goes on talking.
+        self.drive(context);
+        let reusable = self.sender.is_ready();
+        let parts = self.driver.filter(|_| reusable)?.into_parts();
+        parts.read_buf.is_empty().then(|| parts.io.into_inner())
+    }
+}
+
+/// Ready with the reason why nothing can be asked over `stream`: it has ended, or the other side has spoken unasked.
+fn poll_spoken(stream: &mut Io, context: &mut Context<'_>) -> Poll<Error> {
+    let mut byte = [0];
+    let mut buffer = ReadBuf::new(&mut byte);
+    Poll::Ready(match ready!(Pin::new(stream).poll_read(context, &mut buffer)) {
+        Ok(()) if buffer.filled().is_empty() => Error::Closed,
+        Ok(()) => Error::NotHttp("something was said before it was asked for".to_owned()),
+        Err(error) => broken(&error, || Error::HeadTooLong),
+    })
 }
 
 type Cause = dyn std::error::Error + Send + Sync;
@@ -245,17 +336,9 @@ fn failed(error: &hyper::Error, too_long: impl Fn() -> Error) -> Error {
         too_long()
     } else if error.is_parse() {
         Error::NotHttp(error.to_string())
-    } else if error.is_canceled() && unasked(error) {
-        Error::NotHttp("something was said before it was asked for".to_owned())
     } else {
         Error::Closed
     }
-}
-
-/// Whether the question was not even sent, because the other side had spoken already.
-fn unasked(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    cause.is_some_and(|cause| !cause.is_incomplete_message() && !cause.is_closed() && !cause.is_canceled())
 }
 
 fn broken(error: &io::Error, too_long: impl Fn() -> Error) -> Error {

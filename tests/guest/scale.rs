@@ -168,6 +168,6 @@ fn four_times_the_virtual_servers_cost_four_times_as_much() {
     );
     // Each looking at each would be sixteen times.
     assert!(steady <= 4.0 * 2.0, "{steady:.1}");
-    // 2,000 held connections: the HTTP client keeps 17 KiB for each.
-    assert!(many.memory < 128 << 10, "{} KiB", many.memory);
+    // Debug build. Most of it is what 2,000 first questions at once leave behind in the heap.
+    assert!(many.memory < 96 << 10, "{} KiB", many.memory);
 }

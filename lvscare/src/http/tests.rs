@@ -56,14 +56,14 @@ async fn asked(connection: &mut Connection) {
     assert!(waiting);
 }
 
-async fn connected(limits: Limits) -> (Connection, DuplexStream) {
+fn connected(limits: Limits) -> (Connection, DuplexStream) {
     let (ours, theirs) = duplex(1 << 20);
-    (Connection::open(ours, limits).await.unwrap(), theirs)
+    (Connection::new(ours, limits), theirs)
 }
 
 /// What becomes of a question when the server says `text`, and ends the connection if it `ends`.
 async fn answer(text: &[u8], ends: bool, limits: Limits) -> (Result<Answer, Error>, bool) {
-    let (mut connection, mut theirs) = connected(limits).await;
+    let (mut connection, mut theirs) = connected(limits);
     asked(&mut connection).await;
     theirs.write_all(text).await.unwrap();
     if ends {
@@ -101,7 +101,7 @@ async fn a_body_that_is_not_wanted_is_forgotten() {
 /// It cannot be an answer.
 #[tokio::test]
 async fn a_server_that_speaks_first_is_refused() {
-    let (mut connection, mut theirs) = connected(SMALL).await;
+    let (mut connection, mut theirs) = connected(SMALL);
     theirs.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await.unwrap();
     connection.send(question());
     let error = connection.answer().await.unwrap_err();
@@ -112,7 +112,7 @@ async fn a_server_that_speaks_first_is_refused() {
 #[tokio::test]
 async fn a_part_of_an_answer_is_no_answer() {
     for (text, status, body, _) in ANSWERS {
-        let (mut connection, mut theirs) = connected(SMALL).await;
+        let (mut connection, mut theirs) = connected(SMALL);
         asked(&mut connection).await;
         for (number, byte) in text.bytes().enumerate() {
             if number + 2 < text.len() {
@@ -128,7 +128,7 @@ async fn a_part_of_an_answer_is_no_answer() {
 
 #[tokio::test]
 async fn one_question_after_the_other() {
-    let (mut connection, mut theirs) = connected(SMALL).await;
+    let (mut connection, mut theirs) = connected(SMALL);
     for _ in 0..3 {
         for (text, status, _, _) in ANSWERS.iter().filter(|answer| answer.3) {
             assert!(connection.is_usable());
@@ -148,7 +148,7 @@ async fn one_question_after_the_other() {
 /// Whoever gave up waiting can come back for the answer.
 #[tokio::test]
 async fn an_answer_stays_where_it_is() {
-    let (mut connection, mut theirs) = connected(SMALL).await;
+    let (mut connection, mut theirs) = connected(SMALL);
     asked(&mut connection).await;
     let brief = Duration::from_millis(5);
     assert!(timeout(brief, connection.answer()).await.is_err());
@@ -165,7 +165,7 @@ async fn what_nobody_asked_for_ends_the_connection() {
     let (result, usable) = answer(two.as_bytes(), false, SMALL).await;
     assert_eq!((result.unwrap().status, usable), (200, false));
 
-    let (mut connection, mut theirs) = connected(SMALL).await;
+    let (mut connection, mut theirs) = connected(SMALL);
     asked(&mut connection).await;
     theirs.write_all(ANSWERS[0].0.as_bytes()).await.unwrap();
     connection.answer().await.unwrap();
@@ -177,7 +177,7 @@ async fn what_nobody_asked_for_ends_the_connection() {
 
 #[tokio::test]
 async fn the_end_of_an_idle_connection_is_noticed() {
-    let (mut connection, mut theirs) = connected(SMALL).await;
+    let (mut connection, mut theirs) = connected(SMALL);
     asked(&mut connection).await;
     theirs.write_all(ANSWERS[0].0.as_bytes()).await.unwrap();
     connection.answer().await.unwrap();
@@ -202,7 +202,7 @@ proptest! {
         bytes.extend(tail);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (mut connection, mut theirs) = connected(SMALL).await;
+            let (mut connection, mut theirs) = connected(SMALL);
             asked(&mut connection).await;
             let speak = async {
                 for piece in bytes.chunks(pieces) {

@@ -38,7 +38,7 @@ pub(super) async fn connect(
     let local = stream.local_addr().map_err(|error| failed(&error))?;
     let ends = Ends { local, server, apart: dialled.elapsed() };
     let Some(tls) = &settings.tls else {
-        return Ok(Fresh { held: Held::new(stream, ends, settings).await?, certificate_expiry: None });
+        return Ok(Fresh { held: Held::new(stream, ends, settings), certificate_expiry: None });
     };
     let connector = TlsConnector::from(tls.client_config());
     match timeout_at(deadline.into(), connector.connect(tls.server_name(), stream)).await {
@@ -47,7 +47,7 @@ pub(super) async fn connect(
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates();
             let certificate_expiry = shown.and_then(|chain| chain.first()).and_then(certificate::not_after);
-            Ok(Fresh { held: Held::new(stream, ends, settings).await?, certificate_expiry })
+            Ok(Fresh { held: Held::new(stream, ends, settings), certificate_expiry })
         }
     }
 }

@@ -43,18 +43,18 @@ pub(super) struct Held {
 
 impl Held {
     /// A new connection to `ends.server` over `stream`. Tokens are renewed, so each connection reads its own.
-    pub(super) async fn new(stream: impl Stream, ends: Ends, settings: &Settings) -> Result<Self, Failure> {
+    pub(super) fn new(stream: impl Stream, ends: Ends, settings: &Settings) -> Self {
         let token = settings.credentials.token();
         let request = |path| http::get(path, ends.server, AGENT, token.as_ref());
-        Ok(Self {
-            connection: Connection::open(stream, LIMITS).await.map_err(unanswered)?,
+        Self {
+            connection: Connection::new(stream, LIMITS),
             ends,
             health: request(&settings.health_path),
             readiness: request(&settings.ready_path),
             untold: Untold::default(),
             suspected: 0,
             renew_at: Instant::now() + renewal(fastrand::f64()),
-        })
+        }
     }
 
     /// Whether another question can be asked.

@@ -191,7 +191,7 @@ async fn hostile_servers_get_bounded_time_and_memory() {
             Limits { body_bytes: 1 << 16, keep_body: true },
             Limits { body_bytes: 1 << 16, keep_body: false },
         ] {
-            let (mut connection, mut theirs) = connected(limits).await;
+            let (mut connection, mut theirs) = connected(limits);
             asked(&mut connection).await;
             let ask = async {
                 let result = timeout(LONG, connection.answer()).await.expect(hostile.name);
@@ -212,7 +212,7 @@ async fn long_pages_in_packets_of_any_size() {
     for length in [65_000, 65_536, 70_000, 1_000_000] {
         for chunked in [false, true] {
             for piece in [1 << 10, (1 << 16) - 1, 1 << 16, 1 << 20] {
-                let (mut connection, mut theirs) = connected(limits).await;
+                let (mut connection, mut theirs) = connected(limits);
                 asked(&mut connection).await;
                 let page = page(length, chunked);
                 let speak = async {
