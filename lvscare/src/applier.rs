@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use crate::beat;
 use crate::config::Config;
 use crate::config::value::RealServer;
 use crate::desired;
@@ -33,6 +32,7 @@ use crate::model::{Actual, Change, Desired, RouteOwner, SeenRoute, SeenService};
 use crate::reconcile::plan;
 use crate::repeats::Repeats;
 use crate::takeover;
+use crate::timer;
 
 mod contest;
 mod environment;
@@ -369,7 +369,7 @@ impl<K: Kernel> Applier<K> {
             // Cancel-safety: a board change stays marked until `borrow_and_update`, a route event stays in
             // its socket; the sleep is made anew, which only delays the resync when there was a pass anyway.
             tokio::select! {
-                () = beat::sleep(self.pause(Instant::now())) => {}
+                () = timer::sleep(self.pause(Instant::now())) => {}
                 changed = job.changed() => match changed {
                     // It is fetched at the top.
                     Ok(()) => job.mark_changed(),

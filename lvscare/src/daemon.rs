@@ -16,7 +16,6 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::applier::{Applied, Applier};
-use crate::beat;
 use crate::config::raw::ConfigArgs;
 use crate::config::value::Scheme;
 use crate::discover::{Discoveries, Found};
@@ -34,6 +33,7 @@ use crate::reload::Watched;
 use crate::rivals;
 use crate::runtime;
 use crate::server::{self, View, stuck_after};
+use crate::timer;
 
 /// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
 /// read again on SIGHUP and when `file`, if there is one, changes. Beside another lvscare that guards the same address it
@@ -46,7 +46,7 @@ pub fn run(
     forced: bool,
 ) -> Result<(), Failure> {
     raise_file_limit();
-    beat::start();
+    timer::start();
     let runtime =
         runtime::build().map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
     runtime.block_on(guard(args, Arc::new(job), file, kernel, forced))
@@ -205,7 +205,7 @@ async fn heartbeat(
 ) {
     let Some(pause) = supervisor.heartbeat() else { return };
     loop {
-        beat::sleep(pause).await;
+        timer::sleep(pause).await;
         if applied.borrow().at.elapsed() < stuck_after(job.borrow().config.resync) {
             supervisor.alive();
         }

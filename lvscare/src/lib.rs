@@ -17,7 +17,7 @@
 //! - [`survey`]: what lvscare made, now or before, found without being told.
 //! - [`takeover`]: what a virtual server loses that somebody else has made.
 //! - [`ipvs`]: the wire types of the kernel's generic-netlink family; a crate in waiting.
-//! - [`exit`]: the exit codes; [`repeats`]: what not to log again.
+//! - [`exit`]: the exit codes; [`repeats`]: what not to log again; [`jitter`]: not all at once.
 //!
 //! # Talking to the world
 //!
@@ -35,7 +35,7 @@
 //! - [`job`]: what they are to do; [`reload`] notices that this has changed.
 //! - [`drain`]: whom an administrator has taken out of service; [`commands`]: how that is done.
 //! - [`notify`]: telling systemd how it goes.
-//! - [`metrics`]: what is counted on the way, for Prometheus. [`beat`]: when to wake for what can wait.
+//! - [`metrics`]: what is counted on the way, for Prometheus. [`timer`]: when to wake for what can wait.
 //! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
 //! - [`rivals`]: another lvscare on the same node; [`place`]: where a process belongs.
 //! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
@@ -59,7 +59,6 @@
 )]
 
 pub mod applier;
-pub mod beat;
 pub mod certificate;
 pub mod cli;
 pub mod client;
@@ -80,6 +79,7 @@ pub mod health;
 pub mod http;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod ipvs;
+pub mod jitter;
 pub mod job;
 pub mod kernel;
 pub mod metrics;
@@ -101,6 +101,7 @@ pub mod survey;
 pub mod takeover;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod terminal;
+pub mod timer;
 pub mod tls;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod yaml;

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::beat;
+use crate::timer;
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ impl Watched {
     /// As [`changed`](Self::changed), for a file that is only ever replaced as a whole and need not come to rest.
     pub async fn replaced(&mut self) {
         loop {
-            beat::sleep(LOOK).await;
+            timer::sleep(LOOK).await;
             if self.settling.differs(stamp(&self.path)) {
                 return;
             }
@@ -57,7 +57,7 @@ impl Watched {
     /// Cancel-safe: a change stays a change until it was reported.
     pub async fn changed(&mut self) {
         loop {
-            beat::sleep(LOOK).await;
+            timer::sleep(LOOK).await;
             if self.settling.look(stamp(&self.path)) {
                 return;
             }

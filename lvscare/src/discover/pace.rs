@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::beat;
+use crate::jitter;
 
 /// The first repetition after a failure comes so soon, further ones later and later.
 const RETRY: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub(super) fn next(interval: Duration, failures: u32, chance: f64) -> Duration {
             doubled.min(LONGEST_RETRY)
         }
     };
-    beat::spread(pause, chance)
+    jitter::spread(pause, chance)
 }
 
 #[cfg(test)]

@@ -16,11 +16,11 @@ use super::peers::{Peers, Wanted};
 use super::probe::{Prober, Report, Settings};
 use super::witness::{Answer, DOUBT, Trial};
 use super::{Condition, Entry, Failure, Key, LastProbe, Outcome, Verdict};
-use crate::beat;
 use crate::config::Policy;
 use crate::config::value::brief;
 use crate::metrics::{Metrics, Probes};
 use crate::repeats::Repeats;
+use crate::timer;
 
 /// What every checker has found out, by virtual and real server.
 pub type Board = BTreeMap<Key, Entry>;
@@ -106,7 +106,7 @@ impl Checker {
 
             // Cancel-safety: `ended` and `wanted` keep what they saw; the sleep is made anew each round.
             tokio::select! {
-                () = beat::sleep(delay) => {}
+                () = timer::sleep(delay) => {}
                 // The end of the held connection is a reason to look again at once. A server that closes
                 // every connection gets this favour once per interval, or it would be probed without pause.
                 () = self.prober.ended(), if last_trip.is_none_or(|at| at.elapsed() >= self.policy.interval) => {

@@ -14,8 +14,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Condition, Outcome, Verdict};
-use crate::beat;
 use crate::config::Policy;
+use crate::jitter;
 
 #[cfg(test)]
 mod tests;
@@ -124,7 +124,7 @@ impl Machine {
             Some(_) => fast_interval / 4,
             None => self.pace(now),
         };
-        beat::spread(base, chance)
+        jitter::spread(base, chance)
     }
 
     /// The time between probes while nothing changes.

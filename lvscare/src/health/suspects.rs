@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
-use crate::beat;
+use crate::jitter;
 use crate::job::Job;
 use crate::kernel::sockets::{clients_of, unanswered};
+use crate::timer;
 
 /// Time between two looks, more or less.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ impl Suspects {
 pub async fn run(job: watch::Receiver<Arc<Job>>) {
     let mut suspects = Suspects::default();
     loop {
-        beat::sleep(beat::spread(INTERVAL, fastrand::f64())).await;
+        timer::sleep(jitter::spread(INTERVAL, fastrand::f64())).await;
         let job = job.borrow().clone();
         for service in &job.config.services {
             let waiting = match unanswered(service.at, SILENCE) {

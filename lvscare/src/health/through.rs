@@ -12,9 +12,10 @@ use tokio::sync::watch;
 
 use super::probe::Prober;
 use super::{LastProbe, Outcome};
-use crate::beat;
+use crate::jitter;
 use crate::job::Job;
 use crate::metrics::Metrics;
+use crate::timer;
 
 /// Time between two questions, more or less. Each takes a handshake, the dearest that an apiserver can be asked for,
 /// and half a minute is as often as Prometheus looks.
@@ -25,7 +26,7 @@ const TROUBLED: Duration = Duration::from_secs(10);
 
 /// How long to wait before the next question; `chance` (0 to 1, random) spreads it.
 pub fn pause(all_work: bool, chance: f64) -> Duration {
-    beat::spread(if all_work { INTERVAL } else { TROUBLED }, chance)
+    jitter::spread(if all_work { INTERVAL } else { TROUBLED }, chance)
 }
 
 /// The latest answers.
@@ -53,6 +54,6 @@ pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>
             answers.send_modify(|answers| _ = answers.insert(at, answer));
         }
         let all_work = answers.borrow().values().all(|answer| works(&answer.outcome));
-        beat::sleep(pause(all_work, fastrand::f64())).await;
+        timer::sleep(pause(all_work, fastrand::f64())).await;
     }
 }

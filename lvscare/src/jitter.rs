@@ -1,0 +1,19 @@
+//! Thousands of nodes that do the same must not do it in the same moment. Pure; chance is passed in.
+
+use std::time::Duration;
+
+/// `pause`, longer or shorter by up to a fifth. `chance` is random, from 0 to 1.
+pub fn spread(pause: Duration, chance: f64) -> Duration {
+    pause.mul_f64(0.8 + 0.4 * chance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifth_more_or_less() {
+        let millis = |chance| spread(Duration::from_secs(10), chance).as_millis();
+        assert_eq!([0.0, 0.5, 1.0].map(millis), [8_000, 10_000, 12_000]);
+    }
+}
