@@ -46,7 +46,7 @@ mod disk;
 mod kubeconfig;
 mod pace;
 mod question;
-pub(crate) mod store;
+mod store;
 mod tls;
 
 use accept::{Health, Roster, Step};

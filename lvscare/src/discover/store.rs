@@ -19,10 +19,8 @@
 //! is not to lose against what the mistake has taught.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ring::digest::{SHA256, digest};
@@ -100,7 +98,7 @@ pub(super) fn load(file: &Path, origin: &Origin) -> Result<Option<Vec<SocketAddr
 
 /// Replaces the list. Whatever interrupts it, the file holds either the old list or the new one.
 pub(super) fn save(file: &Path, origin: &Origin, servers: &[SocketAddr]) -> Result<(), Error> {
-    replace(file, &render(origin, servers), 0o600)
+    files::replace(file, &render(origin, servers), 0o600)
         .map_err(|error| Error::Write { file: file.to_owned(), error })
 }
 
@@ -172,36 +170,4 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
-}
-
-/// Writes a file of this mode as a whole: whatever interrupts it, there is the old one or the new one.
-pub(crate) fn replace(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let name = file.file_name().ok_or_else(|| io::Error::other("not the name of a file"))?;
-    let directory = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let temporary = directory.join(format!(".{}.new", name.display()));
-    // One that an earlier attempt has left behind.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let written = write(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, file));
-    if written.is_err() {
-        // A full disk is not made fuller.
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
-    // The name is part of the directory.
-    File::open(directory)?.sync_all()
-}
-
-fn write(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(file)?;
-    // Whatever the umask of an administrator's shell takes away.
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

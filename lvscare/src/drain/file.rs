@@ -5,18 +5,16 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::process::geteuid;
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::Drained;
-use crate::discover::store::replace;
+use crate::files;
 
 /// Changes when an older program would misread the file.
 const VERSION: u32 = 1;
@@ -49,7 +47,7 @@ pub fn path(directory: &Path) -> PathBuf {
 
 /// Who is drained; without a file, nobody.
 pub fn load(directory: &Path) -> io::Result<Drained> {
-    let bytes = match read(&path(directory)) {
+    let bytes = match files::read_trusted(&path(directory), MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Drained::default()),
         other => other?,
     };
@@ -76,7 +74,7 @@ pub fn change<T>(directory: &Path, change: impl FnOnce(&mut Drained) -> T) -> io
     let mut drained = before.clone();
     let result = change(&mut drained);
     if drained != before {
-        replace(&path(directory), &render(&drained)?, MODE)?;
+        files::replace(&path(directory), &render(&drained)?, MODE)?;
     }
     Ok(result)
 }
@@ -85,24 +83,5 @@ fn render(drained: &Drained) -> io::Result<Vec<u8>> {
     let servers = drained.since.iter().map(|(&address, &since)| Entry { address, since }).collect();
     let mut bytes = serde_json::to_vec_pretty(&Record { version: VERSION, servers })?;
     bytes.push(b'\n');
-    Ok(bytes)
-}
-
-/// Only a regular file of root's, or of this process's user, to whom systemd gives the state directory.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    let seen = file.metadata()?;
-    if !seen.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    if seen.uid() != 0 && seen.uid() != geteuid().as_raw() {
-        return Err(io::Error::other("it does not belong to root"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other(format!("longer than {MAX_BYTES} bytes")));
-    }
     Ok(bytes)
 }
