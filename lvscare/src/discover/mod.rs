@@ -47,7 +47,6 @@ mod kubeconfig;
 mod pace;
 mod question;
 mod store;
-mod tls;
 
 use accept::{Health, Roster, Step};
 pub use discoveries::Discoveries;

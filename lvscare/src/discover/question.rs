@@ -21,10 +21,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::Settings;
 use super::answer::{self, Form};
 use super::disk::Disk;
-use super::{Settings, kubeconfig, tls};
+use super::kubeconfig::{self, Credentials, Identity};
 use crate::http::{self, Answer, Limits};
+use crate::tls::{self, Pem};
 
 /// For the files, and for everything that is asked of one server: connections, answers.
 pub(super) const LIMIT: Duration = Duration::from_secs(3);
@@ -171,8 +173,10 @@ impl Asker {
             at: settings.at,
             other: credentials.server.filter(|server| verified && *server != settings.at),
             file: settings.kubeconfig.clone(),
-            tls: Arc::new(tls::client_config(&credentials).map_err(wrong)?),
-            name: tls::server_name(name).map_err(wrong)?,
+            tls: Arc::new(client_config(&credentials).map_err(|error| wrong(error.to_string()))?),
+            name: tls::server_name(name).ok_or_else(|| {
+                wrong(format!("tls-server-name {name:?} is neither a DNS name nor an IP address"))
+            })?,
             authorization,
             verified,
             trust: credentials.trust(),
@@ -224,6 +228,18 @@ impl Asker {
             other => Problem::Useless { at, why: other.to_string() },
         })
     }
+}
+
+/// A client that proves who this node is. Each piece is called what the kubeconfig calls it.
+fn client_config(credentials: &Credentials) -> Result<ClientConfig, tls::Error> {
+    let authorities = credentials.authorities.as_deref();
+    let authorities = authorities.map(|bytes| Pem { name: "certificate-authority", bytes });
+    let identity = credentials.identity.as_ref().map(|Identity { certificate, key }| {
+        (Pem { name: "client-certificate", bytes: certificate }, Pem { name: "client-key", bytes: key })
+    });
+    let mut config = tls::client_config(authorities, identity)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 #[cfg(test)]

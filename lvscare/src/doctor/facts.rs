@@ -6,9 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::RootCertStore;
-use rustls::client::Resumption;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio_rustls::TlsConnector;
 
 use crate::doctor::subnet::Subnet;
@@ -18,7 +15,7 @@ use crate::kernel::{Kernel, Linux};
 use crate::runtime;
 use crate::status::{Status, VirtualServer};
 use crate::survey::LeftBehind;
-use crate::tls::{self, trusting};
+use crate::tls::{self, Pem};
 
 pub mod certificate;
 pub mod cluster;
@@ -125,14 +122,14 @@ const SHORT: Duration = Duration::from_millis(500);
 /// Looks at everything, within about twice the limit of one question.
 pub fn gather(asked: &Asked) -> Result<Facts, Failure> {
     let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot start: {why}"));
-    let tls = unverified().map_err(cannot)?;
+    let tls = unverified().map_err(|error| cannot(error.to_string()))?;
     Ok(runtime::build().map_err(|error| cannot(error.to_string()))?.block_on(look(asked, &tls)))
 }
 
 /// Visits each of `addresses` as any client of `caller.vip` does, all at the same time.
 pub fn visits(addresses: &[SocketAddr], caller: &Caller) -> Result<Vec<Visit>, Failure> {
     let cannot = |why: String| Failure::new(Exit::Failed, format!("cannot ask: {why}"));
-    let tls = unverified().map_err(cannot)?;
+    let tls = unverified().map_err(|error| cannot(error.to_string()))?;
     let visits = addresses.iter().map(|&address| visit::visit(address, &tls, caller)).collect();
     Ok(runtime::build().map_err(|error| cannot(error.to_string()))?.block_on(visit::all(visits)))
 }
@@ -145,17 +142,12 @@ pub fn status_of(listen: SocketAddr, limit: Duration) -> Result<Option<Status>, 
 
 /// Those who may have signed a certificate.
 fn roots(pem: &[u8]) -> Option<Arc<RootCertStore>> {
-    let authorities: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
-    let roots = tls::store(authorities).ok()?;
-    (!roots.is_empty()).then(|| Arc::new(roots))
+    Pem { name: "the cluster's authority", bytes: pem }.authorities().ok().map(Arc::new)
 }
 
 /// Whoever answers will do: what the certificate says is for the checks.
-fn unverified() -> Result<TlsConnector, String> {
-    let mut tls = trusting(None).map_err(|error| error.to_string())?.with_no_client_auth();
-    // A resumed session would not show the certificate.
-    tls.resumption = Resumption::disabled();
-    Ok(TlsConnector::from(Arc::new(tls)))
+fn unverified() -> Result<TlsConnector, tls::Error> {
+    Ok(TlsConnector::from(Arc::new(tls::client_config(None, None)?)))
 }
 
 async fn look(asked: &Asked, tls: &TlsConnector) -> Facts {

@@ -232,7 +232,7 @@ fn authority_files() {
     assert_eq!(refusal("text", Some("ca.crt")), without);
     assert_eq!(refusal("key", Some(key)), without);
     for (name, text, why) in
-        [("damaged", unreadable, "not PEM: "), ("bytes", nonsense, "not a certificate: ")]
+        [("damaged", unreadable, "damaged PEM"), ("bytes", nonsense, "not a certificate: ")]
     {
         let refusal = refusal(name, Some(text));
         assert!(refusal.starts_with(why) && refusal.lines().count() == 1, "{refusal}");
