@@ -215,6 +215,13 @@ pub enum Change {
     RemoveServer { at: SocketAddr, server: SocketAddr },
 }
 
+impl Change {
+    /// Whether something is there no longer.
+    pub fn is_removal(&self) -> bool {
+        matches!(self, Self::RemoveRoute { .. } | Self::RemoveService { .. } | Self::RemoveServer { .. })
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

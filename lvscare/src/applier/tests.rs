@@ -4,6 +4,8 @@ mod changed;
 mod refused;
 mod troubled;
 
+use std::net::IpAddr;
+
 use super::*;
 use crate::config::{Config, Policy, ProbeConfig, ServiceConfig, value::RealServer};
 use crate::drain::Drained;
@@ -356,4 +358,25 @@ fn connections_to_removed_servers_are_cut() {
     node.pass();
     assert_eq!(node.kernel().cut, [(addr(AT), clients[0]), (addr(AT), clients[1])]);
     assert_eq!(node.weights(), [("10.0.0.3:6443".to_owned(), 1)]);
+}
+
+/// The node's own apiserver serves alone and dies: at no moment has nobody weight.
+#[test]
+fn standbys_have_weight_before_the_dead_one_loses_it() {
+    let mut node = Node::with(Config { prefer_local: true, ..config() });
+    node.kernel().own = BTreeSet::from([ip("10.0.0.9"), ip("10.0.0.1")]);
+    node.pass();
+    assert_eq!(node.weights().into_iter().map(|(_, weight)| weight).collect::<Vec<_>>(), [1, 0, 0]);
+    node.take_changes();
+    node.judge(0, Condition::Dead, true);
+    node.pass();
+    assert_eq!(
+        node.take_changes(),
+        [
+            "update real server 10.0.0.2:6443 weight 1 of 10.103.97.2:6443",
+            "update real server 10.0.0.3:6443 weight 1 of 10.103.97.2:6443",
+            "update real server 10.0.0.1:6443 weight 0 of 10.103.97.2:6443",
+            "remove real server 10.0.0.1:6443 from 10.103.97.2:6443",
+        ]
+    );
 }

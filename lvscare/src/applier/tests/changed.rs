@@ -54,7 +54,7 @@ fn a_removed_server_finishes_what_it_has() {
     node.pass();
     assert_eq!(node.take_changes(), ["remove real server 10.0.0.1:6443 from 10.103.97.2:6443"]);
     node.pass();
-    assert!(node.applier.leaving.is_empty());
+    assert!(node.applier.handover.leaving.is_empty());
 }
 
 /// A daemon that starts with other servers than the one before had treats those alike.
@@ -143,7 +143,7 @@ fn virtual_servers_come_and_go() {
     assert_eq!(applied.repairs, 0);
     assert!(!node.state().services.contains_key(&addr(OTHER)));
     node.pass();
-    assert!(node.applier.retired.is_empty());
+    assert!(node.applier.handover.retired.is_empty());
     // Whoever makes one there now is none of our business.
     let foreign = before.services[&addr(OTHER)].clone();
     node.state().services.insert(addr(OTHER), foreign);
@@ -238,7 +238,7 @@ fn what_is_taken_over_is_told() {
     node.state().services.insert(addr(OTHER), foreign_service());
     node.reconfigure(with_registry(), Condition::Alive);
     assert_eq!(told(&node.pass()), 2);
-    node.now += TAKEOVER_SHOWN;
+    node.now += handover::TAKEOVER_SHOWN;
     assert_eq!(told(&node.pass()), 0);
 
     // What a daemon before has left is ours, whatever it was told.
