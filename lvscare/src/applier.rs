@@ -41,7 +41,6 @@ mod tests;
 
 use contest::Contest;
 use environment::Environment;
-pub use environment::no_source;
 use handover::Handover;
 use pools::{Decided, Pools};
 use refusals::Refusals;
@@ -80,7 +79,7 @@ pub struct Applied {
 }
 
 /// Keeps the kernel as it should be.
-pub struct Applier<K> {
+pub(crate) struct Applier<K> {
     kernel: K,
     job: Arc<Job>,
     environment: Environment,
@@ -107,7 +106,7 @@ struct Done {
 
 impl<K: Kernel> Applier<K> {
     /// An applier that has not done anything yet.
-    pub fn new(kernel: K, job: Arc<Job>, metrics: Metrics) -> Self {
+    pub(crate) fn new(kernel: K, job: Arc<Job>, metrics: Metrics) -> Self {
         Self {
             kernel,
             handover: Handover::to(&job.config),
@@ -123,7 +122,7 @@ impl<K: Kernel> Applier<K> {
     }
 
     /// What is in the kernel now.
-    pub fn read(&mut self) -> Result<Actual, Error> {
+    pub(crate) fn read(&mut self) -> Result<Actual, Error> {
         Ok(Actual {
             services: self.kernel.read_services(&self.handover.services(&self.job.config))?,
             routes: self.kernel.read_routes(&self.handover.vips(&self.job.config))?,
@@ -144,7 +143,7 @@ impl<K: Kernel> Applier<K> {
 
     /// From now on this is to be done. Real servers that are not mentioned any more finish what they have, virtual
     /// servers are removed.
-    pub fn set(&mut self, job: Arc<Job>, now: Instant) {
+    pub(crate) fn set(&mut self, job: Arc<Job>, now: Instant) {
         self.handover.add(&self.job.config, &job.config, self.last_applied.as_deref(), now);
         self.pools.retain(&job);
         self.environment.retain(&job.config);
@@ -153,7 +152,7 @@ impl<K: Kernel> Applier<K> {
 
     /// One pass. What the kernel refuses is among the problems, all else is applied. The first pass ends at once with
     /// what would be refused for ever, before anything is half-made.
-    pub fn pass(&mut self, board: &Board, now: Instant) -> Result<Applied, Error> {
+    pub(crate) fn pass(&mut self, board: &Board, now: Instant) -> Result<Applied, Error> {
         let mut round = 0;
         self.pools.count_down(now);
         loop {
@@ -266,7 +265,7 @@ impl<K: Kernel> Applier<K> {
     }
 
     /// Passes until the task is dropped, publishing what each left behind.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut job: watch::Receiver<Arc<Job>>,
         mut board: watch::Receiver<Board>,

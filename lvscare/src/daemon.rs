@@ -24,7 +24,7 @@ use crate::exit::{Exit, Failure};
 use crate::health::checkers::Checkers;
 use crate::health::suspects;
 use crate::health::through::{self, Answers};
-use crate::job::{Job, Reloads};
+use crate::job::Job;
 use crate::kernel::watch::Watch;
 use crate::kernel::{Kernel, Linux, sockets};
 use crate::metrics::Metrics;
@@ -33,12 +33,13 @@ use crate::reload::Watched;
 use crate::rivals;
 use crate::runtime;
 use crate::server::{self, View, stuck_after};
+use crate::status::Reloads;
 use crate::timer;
 
 /// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
 /// read again on SIGHUP and when `file`, if there is one, changes. Beside another lvscare that guards the same address it
 /// works only if `forced`.
-pub fn run(
+pub(crate) fn run(
     args: ConfigArgs,
     job: Job,
     file: Option<Watched>,

@@ -69,3 +69,8 @@ pub fn judged(
         sysctls: Sysctl::ALL.map(|sysctl| (sysctl, sysctl.wanted())).into(),
     }
 }
+
+/// Why a virtual address has no route.
+pub fn no_source(vip: IpAddr) -> String {
+    format!("no route for {vip}: this node has no way to any real server; give its address with --node-ip")
+}

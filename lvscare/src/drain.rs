@@ -12,7 +12,7 @@ use std::str::FromStr;
 use crate::config::Config;
 use crate::config::value::endpoint;
 
-pub mod file;
+pub(crate) mod file;
 
 #[cfg(test)]
 mod tests;

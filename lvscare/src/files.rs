@@ -15,13 +15,13 @@ use rustix::process::geteuid;
 
 /// Longer files are none of those that are read here. A cluster's authorities, a kubeconfig and a configuration are a
 /// hundredth of it.
-pub const MAX_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_BYTES: u64 = 1 << 20;
 
 /// Neither waits for a writer, nor makes a terminal this process's own.
 const FLAGS: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// The contents of a regular file.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Opening alone may do something to a device.
     regular(&fs::metadata(path)?)?;
     let flags = FLAGS.bits().cast_signed();
@@ -29,13 +29,13 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The same as text.
-pub fn read_text(path: &Path) -> io::Result<String> {
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     text(read(path)?)
 }
 
 /// The contents of a file of at most `limit` bytes that only root can have put there, or the user of this process, to
 /// whom systemd gives the state directory. A symbolic link is none.
-pub fn read_trusted(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_trusted(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let seen = fs::symlink_metadata(path)?;
     regular(&seen)?;
     let flags = FLAGS.union(OFlags::NOFOLLOW).bits().cast_signed();
@@ -48,7 +48,7 @@ pub fn read_trusted(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 ///
 /// Neither the process nor what it has in its file system is trusted: links do not lead out of `root`, and the file
 /// must belong to root, or to the user of this process.
-pub fn read_text_below(root: &Path, path: &Path) -> io::Result<String> {
+pub(crate) fn read_text_below(root: &Path, path: &Path) -> io::Result<String> {
     let directory = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let open = |flags| openat2(&directory, path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
     // Opening alone may do something to a device.
@@ -103,7 +103,7 @@ fn text(bytes: Vec<u8>) -> io::Result<String> {
 
 /// By this one sees that a file is another one: device, inode, length, times of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
@@ -113,7 +113,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// That of the file which `path` leads to through all symbolic links; `None`: there is none.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let seen = fs::metadata(path).ok()?;
         Some(Self {
             device: seen.dev(),
@@ -126,7 +126,7 @@ impl Stamp {
 }
 
 /// Writes a file of this mode as a whole: whatever interrupts it, there is the old one or the new one.
-pub fn replace(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn replace(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let name = file.file_name().ok_or_else(|| io::Error::other("not the name of a file"))?;
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

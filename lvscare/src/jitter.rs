@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `pause`, longer or shorter by up to a fifth. `chance` is random, from 0 to 1.
-pub fn spread(pause: Duration, chance: f64) -> Duration {
+pub(crate) fn spread(pause: Duration, chance: f64) -> Duration {
     pause.mul_f64(0.8 + 0.4 * chance)
 }
 

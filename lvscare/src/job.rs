@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::Config;
 use crate::config::raw::{ConfigArgs, File};
 use crate::config::value::RealServer;
@@ -14,19 +12,6 @@ use crate::exit::Failure;
 use crate::health::probe::Settings;
 use crate::kernel::address;
 use crate::preflight;
-
-/// What became of the configuration since the daemon started.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reloads {
-    /// How many configurations have been in force, the first included.
-    pub generation: u64,
-    /// A short name of the one in force: equal for equal configurations.
-    pub hash: String,
-    /// How many were refused.
-    pub failures: u64,
-    /// Why the latest was refused; `None` if it was not.
-    pub problem: Option<String>,
-}
 
 /// One configuration, ready to be worked on.
 #[derive(Clone, Debug)]

@@ -6,42 +6,34 @@
 //!                         machine (pure)            pool, reconcile (pure)
 //! ```
 //!
-//! # Pure decisions
+//! # A tour
 //!
-//! No clock, no I/O; time is passed in. Everything worth arguing about is here.
+//! Whatever is typed is parsed by [`cli`] and done by [`commands`], one file per command. What was asked for becomes a
+//! [`config`], which is valid by construction; [`preflight`] says whether it is possible on this node.
 //!
-//! - [`model`]: the words of the data path (virtual server, real server, change).
-//! - [`health`]: [`health::machine`] judges one server, [`health::pool`] decides who serves.
-//! - [`desired`], [`reconcile`]: what should be there, and the steps towards it.
-//! - [`config`], [`preflight`]: what was asked for, valid by construction, possible on this node.
-//! - [`survey`]: what lvscare made, now or before, found without being told.
-//! - [`takeover`]: what a virtual server loses that somebody else has made.
-//! - [`ipvs`]: the wire types of the kernel's generic-netlink family; a crate in waiting.
-//! - [`exit`]: the exit codes; [`repeats`]: what not to log again; [`jitter`]: not all at once.
+//! `lvscare care` hands it to `daemon`, which builds every part, joins them, and waits for a signal. One task per
+//! apiserver asks it ([`health::probe`]) and lets [`health::machine`] judge the answers; the verdicts meet on a board. The
+//! `applier` reads the board and the kernel, lets [`health::pool`] decide who serves and [`desired`] what should be there,
+//! and [`reconcile`] what must change. It alone changes the [`kernel`], by netlink: [`kernel::ipvs`] has the table,
+//! [`kernel::route`] the local route, and the wire types of IPVS are in [`ipvs`], a crate in waiting. `reload` notices that
+//! the file has changed, `drain` that an administrator has taken a server out, and [`discover`] asks the API itself who the
+//! masters are.
 //!
-//! # Talking to the world
+//! Whoever wants to know how it goes asks `server`, the daemon's own endpoint, as [`client`] does: [`status`] for people and
+//! programs, [`metrics`] for Prometheus; `notify` tells systemd. [`doctor`] finds and explains what is wrong with a node, with
+//! or without a daemon, and changes nothing. `once` are the commands that change the kernel and end, `survey` finds
+//! what lvscare made, now or before, `takeover` says what somebody else's virtual server would lose, and `rivals` meets
+//! another lvscare on the same node.
 //!
-//! - [`netlink`]: one blocking request function. [`kernel`]: the only modules that change the kernel.
-//! - [`http`]: hyper's client with limits, for whoever answers.
-//! - [`discover`]: who the masters are, as the API says; what counts is decided by [`discover::accept`], pure.
-//! - [`files`], [`yaml`]: reading what others have written. [`terminal`]: showing what they say.
-//! - [`runtime`]: where everything that waits does so. [`tls`]: whom a client trusts; [`certificate`]: what a server's certificate says.
-//! - [`health::probe`]: one server asked over one held connection.
-//! - [`server`]: this daemon's own endpoint; [`client`] asks it; [`status`]: what is said there.
+//! Strangers are met in few places: [`http`] is hyper's client with limits, `files` and [`yaml`] read what others have
+//! written, [`terminal`] shows what they say, `tls` trusts whom it is told to, [`certificate`] reads theirs.
 //!
-//! # Joining the parts
+//! # Rules
 //!
-//! - [`health::checker`] and [`applier`] are the two kinds of task, [`daemon`] joins them.
-//! - [`job`]: what they are to do; [`reload`] notices that this has changed.
-//! - [`drain`]: whom an administrator has taken out of service; [`commands`]: how that is done.
-//! - [`notify`]: telling systemd how it goes.
-//! - [`metrics`]: what is counted on the way, for Prometheus. [`timer`]: when to wake for what can wait.
-//! - [`doctor`]: finds and explains what is wrong with a node. Changes nothing.
-//! - [`rivals`]: another lvscare on the same node; [`place`]: where a process belongs.
-//! - [`once`]: the commands that change the kernel and end. [`cli`]: what can be typed.
+//! Decisions are pure: no clock, no I/O, time and chance are passed in. [`model`] has their words. Arrows point one way:
+//! `main > commands > daemon > {applier, health, server} > {reconcile, kernel} > {model, ipvs, netlink}`.
 //!
-//! Arrows point one way: `main > daemon > {applier, checker, server} > {reconcile, health, kernel} >
-//! {model, ipvs, netlink}`.
+//! What is public is what the installer and the tests use; the compiler finds what nobody uses of the rest.
 
 // `panic = "abort"`: a panic ends the guard of the rules, so nothing may panic, and one thread does everything, so
 // nothing may wait. Arithmetic is watched where strangers choose the numbers.
@@ -58,50 +50,51 @@
     )
 )]
 
-pub mod applier;
 pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod commands;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod config;
-pub mod daemon;
 pub mod desired;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod discover;
 pub mod doctor;
-pub mod drain;
 pub mod exit;
-#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-pub mod files;
 pub mod health;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod http;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod ipvs;
-pub mod jitter;
-pub mod job;
 pub mod kernel;
 pub mod metrics;
 pub mod model;
-#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-pub mod netlink;
-pub mod notify;
-pub mod once;
-pub mod place;
 pub mod preflight;
 pub mod reconcile;
-pub mod reload;
-pub mod repeats;
-pub mod rivals;
-pub mod runtime;
-pub mod server;
 pub mod status;
-pub mod survey;
-pub mod takeover;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod terminal;
-pub mod timer;
-pub mod tls;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod yaml;
+
+mod applier;
+mod daemon;
+mod drain;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+mod files;
+mod jitter;
+mod job;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+mod netlink;
+mod notify;
+mod once;
+mod place;
+mod reload;
+mod repeats;
+mod rivals;
+mod runtime;
+mod server;
+mod survey;
+mod takeover;
+mod timer;
+mod tls;

@@ -54,7 +54,7 @@ impl Error {
 
 /// A socket of one netlink protocol (`NETLINK_GENERIC`, `NETLINK_ROUTE`, ..), talking to the kernel.
 #[derive(Debug)]
-pub struct Channel {
+pub(crate) struct Channel {
     socket: Socket,
     sequence: u32,
     buffer: Box<[u8]>,
@@ -62,7 +62,7 @@ pub struct Channel {
 
 impl Channel {
     /// Opens a socket of `protocol` (see [`netlink_sys::protocols`]) in this thread's network namespace.
-    pub fn open(protocol: isize) -> io::Result<Self> {
+    pub(crate) fn open(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -74,7 +74,7 @@ impl Channel {
 
     /// From now on the kernel takes what stands in the head of a request for a listing as a filter (Linux 4.20 and
     /// later; an older one lists everything).
-    pub fn filter_listings(&mut self) {
+    pub(crate) fn filter_listings(&mut self) {
         let _ = self.socket.set_netlink_get_strict_chk(true);
     }
 
@@ -82,7 +82,7 @@ impl Channel {
     ///
     /// `flags` must contain `NLM_F_ACK` for a request that changes something, `NLM_F_DUMP` for one that lists, and
     /// neither for one that fetches a single object.
-    pub fn request<M>(&mut self, message: M, flags: u16) -> Result<Vec<M>, Error>
+    pub(crate) fn request<M>(&mut self, message: M, flags: u16) -> Result<Vec<M>, Error>
     where
         M: NetlinkSerializable + NetlinkDeserializable,
     {

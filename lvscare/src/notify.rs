@@ -15,7 +15,7 @@ use tracing::debug;
 
 /// Whoever started this process, if it wants to be told.
 #[derive(Debug, Default)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     socket: Option<UnixDatagram>,
     /// It restarts a process of which it does not hear for so long.
     patience: Option<Duration>,
@@ -23,7 +23,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// The one that the environment names.
-    pub fn from_env() -> Self {
+    pub(crate) fn from_env() -> Self {
         let text = |name| std::env::var(name).ok();
         let patience = patience(text("WATCHDOG_USEC").as_deref(), text("WATCHDOG_PID").as_deref());
         match std::env::var_os("NOTIFY_SOCKET") {
@@ -40,23 +40,23 @@ impl Supervisor {
     }
 
     /// How often it wants to hear [`Self::alive`]; `None`: it does not care.
-    pub fn heartbeat(&self) -> Option<Duration> {
+    pub(crate) fn heartbeat(&self) -> Option<Duration> {
         // One may be late, and one may get lost.
         self.patience.map(|patience| patience / 3)
     }
 
     /// What was to be done at the start is done.
-    pub fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.say("READY=1");
     }
 
     /// Everything goes on as it should.
-    pub fn alive(&self) {
+    pub(crate) fn alive(&self) {
         self.say("WATCHDOG=1");
     }
 
     /// The end has begun.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.say("STOPPING=1");
     }
 

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::applier::no_source;
 use crate::config::Config;
-use crate::desired::{self, Sources};
+use crate::desired::{self, Sources, no_source};
 use crate::exit::{Exit, Failure};
 use crate::kernel::{Error, Kernel};
 use crate::model::{Change, Desired};
@@ -19,7 +18,7 @@ const ATTEMPTS: usize = 5;
 
 /// What a command would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Preview {
+pub(crate) struct Preview {
     /// The changes.
     pub changes: Vec<Change>,
     /// Virtual servers that lvscare has not made and that would lose something, each with what it has.
@@ -27,7 +26,7 @@ pub struct Preview {
 }
 
 /// Says what [`build`] would do.
-pub fn preview(kernel: &mut impl Kernel, config: &Config) -> Result<Preview, Failure> {
+pub(crate) fn preview(kernel: &mut impl Kernel, config: &Config) -> Result<Preview, Failure> {
     let desired = everything(kernel, config)?;
     let actual = kernel.read(&config.addresses())?;
     let ours = kernel.survey()?.routes;
@@ -40,7 +39,7 @@ pub fn preview(kernel: &mut impl Kernel, config: &Config) -> Result<Preview, Fai
 }
 
 /// Makes route and rules with every configured server. Returns what was changed, nothing on a second run.
-pub fn build(kernel: &mut impl Kernel, config: &Config) -> Result<Vec<Change>, Failure> {
+pub(crate) fn build(kernel: &mut impl Kernel, config: &Config) -> Result<Vec<Change>, Failure> {
     let desired = everything(kernel, config)?;
     converge(kernel, &config.addresses(), &desired)
 }
@@ -60,7 +59,7 @@ fn everything(kernel: &mut impl Kernel, config: &Config) -> Result<Desired, Fail
 
 /// Removes the virtual servers at `services` and our routes to them, apart from those that another virtual server
 /// needs. Returns what was changed.
-pub fn clean(kernel: &mut impl Kernel, services: &[SocketAddr]) -> Result<Vec<Change>, Failure> {
+pub(crate) fn clean(kernel: &mut impl Kernel, services: &[SocketAddr]) -> Result<Vec<Change>, Failure> {
     let desired = desired::nothing(services, &kernel.survey()?);
     converge(kernel, services, &desired)
 }

@@ -20,18 +20,18 @@ const DYNAMIC_USERS: RangeInclusive<u32> = 61184..=65519;
 
 /// Whether what belongs to this user may be lvscare: root's, this user's, or a service's of systemd. Everybody else may
 /// call a program as he likes, and could not guard anything.
-pub fn is_trusted(uid: u32) -> bool {
+pub(crate) fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == geteuid().as_raw() || DYNAMIC_USERS.contains(&uid)
 }
 
 /// This process, for people: `process 712, service lvscare.service`.
-pub fn own() -> &'static str {
+pub(crate) fn own() -> &'static str {
     static OWN: OnceLock<String> = OnceLock::new();
     OWN.get_or_init(|| describe(std::process::id(), Path::new("/proc/self")))
 }
 
 /// The process `id`, of which `proc` tells: `/proc/ID`.
-pub fn describe(id: u32, proc: &Path) -> String {
+pub(crate) fn describe(id: u32, proc: &Path) -> String {
     let mut text = format!("process {id}");
     let mut groups = String::new();
     let read =

@@ -15,21 +15,21 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// A file that is watched.
 #[derive(Debug)]
-pub struct Watched {
+pub(crate) struct Watched {
     path: PathBuf,
     settling: Settling<Stamp>,
 }
 
 impl Watched {
     /// Watches `path` from its present state on.
-    pub fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         let settling = Settling::new(Stamp::of(&path));
         Self { path, settling }
     }
 
     /// Reads a file, if there is one, and watches it from the state on in which it was read: a change while it is
     /// being read, or right after, is one that will be reported.
-    pub fn reading<T, E>(
+    pub(crate) fn reading<T, E>(
         path: Option<PathBuf>,
         read: impl FnOnce() -> Result<T, E>,
     ) -> Result<(Option<Self>, T), E> {
@@ -39,7 +39,7 @@ impl Watched {
     }
 
     /// As [`changed`](Self::changed), for a file that is only ever replaced as a whole and need not come to rest.
-    pub async fn replaced(&mut self) {
+    pub(crate) async fn replaced(&mut self) {
         loop {
             timer::sleep(LOOK).await;
             if self.settling.differs(Stamp::of(&self.path)) {
@@ -51,7 +51,7 @@ impl Watched {
     /// Waits until the file has changed and come to rest.
     ///
     /// Cancel-safe: a change stays a change until it was reported.
-    pub async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         loop {
             timer::sleep(LOOK).await;
             if self.settling.look(Stamp::of(&self.path)) {

@@ -11,7 +11,7 @@ const MOST: usize = 1000;
 
 /// Remembers when each message was said, and how often it was kept back since.
 #[derive(Debug)]
-pub struct Repeats {
+pub(crate) struct Repeats {
     /// So often a message is said before it is kept back.
     burst: u32,
     said: HashMap<String, Said>,
@@ -33,12 +33,12 @@ impl Default for Repeats {
 
 impl Repeats {
     /// Messages are kept back when they were said so often lately.
-    pub fn after(burst: u32) -> Self {
+    pub(crate) fn after(burst: u32) -> Self {
         Self { burst, said: HashMap::new() }
     }
 
     /// Whether `message` is to be said at `now`; if so, how often it was kept back since it was last said.
-    pub fn admit(&mut self, message: &str, now: Instant) -> Option<u64> {
+    pub(crate) fn admit(&mut self, message: &str, now: Instant) -> Option<u64> {
         let fresh = |said: &Said| now.saturating_duration_since(said.since) < REMINDER;
         if let Some(said) = self.said.get_mut(message) {
             if !fresh(said) {

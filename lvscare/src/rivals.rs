@@ -35,7 +35,7 @@ const LONGEST: usize = 200;
 
 /// Another lvscare at work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// A virtual server that it guards.
     at: SocketAddr,
     /// Which process it is, and where.
@@ -50,7 +50,7 @@ impl fmt::Display for Peer {
 
 /// Those that guard one of `services`, besides this one: the processes that can be seen, else the one that answers on
 /// `listen`.
-pub fn find(services: &[SocketAddr], listen: Option<SocketAddr>) -> Result<Vec<Peer>, Failure> {
+pub(crate) fn find(services: &[SocketAddr], listen: Option<SocketAddr>) -> Result<Vec<Peer>, Failure> {
     let processes = processes(services);
     match listen {
         Some(listen) if processes.is_empty() => {
@@ -62,7 +62,7 @@ pub fn find(services: &[SocketAddr], listen: Option<SocketAddr>) -> Result<Vec<P
 }
 
 /// Refuses to do what `peers` would undo.
-pub fn refuse(peers: &[Peer]) -> Result<(), Failure> {
+pub(crate) fn refuse(peers: &[Peer]) -> Result<(), Failure> {
     let Some(peer) = peers.first() else { return Ok(()) };
     Err(Failure::new(
         Exit::Locked,
@@ -93,7 +93,7 @@ fn printable(text: &str) -> String {
 /// Takes the endpoint, by which one of two that guard the same address is chosen. While another one has it that guards
 /// one of `services`, this waits for a while and then refuses, unless it is `forced`. `None`: it cannot be had for
 /// another reason, which is none not to guard.
-pub async fn take_endpoint(
+pub(crate) async fn take_endpoint(
     listen: SocketAddr,
     services: &[SocketAddr],
     forced: bool,
@@ -133,7 +133,7 @@ pub async fn take_endpoint(
 }
 
 /// Says who else is at work here, as far as that can be seen.
-pub fn tell(services: &[SocketAddr]) {
+pub(crate) fn tell(services: &[SocketAddr]) {
     for peer in processes(services) {
         warn!("another {peer} as well; each undoes what the other does, so stop one of them");
     }

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 const DESCRIPTORS: usize = 8;
 
 /// Makes a runtime for this thread. tokio panics when it finds no descriptor for its signals, so they are tried before.
-pub fn build() -> io::Result<Runtime> {
+pub(crate) fn build() -> io::Result<Runtime> {
     let spare: Vec<File> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect::<io::Result<_>>()?;
     drop(spare);
     Builder::new_current_thread().enable_all().build()

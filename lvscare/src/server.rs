@@ -34,10 +34,10 @@ use crate::discover::{Found, Source};
 use crate::health::Key;
 use crate::health::checker::Board;
 use crate::health::through::{self, Answers};
-use crate::job::{Job, Reloads};
+use crate::job::Job;
 use crate::metrics::{self, Metrics, Snapshot};
 use crate::repeats::Repeats;
-use crate::status::{self, Status};
+use crate::status::{self, Reloads, Status};
 
 #[cfg(test)]
 mod tests;
@@ -62,7 +62,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(15);
 
 /// What the answers are made of.
 #[derive(Clone)]
-pub struct View {
+pub(crate) struct View {
     /// What is to be done.
     pub job: watch::Receiver<Arc<Job>>,
     /// What probes through the virtual servers found out.
@@ -83,7 +83,7 @@ pub struct View {
 
 impl View {
     /// What `lvscare status` shows.
-    pub fn status(&self, now: Instant) -> Status {
+    pub(crate) fn status(&self, now: Instant) -> Status {
         let (board, applied, reloads) = (self.board.borrow(), self.applied.borrow(), self.reloads.borrow());
         let mut status =
             Status::of_daemon(&board, &applied, &self.answers.borrow(), &reloads, self.start, now);
@@ -152,7 +152,7 @@ fn clock() -> Duration {
 
 /// Serves on `address` until the task is dropped, with a listener that has it already if there is one. An address that
 /// is taken is tried again and again: guarding the rules matters more.
-pub async fn run(address: SocketAddr, listener: Option<TcpListener>, view: View) {
+pub(crate) async fn run(address: SocketAddr, listener: Option<TcpListener>, view: View) {
     let listener = match listener {
         Some(listener) => listener,
         None => bind(address).await,

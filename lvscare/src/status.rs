@@ -14,7 +14,6 @@ use crate::health::checker::Board;
 use crate::health::pool::Mode;
 use crate::health::through::Answers;
 use crate::health::{Condition, Entry, Failure, LastProbe, Outcome};
-use crate::job::Reloads;
 use crate::model::{Actual, SeenDestination, Traffic};
 use crate::place;
 use crate::survey::Survey;
@@ -60,6 +59,19 @@ pub struct Daemon {
     /// Which process it is, and the pod or the service that it belongs to, as far as it can see that.
     #[serde(default)]
     pub process: String,
+}
+
+/// What became of the configuration since the daemon started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloads {
+    /// How many configurations have been in force, the first included.
+    pub generation: u64,
+    /// A short name of the one in force: equal for equal configurations.
+    pub hash: String,
+    /// How many were refused.
+    pub failures: u64,
+    /// Why the latest was refused; `None` if it was not.
+    pub problem: Option<String>,
 }
 
 /// One virtual server.

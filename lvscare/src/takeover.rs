@@ -4,14 +4,14 @@ use crate::ipvs::ServiceFlags;
 use crate::model::{SeenService, WantedService};
 
 /// Whether anything of `seen` is not in `wanted`: a setting, a real server, a weight.
-pub fn loses(seen: &SeenService, wanted: &WantedService) -> bool {
+pub(crate) fn loses(seen: &SeenService, wanted: &WantedService) -> bool {
     let mut servers = seen.destinations.iter();
     seen.service != wanted.service
         || !servers.all(|(server, seen)| wanted.destinations.get(server) == Some(&seen.destination))
 }
 
 /// What it has, in the words of a person who would have to make it again.
-pub fn describe(seen: &SeenService) -> String {
+pub(crate) fn describe(seen: &SeenService) -> String {
     let mut words = vec![format!("scheduler {}", seen.service.scheduler)];
     let flags = ServiceFlags::from_bits_retain(seen.service.flags);
     if flags.contains(ServiceFlags::PERSISTENT) {

@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(256);
 static START: OnceLock<Instant> = OnceLock::new();
 
 /// To be called right before the runtime is built.
-pub fn start() {
+pub(crate) fn start() {
     // A second runtime in one process sleeps well enough on the first one's ticks.
     let _ = START.set(Instant::now());
 }
@@ -28,7 +28,7 @@ pub fn start() {
 const SHORT: Duration = Duration::from_secs(1);
 
 /// Sleeps so long; if that is long, to the nearest tick.
-pub async fn sleep(duration: Duration) {
+pub(crate) async fn sleep(duration: Duration) {
     let end = Instant::now() + duration;
     let start = START.get().filter(|_| duration >= SHORT);
     sleep_until(start.map_or(end, |&start| nearest(start, end))).await;

@@ -16,11 +16,11 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 mod files;
 
-pub use files::{ClientFiles, NamedFile};
+pub(crate) use files::{ClientFiles, NamedFile};
 
 /// Certificates or a key in PEM, and what whoever gave them calls them.
 #[derive(Clone, Copy)]
-pub struct Pem<'a> {
+pub(crate) struct Pem<'a> {
     /// As in an error: `--ca-file /etc/ca.crt`.
     pub name: &'a str,
     /// The text.
@@ -29,7 +29,7 @@ pub struct Pem<'a> {
 
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Something that was given is of no use.
     #[error("{name}: {why}")]
     Given {
@@ -46,7 +46,7 @@ pub enum Error {
 
 /// What is wrong with something that was given. Nothing of its contents is said: a key may stand in a wrong place.
 #[derive(Debug, thiserror::Error)]
-pub enum Why {
+pub(crate) enum Why {
     /// It cannot be read.
     #[error("{0}")]
     Unreadable(#[source] io::Error),
@@ -85,7 +85,7 @@ impl Pem<'_> {
     }
 
     /// Those who may have signed a certificate.
-    pub fn authorities(&self) -> Result<RootCertStore, Error> {
+    pub(crate) fn authorities(&self) -> Result<RootCertStore, Error> {
         let mut store = RootCertStore::empty();
         for certificate in self.certificates()? {
             store.add(certificate).map_err(|error| self.wrong(Why::NotAnAuthority(error)))?;
@@ -98,7 +98,7 @@ impl Pem<'_> {
 ///
 /// No session is resumed: a resumed one would not show the server's certificate, and every connection is to be judged
 /// anew.
-pub fn client_config(
+pub(crate) fn client_config(
     authorities: Option<Pem<'_>>,
     identity: Option<(Pem<'_>, Pem<'_>)>,
 ) -> Result<ClientConfig, Error> {
@@ -121,7 +121,7 @@ pub fn client_config(
 }
 
 /// The name that a server's certificate must hold; `None` if it is neither a DNS name nor an IP address.
-pub fn server_name(name: &str) -> Option<ServerName<'static>> {
+pub(crate) fn server_name(name: &str) -> Option<ServerName<'static>> {
     match name.parse::<IpAddr>() {
         Ok(ip) => Some(ServerName::IpAddress(ip.into())),
         Err(_) => ServerName::try_from(name.to_owned()).ok(),

@@ -15,7 +15,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant, SystemTime};
 
-use lvscare::job::Reloads;
+use lvscare::status::Reloads;
 use lvscare::status::Status;
 use nix::sys::signal::Signal;
 use tests::care::{Care, Eye, LIMIT, URL, VIP, lvscare, table, vip, wait_table};

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use lvscare::health::Condition;
 use lvscare::health::pool::Mode;
-use lvscare::job::Reloads;
 use lvscare::kernel::ipvs::Table;
 use lvscare::model::SeenService;
+use lvscare::status::Reloads;
 use lvscare::status::{Health, RealServer, Status};
 use nix::sys::signal::Signal;
 

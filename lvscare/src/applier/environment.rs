@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::desired::Sources;
+use crate::desired::{Sources, no_source};
 use crate::kernel::Kernel;
 use crate::model::SeenRoute;
 
@@ -98,9 +98,4 @@ impl Environment {
         let vips = config.services.iter().map(|service| service.at.ip());
         vips.filter(|vip| !self.sources.contains_key(vip))
     }
-}
-
-/// Why a virtual address has no route.
-pub fn no_source(vip: IpAddr) -> String {
-    format!("no route for {vip}: this node has no way to any real server; give its address with --node-ip")
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::cli::UndrainArgs;
 use crate::client;
 use crate::config::value::brief;
 use crate::drain::{Drained, Whom, file};
@@ -25,20 +26,34 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What both commands are told.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(super) struct Request {
     /// Whom it is about.
-    pub whom: Whom,
+    whom: Whom,
     /// The virtual server to look at where no daemon answers.
-    pub vs: SocketAddr,
+    vs: SocketAddr,
     /// Where the daemon listens; `None`: it is not asked.
-    pub listen: Option<SocketAddr>,
+    listen: Option<SocketAddr>,
     /// The state directory.
-    pub directory: PathBuf,
+    directory: PathBuf,
+}
+
+impl TryFrom<UndrainArgs> for Request {
+    type Error = Failure;
+
+    fn try_from(args: UndrainArgs) -> Result<Self, Failure> {
+        let UndrainArgs { address, target, listen, state_dir } = args;
+        if state_dir == Path::new("none") {
+            return Err(Failure::usage(
+                "--state-dir none: a drained real server could not be remembered; give a directory",
+            ));
+        }
+        Ok(Self { whom: address, vs: target.vs, listen: listen.0, directory: state_dir })
+    }
 }
 
 /// Takes real servers out of service. The last one that serves is refused unless `force`. Tells `say`, line by line,
 /// what happens.
-pub fn drain(
+pub(super) fn drain(
     request: &Request,
     force: bool,
     mut say: impl FnMut(&str) -> Result<(), Failure>,
@@ -54,7 +69,10 @@ pub fn drain(
 }
 
 /// Lets them serve again.
-pub fn undrain(request: &Request, mut say: impl FnMut(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) fn undrain(
+    request: &Request,
+    mut say: impl FnMut(&str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let failed = |error: io::Error| unwritten(&request.directory, &error);
     // One that is configured no more can be forgotten as well.
     let forgotten = file::change(&request.directory, |drained| {

@@ -41,12 +41,12 @@ struct Entry {
 }
 
 /// The file in this state directory.
-pub fn path(directory: &Path) -> PathBuf {
+pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join("drained.json")
 }
 
 /// Who is drained; without a file, nobody.
-pub fn load(directory: &Path) -> io::Result<Drained> {
+pub(crate) fn load(directory: &Path) -> io::Result<Drained> {
     let bytes = match files::read_trusted(&path(directory), MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Drained::default()),
         other => other?,
@@ -59,13 +59,13 @@ pub fn load(directory: &Path) -> io::Result<Drained> {
 }
 
 /// The same for the daemon, which goes on without: `None` if that cannot be read, and then the log says why.
-pub fn known(directory: &Path) -> Option<Drained> {
+pub(crate) fn known(directory: &Path) -> Option<Drained> {
     let drained = load(directory);
     drained.inspect_err(|error| warn!("{} is ignored: {error}", path(directory).display())).ok()
 }
 
 /// Changes who is drained, as one step: somebody else who does the same has to wait.
-pub fn change<T>(directory: &Path, change: impl FnOnce(&mut Drained) -> T) -> io::Result<T> {
+pub(crate) fn change<T>(directory: &Path, change: impl FnOnce(&mut Drained) -> T) -> io::Result<T> {
     fs::create_dir_all(directory)?;
     // Ends with the descriptor.
     let lock = File::open(directory)?;

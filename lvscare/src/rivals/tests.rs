@@ -5,9 +5,9 @@ use std::net::TcpListener as StdTcpListener;
 use std::thread;
 
 use super::*;
-use crate::job::Reloads;
 use crate::model::Actual;
 use crate::status::Daemon;
+use crate::status::Reloads;
 
 const AT: &str = "10.103.97.2:6443";
 

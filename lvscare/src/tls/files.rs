@@ -12,7 +12,7 @@ use crate::files::{self, Stamp};
 
 /// A file and the option that names it.
 #[derive(Clone, Debug)]
-pub struct NamedFile {
+pub(crate) struct NamedFile {
     /// `--ca-file`
     pub option: &'static str,
     /// The file.
@@ -21,7 +21,7 @@ pub struct NamedFile {
 
 /// The files of one client.
 #[derive(Debug)]
-pub struct ClientFiles {
+pub(crate) struct ClientFiles {
     authorities: Option<NamedFile>,
     /// The certificate and its key.
     identity: Option<(NamedFile, NamedFile)>,
@@ -38,7 +38,7 @@ struct Latest {
 
 impl ClientFiles {
     /// Reads the files.
-    pub fn new(
+    pub(crate) fn new(
         authorities: Option<NamedFile>,
         identity: Option<(NamedFile, NamedFile)>,
     ) -> Result<Self, Error> {
@@ -49,12 +49,12 @@ impl ClientFiles {
     }
 
     /// Why the files are not followed, for people.
-    pub fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         self.latest().problem.clone()
     }
 
     /// What the files say now. When they say nothing sensible, what they said before.
-    pub fn client_config(&self) -> Arc<ClientConfig> {
+    pub(crate) fn client_config(&self) -> Arc<ClientConfig> {
         let mut latest = self.latest();
         let stamps = stamps(self.authorities.as_ref(), self.identity.as_ref());
         if stamps != latest.stamps {

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use lvscare::applier::no_source;
 use lvscare::config::ServiceConfig;
-use lvscare::desired::{Sources, judged};
+use lvscare::desired::{Sources, judged, no_source};
 use lvscare::reconcile;
 
 use crate::api::{Failure, Kind};

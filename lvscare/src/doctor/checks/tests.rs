@@ -70,7 +70,7 @@ fn status(repairs: u64) -> Status {
         repairs,
         problems: Vec::new(),
         notes: Vec::new(),
-        configuration: crate::job::Reloads::default(),
+        configuration: crate::status::Reloads::default(),
         process: "process 7".into(),
     };
     Status { daemon: Some(about), virtual_servers: vec![service()], bare_routes: Vec::new() }

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::health::Condition;
-use crate::job::Reloads;
 use crate::model::Actual;
-use crate::status::{Daemon, Health, Masters, Probe};
+use crate::status::{Daemon, Health, Masters, Probe, Reloads};
 use crate::survey::Survey;
 
 fn server(address: &str, weight: Option<u32>, connections: (u32, u32), health: Option<Health>) -> RealServer {

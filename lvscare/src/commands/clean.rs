@@ -1,0 +1,51 @@
+//! `lvscare clean`, and `lvscare care --clean`, which is the same.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use super::tell;
+use crate::cli::CleanArgs;
+use crate::config::raw::{CareArgs, File};
+use crate::exit::Failure;
+use crate::kernel::{Kernel, Linux};
+use crate::survey::LeftBehind;
+use crate::{once, rivals};
+
+/// Where a daemon listens that is not told otherwise.
+const DEFAULT_LISTEN: Option<SocketAddr> =
+    Some(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10261)));
+
+/// The virtual servers of a configuration.
+pub(super) fn instead_of_care(args: &CareArgs) -> Result<(), Failure> {
+    let listen = args.config.operation.listen.map_or(DEFAULT_LISTEN, |listen| listen.0);
+    let targets = args.config.targets()?;
+    clean(&mut Linux::open()?, &targets, listen, args.force)
+}
+
+/// Those that were named, or all that are ours.
+pub(super) fn run(args: &CleanArgs) -> Result<(), Failure> {
+    // What was typed is judged before the kernel is asked for anything.
+    let told = match &args.file {
+        Some(file) => File::read(file)?.addresses(),
+        None => vec![args.target.vs],
+    };
+    let mut kernel = Linux::open()?;
+    let targets = if args.all {
+        let left = kernel.survey()?.left_behind(&[]);
+        left.into_iter().map(LeftBehind::target).collect()
+    } else {
+        told
+    };
+    clean(&mut kernel, &targets, args.listen.0, args.force)
+}
+
+fn clean(
+    kernel: &mut Linux,
+    services: &[SocketAddr],
+    listen: Option<SocketAddr>,
+    forced: bool,
+) -> Result<(), Failure> {
+    if !forced {
+        rivals::refuse(&rivals::find(services, listen)?)?;
+    }
+    tell(&once::clean(kernel, services)?, "nothing to remove")
+}
