@@ -4,7 +4,7 @@
 set -eu
 
 if ! command -v cargo >/dev/null; then
-    echo 'install.sh: cargo is missing; install Rust 1.88 or later with rustup' >&2
+    echo 'install.sh: cargo is missing; install Rust 1.89 or later with rustup' >&2
     exit 1
 fi
 

@@ -1,0 +1,7 @@
+//! Many machines, from one: a connection to each, the program on it, and what is done with all of them.
+//!
+//! - [`transport`]: a command on another machine, its streams and how it ended; over SSH.
+//!
+//! Nothing in `transport` knows Kubernetes. tokio is used here and nowhere below, on one thread.
+
+pub mod transport;
