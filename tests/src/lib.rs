@@ -8,6 +8,7 @@
 //!                    laboratory
 //! care               the product in that laboratory; configuration, its file; prepared, a node for the installer
 //! stub               a kubeadm of any version, and what it was told
+//! sshd               hosts with a real OpenSSH server
 //! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; refusal, clients in vain
 //! wait               which every test needs
@@ -36,6 +37,7 @@ pub mod pki;
 pub mod prepared;
 pub mod process;
 pub mod refusal;
+pub mod sshd;
 pub mod stub;
 pub mod vm;
 pub mod wait;
