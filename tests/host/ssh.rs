@@ -12,5 +12,7 @@ mod host_key;
 mod link;
 #[path = "ssh/login.rs"]
 mod login;
+#[path = "ssh/remote.rs"]
+mod remote;
 #[path = "ssh/stage.rs"]
 mod stage;

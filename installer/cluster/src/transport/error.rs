@@ -106,7 +106,7 @@ impl Error {
 }
 
 /// The words of a stranger: fit for a terminal, and not many of them.
-pub(super) fn said(text: &str) -> String {
+pub(crate) fn said(text: &str) -> String {
     const MOST: usize = 200;
     lvscare::terminal::printable(&text.chars().take(MOST).collect::<String>())
 }

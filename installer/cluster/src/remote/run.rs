@@ -1,0 +1,44 @@
+//! What a person typed, as root.
+
+use bytes::Bytes;
+
+use super::Error;
+use super::elevate::{Elevation, elevate};
+use super::script::RUN;
+use crate::transport::{Exit, Piece, Transport};
+
+/// The longest command, in bytes.
+pub const MAX_COMMAND: usize = 64 << 10;
+
+/// A piece of what a command says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// On standard output.
+    Out(Bytes),
+    /// On standard error.
+    Err(Bytes),
+}
+
+/// Runs a command with the host's `/bin/sh`, as root, and without anything to read. Its text is sent as data.
+pub async fn run(
+    transport: &impl Transport,
+    how: &Elevation,
+    command: &str,
+    mut tell: impl FnMut(Said),
+) -> Result<Exit, Error> {
+    let length = command.len().to_string();
+    let session = elevate(transport, &RUN, how, [&length, "", "", ""]).await?;
+    let (input, pending, mut output) = session.into_streams();
+    // If it does not read, it has ended, and the end tells.
+    let _ = input.write(Bytes::copy_from_slice(command.as_bytes())).await;
+    if !pending.is_empty() {
+        tell(Said::Out(pending));
+    }
+    loop {
+        match output.next().await {
+            Piece::Stdout(bytes) => tell(Said::Out(bytes)),
+            Piece::Stderr(bytes) => tell(Said::Err(bytes)),
+            Piece::Ended(exit) => return Ok(exit),
+        }
+    }
+}
