@@ -39,7 +39,7 @@ A configuration file; every key but virtualServers may be left out:
     - address: 10.103.97.3:5000            # an image registry, say
       realServers: [10.0.0.7:5000, 10.0.0.8:5000]
       health: {scheme: http, path: /v2/, readyPath: none}
-  health: {interval: 2s, caFile: /etc/kubernetes/pki/ca.crt}
+  health: {interval: 5s, caFile: /etc/kubernetes/pki/ca.crt}
   guard: {drainTimeout: 30s}
   operation: {listen: '127.0.0.1:10261'}
 

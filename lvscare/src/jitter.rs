@@ -4,7 +4,12 @@ use std::time::Duration;
 
 /// `pause`, longer or shorter by up to a fifth. `chance` is random, from 0 to 1.
 pub(crate) fn spread(pause: Duration, chance: f64) -> Duration {
-    pause.mul_f64(0.8 + 0.4 * chance)
+    spread_by(pause, 0.2, chance)
+}
+
+/// The same, by up to `part` (0 to 1).
+pub(crate) fn spread_by(pause: Duration, part: f64, chance: f64) -> Duration {
+    pause.mul_f64(1.0 + part * (2.0 * chance - 1.0))
 }
 
 #[cfg(test)]

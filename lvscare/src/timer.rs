@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Fine enough for the spread of the default interval, 800 ms.
+/// Fine enough for the spread of the default interval, 400 ms.
 const TICK: Duration = Duration::from_millis(256);
 
 /// When the runtime's wheel began to turn, or a moment before.

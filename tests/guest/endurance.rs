@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lvscare::health::Condition;
+use lvscare::config::Policy;
+use lvscare::health::{Condition, cadence};
 use tests::apiserver::Behaviour;
 use tests::care::{Care, Eye, Film, LIMIT, vip};
 use tests::lab::{Lab, Master};
@@ -23,9 +24,12 @@ const TIME: Duration = Duration::from_secs(60);
 /// Those before are warming up; so many more are waited for, however long that takes.
 const WARM: usize = 100;
 
-/// So often a second an idle daemon may wake up: three servers are asked every two seconds, the kernel is compared
+/// So often a second an idle daemon may wake up: three servers are asked every few seconds, the kernel is compared
 /// every second.
 const WAKES: u64 = 20;
+
+/// A pace at which connections are renewed every minute or so.
+const PACE: Duration = Duration::from_secs(1);
 
 /// What must not grow.
 #[derive(Debug)]
@@ -141,7 +145,7 @@ fn ten_minutes_of_closed_connections_and_a_closed_ear() {
 /// Two slow tests in one: both need more than a minute in the same laboratory.
 fn closed_connections_and_a_closed_ear(time: Duration) {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
+    let care = Care::judged(&lab, &["--interval", &format!("{}s", PACE.as_secs())]);
     let eye = Eye::open(lab.node());
     let (closing, normal, deaf) = (lab.master(1), lab.master(2), lab.master(3));
 
@@ -151,7 +155,9 @@ fn closed_connections_and_a_closed_ear(time: Duration) {
     let before = [closing, normal].map(|master| master.control().stats().questions());
 
     // Its open connections work, the probe's among them, until that is renewed.
-    let out = eye.time(5 * LIMIT, "a deaf server out", |eye| !eye.serves(vip(), deaf.address()));
+    let policy = Policy { interval: PACE, fast_interval: PACE, fall: 1, rise: 1 };
+    let renewed = cadence::renewal(&policy, 1.0);
+    let out = eye.time(renewed + LIMIT, "a deaf server out", |eye| !eye.serves(vip(), deaf.address()));
     eye.time(LIMIT, "it removed", |eye| eye.weight(vip(), deaf.address()).is_none());
     care.wait_reason(deaf.address(), &["connection refused"]);
     deaf.control().set(Behaviour::Healthy);
@@ -168,6 +174,7 @@ fn closed_connections_and_a_closed_ear(time: Duration) {
         "in {:.0?}: {closing_probes} probes of the server that closes, {normal_probes} of a normal one",
         began.elapsed()
     );
+    // Twice an interval, and some: pauses are longer and shorter.
     assert!(closing_probes * 10 <= normal_probes * 22, "{closing_probes} against {normal_probes}");
     let stays = |table: &BTreeMap<SocketAddr, u32>| table.get(&closing.address()) == Some(&1);
     let frames = film.stop();

@@ -80,6 +80,20 @@ fn a_vanished_host_is_out_after_one_limit() {
     is_out_after_one_limit(Master::link_down);
 }
 
+/// Between two questions the kernels keep watch, however far those are apart.
+#[test]
+fn a_vanished_host_is_out_long_before_it_is_asked_again() {
+    let lab = Lab::new();
+    let care = Care::judged(&lab, &["--interval=5m"]);
+    let eye = Eye::open(lab.node());
+    let gone = lab.master(2);
+    gone.link_down();
+    let out = eye.time(LIMIT, "out", |eye| !eye.serves(vip(), gone.address()));
+    println!("a vanished host that is asked every five minutes is out after {:>5} ms", out.as_millis());
+    eye.time(LIMIT, "removed", |eye| eye.weight(vip(), gone.address()).is_none());
+    assert_eq!(care.condition(gone.address()), Some(Condition::Dead));
+}
+
 /// And little more where the kernel still acknowledges what its process does not read.
 #[test]
 fn a_stopped_process_is_out_after_little_more() {
@@ -139,7 +153,7 @@ fn a_server_that_loses_large_packets_is_out_before_its_connection_is_renewed() {
     lose_large_packets(narrow);
     eye.time(LIMIT, "out", |eye| !eye.serves(vip(), narrow.address()));
     println!("a server that loses large packets is out after {:>5} ms", began.elapsed().as_millis());
-    // Whom nobody suspects is found out when the connection is renewed, after 45 s at least.
+    // Whom nobody suspects is found out when the connection is renewed, minutes later.
     assert!(care.log().contains("a client gets no answer"), "{}", care.log());
     load.stop();
     care.wait_condition(narrow.address(), Condition::Dead);

@@ -255,7 +255,7 @@ fn service(
 }
 
 fn policy(health: &Layers<'_, Health>, fall: &Given<u32>) -> Result<Policy, Failure> {
-    let interval = within(&health.time("--interval", "interval", 2000, |health| health.interval))?;
+    let interval = within(&health.time("--interval", "interval", 5000, |health| health.interval))?;
     let fast_interval =
         within(&health.time("--fast-interval", "fastInterval", 200, |health| health.fast_interval))?;
     let fall = count(fall)?;

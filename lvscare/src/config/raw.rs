@@ -137,11 +137,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Health {
-    /// Time between probes of an apiserver that is fine [default: 2s]
+    /// Time between probes of an apiserver that is fine [default: 5s]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "TIME", env = "LVSCARE_INTERVAL")]
     pub interval: Option<Time>,
-    /// Time between probes of one that is suspected or out [default: 200ms]
+    /// Shortest time between probes of one that is suspected or out [default: 200ms]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "TIME", env = "LVSCARE_FAST_INTERVAL")]
     pub fast_interval: Option<Time>,

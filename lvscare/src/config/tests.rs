@@ -59,7 +59,7 @@ fn defaults() {
     assert_eq!(
         service.policy,
         Policy {
-            interval: Duration::from_secs(2),
+            interval: Duration::from_secs(5),
             fast_interval: Duration::from_millis(200),
             fall: 2,
             rise: 2

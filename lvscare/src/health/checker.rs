@@ -10,10 +10,11 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
+use super::cadence::{self, News, Situation};
 use super::lag::Lag;
 use super::machine::{Machine, Transition};
 use super::peers::{Peers, Wanted};
-use super::probe::{Prober, Report, Settings};
+use super::probe::{GIVEN_UP_AFTER, Prober, Report, Settings};
 use super::witness::{Answer, DOUBT, Trial};
 use super::{Condition, Entry, Failure, Key, LastProbe, Outcome, Verdict};
 use crate::config::Policy;
@@ -30,8 +31,8 @@ pub type Board = BTreeMap<Key, Entry>;
 const TRIAL: Duration = Duration::from_secs(60);
 
 /// A question is given this time where the latest one ended while this node was late: longer than the kernel goes on
-/// without an acknowledgement (`TCP_USER_TIMEOUT`, see `probe`), whose word counts however late it is heard.
-const PATIENCE_OF_THE_LATE: Duration = Duration::from_secs(4);
+/// without an acknowledgement, whose word counts however late it is heard.
+const PATIENCE_OF_THE_LATE: Duration = GIVEN_UP_AFTER.saturating_add(Duration::from_secs(1));
 
 /// A server that flaps is logged so often within five minutes.
 const BURST: u32 = 10;
@@ -68,17 +69,18 @@ impl Checker {
     ) -> Self {
         let verdict = board.borrow().get(&key).map(|entry| entry.verdict.clone());
         let verdict = verdict.unwrap_or_else(|| Verdict::presumed(Condition::Dead, Instant::now()));
+        let wanted = peers.join(key.1, verdict.condition == Condition::Alive);
         let machine = Machine::new(policy, verdict);
         Self {
             key,
             policy,
             machine,
-            prober: Prober::new(settings, key.1),
+            prober: Prober::new(settings, key.1, policy),
             board,
             probes: metrics.probes(key),
             metrics,
             repeats: Repeats::after(BURST),
-            wanted: peers.join(key.1),
+            wanted,
             peers,
             trial: None,
             usual: Duration::ZERO,
@@ -87,8 +89,25 @@ impl Checker {
 
     /// Probes until the task is dropped.
     pub async fn run(mut self) {
-        let mut last_trip: Option<Instant> = None;
+        let mut watch_from = Instant::now();
+        let others = self.peers.others_alive(self.server());
+        let mut delay =
+            cadence::first(&self.policy, self.machine.verdict().condition, others, fastrand::f64());
         loop {
+            // Cancel-safety: `ended` and `wanted` keep what they saw; the sleep is made anew each round.
+            let in_turn = tokio::select! {
+                () = timer::sleep(delay) => true,
+                // The end of the held connection is a reason to look again at once, though not without pause.
+                () = ended(&mut self.prober, watch_from) => {
+                    watch_from = Instant::now() + cadence::endings_apart(&self.policy);
+                    debug!(server = %self.server(), "held connection ended; probing again");
+                    false
+                }
+                () = self.wanted.wanted() => {
+                    debug!(server = %self.server(), "wanted; probing again");
+                    false
+                }
+            };
             let anew = self.wanted.take_anew();
             if anew {
                 self.prober.renew();
@@ -98,22 +117,10 @@ impl Checker {
             let before = self.machine.verdict().since;
             // The next attempt keeps its distance from the latest one, not from the moment when that was given up.
             let silence = report.silence;
-            let delay = self.take_in(report, began, anew).saturating_sub(silence);
+            delay = self.take_in(report, began, anew, in_turn).saturating_sub(silence);
             if self.machine.verdict().since != before {
-                // Then the last trip was no false alarm, or the server has come back since.
-                last_trip = None;
-            }
-
-            // Cancel-safety: `ended` and `wanted` keep what they saw; the sleep is made anew each round.
-            tokio::select! {
-                () = timer::sleep(delay) => {}
-                // The end of the held connection is a reason to look again at once. A server that closes
-                // every connection gets this favour once per interval, or it would be probed without pause.
-                () = self.prober.ended(), if last_trip.is_none_or(|at| at.elapsed() >= self.policy.interval) => {
-                    last_trip = Some(Instant::now());
-                    debug!(server = %self.server(), "held connection ended; probing again");
-                }
-                () = self.wanted.wanted() => debug!(server = %self.server(), "wanted as a witness; probing again"),
+                // Then the last end was no false alarm, or the server has come back since.
+                watch_from = Instant::now();
             }
         }
     }
@@ -173,17 +180,23 @@ impl Checker {
     /// A server that is out may be back any moment, and a packet sent before that is lost: it is dialled anew
     /// while the last dialling has not ended.
     fn redial(&self) -> Option<Duration> {
-        let out = self.machine.verdict().condition != Condition::Alive;
-        out.then(|| self.machine.pace(Instant::now()))
+        let situation = self.situation(News::Same, true, Instant::now());
+        (situation.condition != Condition::Alive).then(|| situation.backoff(&self.policy))
+    }
+
+    fn situation(&self, news: News, in_turn: bool, now: Instant) -> Situation {
+        let condition = self.machine.verdict().condition;
+        let (outage, others) = (self.machine.outage(now), self.peers.others_alive(self.server()));
+        Situation { condition, outage, others, news, in_turn }
     }
 
     fn server(&self) -> SocketAddr {
         self.key.1
     }
 
-    /// Judges the report of a question that began then, over a new connection if `anew`; writes it on the board, and
-    /// says how long to wait.
-    fn take_in(&mut self, report: Report, began: Instant, anew: bool) -> Duration {
+    /// Judges the report of a question that began then, `in_turn` or not, over a new connection if `anew`; writes it on
+    /// the board, and says how long to wait.
+    fn take_in(&mut self, report: Report, began: Instant, anew: bool, in_turn: bool) -> Duration {
         let now = Instant::now();
         self.probes.ended(&report.outcome, report.took);
         self.excuse(&report.outcome, now);
@@ -193,10 +206,12 @@ impl Checker {
         }
         if let Some(transition) = &transition {
             self.metrics.turned(self.key, transition.to);
+            self.peers.turned(self.server(), transition.to == Condition::Alive);
             self.announce(transition, &report, now);
         }
         self.hold_against(&report, began, anew, now);
-        let delay = self.machine.delay(&report.outcome, fastrand::f64(), now);
+        let news = self.machine.news(&report.outcome, transition.as_ref());
+        let delay = self.situation(news, in_turn, now).pause(&self.policy, fastrand::f64());
         let last_probe = LastProbe { at: now, took: report.took, outcome: report.outcome };
         let certificate_expiry = self.prober.certificate_expiry();
         self.board.send_if_modified(|board| {
@@ -261,6 +276,12 @@ impl Checker {
             warn!(%server, %from, %to, %after, %probe, %reason, "real server is worse{more}");
         }
     }
+}
+
+/// Waits for the end of the held connection, which is of no interest before `watch_from`. Cancel-safe.
+async fn ended(prober: &mut Prober, watch_from: Instant) {
+    sleep_until(watch_from.into()).await;
+    prober.ended().await;
 }
 
 /// Takes in what others have answered lately.

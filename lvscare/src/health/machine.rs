@@ -1,4 +1,4 @@
-//! The state machine of one server. Pure: outcomes and the time go in, transitions and delays come out.
+//! The state machine of one server. Pure: outcomes and the time go in, transitions come out.
 //!
 //! One rule covers every pair of conditions. Outcomes that are all worse than the present condition form a
 //! streak downwards; `fall` of them move the server down, to the *least bad* condition seen in the streak.
@@ -13,15 +13,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::cadence::News;
 use super::{Condition, Outcome, Verdict};
 use crate::config::Policy;
-use crate::jitter;
 
 #[cfg(test)]
 mod tests;
-
-/// A server that is out is asked again after this part of the time it has been out.
-const PATIENCE: u32 = 60;
 
 /// The condition of one server and the evidence gathered against it.
 #[derive(Clone, Debug)]
@@ -29,6 +26,8 @@ pub struct Machine {
     policy: Policy,
     verdict: Verdict,
     streak: Option<Streak>,
+    /// Since when it has not been alive, while it is not.
+    out_since: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +51,8 @@ pub struct Transition {
 impl Machine {
     /// A server about which so much is known, or presumed.
     pub fn new(policy: Policy, verdict: Verdict) -> Self {
-        Self { policy, verdict, streak: None }
+        let out_since = verdict.since;
+        Self { policy, verdict, streak: None, out_since }
     }
 
     /// What the server is taken for.
@@ -87,6 +87,9 @@ impl Machine {
         }
 
         self.streak = None;
+        if present == Condition::Alive {
+            self.out_since = now;
+        }
         let transition = Transition {
             from: present,
             to: streak.nearest,
@@ -109,34 +112,23 @@ impl Machine {
         self.verdict.seen = now;
     }
 
-    /// How long to wait before the next probe, `latest` being what the last one saw.
-    ///
-    /// `chance` (0 to 1, random) lengthens or shortens the wait by up to a fifth, so that thousands of nodes
-    /// never step together. A refusal needs one confirmation, not a wait; an answer of whatever kind is confirmed four
-    /// times as fast as a failure to get one.
-    pub fn delay(&self, latest: &Outcome, chance: f64, now: Instant) -> Duration {
-        let fast_interval = self.policy.fast_interval;
-        let base = match self.streak {
-            // Nothing was learned.
-            _ if latest.implies().is_none() => fast_interval,
-            Some(Streak { length: 1, .. }) if latest.is_certain() => return Duration::ZERO,
-            Some(_) if matches!(latest, Outcome::Failed(_)) => fast_interval,
-            Some(_) => fast_interval / 4,
-            None => self.pace(now),
-        };
-        jitter::spread(base, chance)
+    /// How long it has been out; zero while it is alive. Whoever goes from one bad condition to another is out all along.
+    pub fn outage(&self, now: Instant) -> Duration {
+        match self.verdict.condition {
+            Condition::Alive => Duration::ZERO,
+            _ => now.saturating_duration_since(self.out_since),
+        }
     }
 
-    /// The time between probes while nothing changes.
-    ///
-    /// A server that is out is asked fast at first, then less and less often, down to the normal interval: whoever
-    /// returns after a long time must not be greeted by all nodes within a moment.
-    pub fn pace(&self, now: Instant) -> Duration {
-        let Policy { interval, fast_interval, .. } = self.policy;
-        if self.verdict.condition == Condition::Alive {
-            return interval;
+    /// What the outcome brought that was observed last, with this `transition` if there was one.
+    pub fn news(&self, latest: &Outcome, transition: Option<&Transition>) -> News {
+        match self.streak {
+            _ if latest.implies().is_none() => News::Nothing,
+            Some(Streak { length: 1, .. }) if latest.is_certain() => News::FirstRefusal,
+            Some(_) if matches!(latest, Outcome::Failed(_)) => News::Failure,
+            Some(_) => News::Answer,
+            None if transition.is_some() => News::Changed,
+            None => News::Same,
         }
-        let age = now.saturating_duration_since(self.verdict.since);
-        (age / PATIENCE).min(interval).max(fast_interval)
     }
 }

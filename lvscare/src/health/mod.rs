@@ -4,6 +4,7 @@
 //!
 //! - [`machine`] turns a sequence of [`Outcome`]s into a [`Condition`]; pure, time is passed in.
 //! - [`pool`] turns the conditions of all servers into what should stand in the table; pure as well.
+//! - [`cadence`] says when a server is asked next; pure.
 //! - [`witness`] says when a server that keeps silent is lost for certain, and not this node itself; pure.
 //! - [`lag`] says when this node was too late to judge anybody; pure.
 //! - [`probe`] asks one server over one held connection; [`tls`] says how that connection is secured.
@@ -16,6 +17,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub mod cadence;
 pub mod checker;
 pub mod checkers;
 pub mod lag;
@@ -115,10 +117,7 @@ impl Outcome {
 
     /// Whether nothing at all was heard of the server.
     pub fn is_silence(&self) -> bool {
-        let silence = |failure: &Failure| {
-            matches!(failure, Failure::TimedOut(_) | Failure::Unacknowledged | Failure::Unreachable)
-        };
-        matches!(self, Self::Failed(failure) if silence(failure))
+        matches!(self, Self::Failed(failure) if failure.is_silence())
     }
 
     /// Positive evidence that nothing serves there: the host itself refused or reset the connection.
@@ -135,6 +134,11 @@ impl Failure {
     /// As [`Outcome::is_certain`].
     pub fn is_certain(&self) -> bool {
         matches!(self, Self::Refused | Self::Reset)
+    }
+
+    /// As [`Outcome::is_silence`].
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Unacknowledged | Self::Unreachable)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the checkers of one virtual server tell each other: who has answered lately, and who is wanted as a witness.
+//! What the checkers of one virtual server tell each other: who is alive, who has answered lately, and who is to be asked
+//! out of turn: as a witness, or because it is needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -8,6 +9,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::cadence::ENOUGH;
 use super::witness::Answer;
 use crate::repeats::Repeats;
 
@@ -33,11 +35,12 @@ impl Default for Peers {
 #[derive(Clone, Debug, Default)]
 struct Peer {
     wanted: Arc<Wanted>,
+    alive: bool,
     /// Its latest answer, unless a question has failed since.
     answer: Option<Answer>,
 }
 
-/// Tells one checker that its server is wanted as a witness.
+/// Tells one checker that its server is to be asked now.
 #[derive(Debug, Default)]
 pub struct Wanted {
     notify: Notify,
@@ -57,14 +60,36 @@ impl Wanted {
 }
 
 impl Peers {
-    /// A server's checker begins its work.
-    pub fn join(&self, server: SocketAddr) -> Arc<Wanted> {
-        self.servers().entry(server).or_default().wanted.clone()
+    /// A server's checker begins its work; whether it is taken for alive.
+    pub fn join(&self, server: SocketAddr, alive: bool) -> Arc<Wanted> {
+        let mut servers = self.servers();
+        let peer = servers.entry(server).or_default();
+        peer.alive = alive;
+        peer.wanted.clone()
     }
 
     /// Only these servers have checkers.
     pub fn retain(&self, servers: &BTreeSet<SocketAddr>) {
-        self.servers().retain(|server, _| servers.contains(server));
+        let mut peers = self.servers();
+        let before = alive(&peers);
+        peers.retain(|server, _| servers.contains(server));
+        ask_needed(&peers, before);
+    }
+
+    /// `server` is taken for alive, or not any more.
+    pub fn turned(&self, server: SocketAddr, is_alive: bool) {
+        let mut peers = self.servers();
+        let before = alive(&peers);
+        if let Some(peer) = peers.get_mut(&server) {
+            peer.alive = is_alive;
+        }
+        ask_needed(&peers, before);
+    }
+
+    /// How many servers beside `server` are alive.
+    pub fn others_alive(&self, server: SocketAddr) -> usize {
+        let servers = self.servers();
+        servers.iter().filter(|(other, peer)| peer.alive && **other != server).count()
     }
 
     /// What became of a question to `server`.
@@ -113,6 +138,18 @@ impl Peers {
     }
 }
 
+fn alive(peers: &BTreeMap<SocketAddr, Peer>) -> usize {
+    peers.values().filter(|peer| peer.alive).count()
+}
+
+/// So many were alive `before`. Where enough were and are not any more, those that are out are needed, and asked now:
+/// their turn may come in seconds.
+fn ask_needed(peers: &BTreeMap<SocketAddr, Peer>, before: usize) {
+    if before >= ENOUGH && alive(peers) < ENOUGH {
+        peers.values().filter(|peer| !peer.alive).for_each(|peer| peer.wanted.notify.notify_one());
+    }
+}
+
 /// Whether packets to `address` never leave this node, so that an answer from there says nothing about the way out. The
 /// kernel tells by the source address that it would use; nothing is sent. Where it cannot be asked, nothing is proved.
 fn is_this_node(address: IpAddr) -> bool {
@@ -140,7 +177,7 @@ mod tests {
     fn peers() -> Peers {
         let peers = Peers { is_this_node: |address| address == server(4).ip(), ..Peers::default() };
         for last in 1..=4 {
-            peers.join(server(last));
+            peers.join(server(last), true);
         }
         peers
     }
@@ -152,7 +189,7 @@ mod tests {
     /// Who is asked for an answer, and whether over a new connection.
     fn asked(peers: &Peers) -> Vec<(u8, bool)> {
         let asked = (1..=4).filter_map(|last| {
-            let wanted = peers.join(server(last));
+            let wanted = peers.servers().get(&server(last))?.wanted.clone();
             poll(wanted.wanted()).map(|()| (last, wanted.take_anew()))
         });
         asked.collect()
@@ -213,6 +250,28 @@ mod tests {
         assert_eq!(peers.witnesses(server(2), |_| false), []);
         assert!(is_this_node(IpAddr::from([127, 0, 0, 1])));
         assert!(is_this_node(IpAddr::from([127, 1, 2, 3])));
+    }
+
+    /// Who falls last is asked again at once as well: nobody is needed more.
+    #[test]
+    fn who_is_out_is_asked_once_it_is_needed() {
+        let peers = peers();
+        for (turned, alive, others, asked_now) in [
+            (1, false, [3, 2, 2, 2], &[][..]),
+            (2, false, [2, 2, 1, 1], &[]),
+            (3, false, [1, 1, 1, 0], &[1, 2, 3]),
+            (4, false, [0, 0, 0, 0], &[]),
+            (1, true, [0, 1, 1, 1], &[]),
+            (2, true, [1, 1, 2, 2], &[]),
+        ] {
+            peers.turned(server(turned), alive);
+            assert_eq!([1, 2, 3, 4].map(|last| peers.others_alive(server(last))), others, "{turned} {alive}");
+            let asked: Vec<u8> = asked(&peers).into_iter().map(|(last, _)| last).collect();
+            assert_eq!(asked, asked_now, "{turned} {alive}");
+        }
+        // Whoever is taken out of the configuration serves nobody either.
+        peers.retain(&BTreeSet::from([server(1), server(3), server(4)]));
+        assert_eq!(asked(&peers).len(), 2);
     }
 
     #[test]

@@ -17,9 +17,8 @@ use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::timer;
 
-/// Time between two questions, more or less. Each takes a handshake, the dearest that an apiserver can be asked for,
-/// and half a minute is as often as Prometheus looks.
-const INTERVAL: Duration = Duration::from_secs(30);
+/// Time between two questions, more or less. Each takes a handshake, the dearest that an apiserver can be asked for.
+const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The same while it does not work: whoever mends it wants to see that.
 const TROUBLED: Duration = Duration::from_secs(10);
@@ -27,6 +26,11 @@ const TROUBLED: Duration = Duration::from_secs(10);
 /// How long to wait before the next question; `chance` (0 to 1, random) spreads it.
 pub fn pause(all_work: bool, chance: f64) -> Duration {
     jitter::spread(if all_work { INTERVAL } else { TROUBLED }, chance)
+}
+
+/// How long to wait before the first question: at a start of all nodes their checkers have handshakes to make.
+pub fn first_pause(chance: f64) -> Duration {
+    TROUBLED.mul_f64(chance)
 }
 
 /// The latest answers.
@@ -39,6 +43,7 @@ pub fn works(outcome: &Outcome) -> bool {
 
 /// Asks until the task is dropped.
 pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>, metrics: Metrics) {
+    timer::sleep(first_pause(fastrand::f64())).await;
     loop {
         let settings = job.borrow().settings.clone();
         answers.send_modify(|answers| answers.retain(|at, _| settings.contains_key(at)));

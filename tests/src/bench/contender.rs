@@ -71,8 +71,10 @@ pub(super) const OURS: &str = "lvscare";
 pub(super) const OURS_TIGHT: &str = "lvscare 1 s";
 /// The floor at the peers' pace.
 pub(super) const FLOOR: &str = "floor 1 s";
+/// Ours, as fast as it is meant to be set.
+pub(super) const OURS_TIGHTEST: &str = "lvscare 0.2 s";
 /// The floor at the pace of our defaults.
-pub(super) const FLOOR_SLOWER: &str = "floor 2 s";
+pub(super) const FLOOR_SLOWER: &str = "floor 5 s";
 
 /// What haproxy says.
 const HAPROXY: Witness = Witness::Log { down: "is DOWN", up: "is UP" };
@@ -84,7 +86,7 @@ const CHECK_SSL: &str = "check check-ssl verify none";
 pub(super) const ALL: &[Contender] = &[
     Contender {
         name: OURS,
-        settings: "its defaults: every 2 s, /readyz over one held connection",
+        settings: "its defaults: every 5 s, /readyz over one held connection",
         kind: Kind::Ours,
         way: Way::Ipvs,
         turn: Turn::Always,
@@ -107,6 +109,16 @@ pub(super) const ALL: &[Contender] = &[
         },
     },
     Contender {
+        name: OURS_TIGHTEST,
+        settings: "--interval 200ms --connect-timeout 300ms --health-timeout 300ms",
+        kind: Kind::Ours,
+        way: Way::Ipvs,
+        turn: Turn::InFull,
+        command: |lab| {
+            lvscare(lab, &["--interval=200ms", "--connect-timeout=300ms", "--health-timeout=300ms"])
+        },
+    },
+    Contender {
         name: FLOOR,
         settings: "the least program that could do it: every 1 s, an answer may take 500 ms",
         kind: Kind::Floor,
@@ -116,11 +128,11 @@ pub(super) const ALL: &[Contender] = &[
     },
     Contender {
         name: FLOOR_SLOWER,
-        settings: "the same, every 2 s",
+        settings: "the same, every 5 s",
         kind: Kind::Floor,
         way: Way::Ipvs,
         turn: Turn::Always,
-        command: |lab| floor(lab, "2000"),
+        command: |lab| floor(lab, "5000"),
     },
     Contender {
         name: "keepalived 1 s",

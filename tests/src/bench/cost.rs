@@ -18,11 +18,11 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 /// How long processor time is measured, and how often. As long as ours waits between two questions through the virtual
 /// server, so that hardly a sample is without one.
-const IDLE: Duration = Duration::from_secs(30);
-const SAMPLES: usize = 5;
+const IDLE: Duration = Duration::from_secs(60);
+const SAMPLES: usize = 3;
 
 /// How long system calls are counted.
-const TRACED: Duration = Duration::from_secs(10);
+const TRACED: Duration = Duration::from_secs(20);
 
 /// What may take long because all contenders do it at once.
 const LIMIT: Duration = Duration::from_secs(60);

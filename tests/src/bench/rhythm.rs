@@ -13,7 +13,7 @@ use crate::lab::Master;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Who has not asked by then never does.
-const SILENT: Duration = Duration::from_secs(4);
+const SILENT: Duration = Duration::from_secs(8);
 
 /// How long a contender is left alone before a fault, where its period is not known.
 const CALM: Duration = Duration::from_secs(1);

@@ -38,13 +38,13 @@ const REFUSED: Outcome = Outcome::Failed(Failure::Refused);
 const SILENCE: Outcome = Outcome::Failed(Failure::TimedOut(Phase::Connect));
 
 fn policy(fall: u32, rise: u32) -> Policy {
-    Policy { interval: Duration::from_secs(2), fast_interval: Duration::from_millis(200), fall, rise }
+    Policy { interval: Duration::from_secs(5), fast_interval: Duration::from_millis(200), fall, rise }
 }
 
 /// A machine in any condition, without a streak.
 fn machine(policy: Policy, condition: Condition, verified: bool) -> Machine {
     let verdict = Verdict { verified, ..Verdict::presumed(condition, Instant::now()) };
-    Machine { policy, verdict, streak: None }
+    Machine::new(policy, verdict)
 }
 
 /// A machine with the default policy that has just judged `condition`.
@@ -180,78 +180,58 @@ fn certainty_follows_the_latest_evidence() {
     }
 }
 
+/// What was observed last, whatever came before.
 #[test]
-fn interval_when_fine_fast_interval_otherwise() {
-    let interval = Duration::from_secs(2);
-    let fast = Duration::from_millis(200);
-    let cases: [(Condition, &[Outcome], Duration); 13] = [
-        (Condition::Alive, &[Outcome::Ready], interval),
-        (Condition::Alive, &[SILENCE], fast),
-        (Condition::Alive, &[SILENCE, Outcome::Ready], interval),
-        (Condition::Alive, &[SILENCE, SILENCE], fast),
-        (Condition::Alive, &[REFUSED, REFUSED], fast),
-        (Condition::Alive, &[Outcome::Unhealthy(500)], fast / 4),
-        (Condition::Alive, &[Outcome::NotReady(500)], fast / 4),
-        (Condition::Draining, &[Outcome::NotReady(500)], fast),
-        (Condition::Sick, &[Outcome::Unhealthy(500)], fast),
-        (Condition::Dead, &[REFUSED], fast),
-        (Condition::Dead, &[Outcome::Ready], fast / 4),
-        (Condition::Sick, &[Outcome::NotReady(500)], fast / 4),
-        (Condition::Dead, &[Outcome::Ready, Outcome::Ready], interval),
-    ];
-    for (condition, outcomes, expected) in cases {
-        let mut machine = judged(condition);
-        observe(&mut machine, outcomes);
-        assert_eq!(
-            machine.delay(outcomes.last().unwrap(), 0.5, machine.verdict().since),
-            expected,
-            "{condition}: {outcomes:?}"
-        );
-    }
-}
-
-#[test]
-fn delay_varies_by_a_fifth() {
-    let fine = judged(Condition::Alive);
-    let delays = [0.0, 0.25, 0.5, 0.75, 1.0]
-        .map(|spread| fine.delay(&Outcome::Ready, spread, Instant::now()).as_millis());
-    assert_eq!(delays, [1600, 1800, 2000, 2200, 2400]);
-}
-
-/// A refusal is confirmed at once, but only the first of a streak, or a dead server would be asked without
-/// pause.
-#[test]
-fn first_refusal_is_confirmed_at_once() {
-    let fast = Duration::from_millis(200);
-    let cases: [(Condition, &[Outcome], Duration); 6] = [
-        (Condition::Alive, &[REFUSED], Duration::ZERO),
-        (Condition::Alive, &[SILENCE, REFUSED], fast),
-        (Condition::Alive, &[REFUSED, REFUSED], fast),
-        (Condition::Alive, &[REFUSED, Outcome::Ready, REFUSED], Duration::ZERO),
-        (Condition::Draining, &[Outcome::Ready, REFUSED], Duration::ZERO),
-        (Condition::Dead, &[REFUSED], fast),
+fn what_an_outcome_brings() {
+    let shortage = Outcome::Failed(Failure::Local("Too many open files".into()));
+    let cases: [(Condition, &[Outcome], News); 17] = [
+        (Condition::Alive, &[Outcome::Ready], News::Same),
+        (Condition::Alive, &[SILENCE], News::Failure),
+        (Condition::Alive, &[SILENCE, Outcome::Ready], News::Same),
+        (Condition::Alive, &[SILENCE, SILENCE, SILENCE], News::Changed),
+        (Condition::Alive, &[REFUSED], News::FirstRefusal),
+        (Condition::Alive, &[SILENCE, REFUSED], News::Failure),
+        (Condition::Alive, &[REFUSED, REFUSED], News::Failure),
+        (Condition::Alive, &[REFUSED, Outcome::Ready, REFUSED], News::FirstRefusal),
+        (Condition::Alive, &[Outcome::Unhealthy(500)], News::Answer),
+        (Condition::Alive, &[SILENCE, Outcome::NotReady(500)], News::Answer),
+        (Condition::Alive, &[SILENCE, shortage], News::Nothing),
+        (Condition::Draining, &[Outcome::NotReady(500)], News::Same),
+        (Condition::Draining, &[Outcome::Ready, REFUSED], News::FirstRefusal),
+        (Condition::Dead, &[REFUSED], News::Same),
+        (Condition::Dead, &[Outcome::Ready], News::Answer),
+        (Condition::Dead, &[Outcome::Ready, Outcome::Ready, Outcome::Ready], News::Changed),
+        (Condition::Sick, &[Outcome::NotReady(500)], News::Answer),
     ];
     for (condition, outcomes, expected) in cases {
         let mut machine = machine(policy(3, 3), condition, true);
-        observe(&mut machine, outcomes);
-        assert_eq!(
-            machine.delay(outcomes.last().unwrap(), 0.5, machine.verdict().since),
-            expected,
-            "{condition}: {outcomes:?}"
-        );
+        let transition = observe(&mut machine, outcomes);
+        let news = machine.news(outcomes.last().unwrap(), transition.as_ref());
+        assert_eq!(news, expected, "{condition}: {outcomes:?}");
     }
 }
 
-/// Fast for the twelve seconds in which most restarts end, at the normal interval after two minutes.
+/// A restart goes through several conditions, and is one outage.
 #[test]
-fn a_server_that_is_out_for_long_is_asked_less_often() {
-    for condition in [Condition::Dead, Condition::Sick, Condition::Draining] {
-        let machine = judged(condition);
-        let since = machine.verdict().since;
-        let delays = [0, 12, 30, 60, 120, 86_400]
-            .map(|age| machine.delay(&SILENCE, 0.5, since + Duration::from_secs(age)).as_millis());
-        assert_eq!(delays, [200, 200, 500, 1000, 2000, 2000], "{condition}");
-    }
+fn an_outage_lasts_until_the_server_is_alive() {
+    let mut machine = judged(Condition::Alive);
+    let start = machine.verdict().since;
+    let seconds = |seconds| start + Duration::from_secs(seconds);
+    let mut outage = |outcome: &Outcome, second| {
+        for _ in 0..2 {
+            machine.observe(outcome, seconds(second));
+        }
+        machine.outage(seconds(second + 1)).as_secs()
+    };
+    assert_eq!(outage(&Outcome::Ready, 0), 0);
+    assert_eq!(outage(&REFUSED, 10), 1);
+    assert_eq!(outage(&Outcome::Unhealthy(500), 20), 11);
+    assert_eq!(outage(&Outcome::NotReady(500), 30), 21);
+    assert_eq!(outage(&Outcome::Ready, 40), 0);
+    assert_eq!(outage(&SILENCE, 50), 1);
+    // Whoever is found out of the table may just have left it.
+    let machine = Machine::new(policy(2, 2), Verdict::presumed(Condition::Dead, start));
+    assert_eq!(machine.outage(seconds(5)).as_secs(), 5);
 }
 
 /// This node's own trouble: whatever is known stays known, and a streak goes on afterwards.
@@ -269,7 +249,7 @@ fn what_says_nothing_changes_nothing() {
         }
         let mut machine = judged(Condition::Alive);
         assert_eq!(observe(&mut machine, &[SILENCE, nothing.clone(), nothing.clone()]), None);
-        assert_eq!(machine.delay(&nothing, 0.5, Instant::now()), Duration::from_millis(200));
+        assert_eq!(machine.news(&nothing, None), News::Nothing);
         assert_eq!(observe(&mut machine, &[SILENCE]).unwrap().to, Condition::Dead);
     }
 }

@@ -11,7 +11,8 @@ use super::classify::{broken, failed};
 use super::dial::Ports;
 use super::held::Held;
 use super::settings::Settings;
-use super::silence::Ends;
+use super::silence::{self, Ends};
+use super::stream::Tracked;
 use crate::certificate;
 
 /// A connection that nobody has asked anything over yet.
@@ -21,24 +22,36 @@ pub(super) struct Fresh {
     pub(super) certificate_expiry: Option<u64>,
 }
 
-/// Connects to `server`: by the first deadline for TCP, by the second for all of it. With `redial` other attempts follow;
-/// `dialled` tells when the latest began, even to whoever does not wait for the end.
+/// How a TCP connection is tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dial {
+    /// It must be there by then.
+    pub(super) by: Instant,
+    /// Another attempt follows whenever the latest is so old.
+    pub(super) redial: Option<Duration>,
+}
+
+/// Connects to `server`, with all handshakes by `deadline`. `dialled` tells when the latest attempt began, even to whoever
+/// does not wait for the end.
 pub(super) async fn connect(
     settings: &Settings,
     ports: &Ports,
     server: SocketAddr,
-    [by, deadline]: [Instant; 2],
-    redial: Option<Duration>,
+    dial: Dial,
+    deadline: Instant,
     dialled: &mut Instant,
 ) -> Result<Fresh, Failure> {
-    let stream = match timeout_at(by.into(), ports.connect(server, redial, dialled)).await {
+    let connecting = ports.connect(server, dial.redial, dialled);
+    let stream = match timeout_at(dial.by.min(deadline).into(), connecting).await {
         Err(_) => return Err(Failure::TimedOut(Phase::Connect)),
         Ok(stream) => stream.map_err(|error| failed(&error))?,
     };
     let local = stream.local_addr().map_err(|error| failed(&error))?;
     let ends = Ends { local, server, apart: dialled.elapsed() };
+    silence::watch_held(&stream).map_err(|error| failed(&error))?;
+    let (stream, given_up) = Tracked::new(stream);
     let Some(tls) = &settings.tls else {
-        return Ok(Fresh { held: Held::new(stream, ends, settings), certificate_expiry: None });
+        return Ok(Fresh { held: Held::new(stream, given_up, ends, settings), certificate_expiry: None });
     };
     let connector = TlsConnector::from(tls.client_config());
     match timeout_at(deadline.into(), connector.connect(tls.server_name(), stream)).await {
@@ -47,7 +60,7 @@ pub(super) async fn connect(
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates();
             let certificate_expiry = shown.and_then(|chain| chain.first()).and_then(certificate::not_after);
-            Ok(Fresh { held: Held::new(stream, ends, settings), certificate_expiry })
+            Ok(Fresh { held: Held::new(stream, given_up, ends, settings), certificate_expiry })
         }
     }
 }

@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::silence;
 use crate::files;
 
 /// A gap below this size is not worth the search.
@@ -126,7 +126,7 @@ impl Ports {
         if u64::try_from(socket.as_raw_fd()).is_ok_and(|number| is_reserved(number, limit)) {
             return Err(Errno::MFILE.into());
         }
-        watch_silence(&socket)?;
+        silence::watch(&socket)?;
         if let Some(gap) = self.0.clone().filter(|_| bound) {
             socket.set_reuseaddr(true)?;
             socket.bind(SocketAddr::new(unspecified(server), fastrand::u16(gap)))?;
@@ -156,15 +156,6 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
         Errno::AFNOSUPPORT,
     ];
     error.raw_os_error().is_some_and(|code| shortages.iter().any(|errno| errno.raw_os_error() == code))
-}
-
-/// Notices a host that vanished without loading the apiserver: the kernel itself asks the peer's kernel.
-fn watch_silence(socket: &TcpSocket) -> io::Result<()> {
-    let second = Duration::from_secs(1);
-    let keepalive = TcpKeepalive::new().with_time(second).with_interval(second).with_retries(2);
-    let socket = SockRef::from(socket);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(3 * second))
 }
 
 fn unspecified(server: SocketAddr) -> IpAddr {

@@ -1,14 +1,22 @@
 //! When is a second connection tried, while the first has not answered yet? Pure: time is passed in.
 //!
-//! - Where nobody even acknowledges the question (see `silence`), at once: packets are lost, and another connection may
-//!   take another way. If it comes to nothing as well, one probe is as good as two, in little more than the time of one.
-//! - Where an answer is merely late, too, but not more often than connections are renewed anyway: a server under load
-//!   must not be loaded with handshakes on top.
+//! - Where nobody even acknowledges the question (see `silence`), at once, and briefly: packets are lost, and another
+//!   connection may take another way. If none comes about either, two witnesses agree.
+//! - Where an answer is merely late, too, but seldom: a server under load must not be loaded with handshakes on top. If
+//!   it comes to nothing within the rest of the time, one probe is as good as two.
 
 use std::time::{Duration, Instant};
 
 /// An answer is late after this part of its time limit.
 const LATE: f64 = 0.25;
+
+/// After a late answer the next one is not looked for elsewhere for so long, a fifth more or less.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// There is no answer at the doubtful time; `silent` tells that there is no acknowledgement either.
+pub(super) fn doubtful(silent: bool) -> Next {
+    if silent { Next::HedgeBriefly } else { Next::Wait }
+}
 
 /// A question over a held connection.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +36,10 @@ pub(super) struct Pending {
 pub(super) enum Next {
     /// Wait on.
     Wait,
-    /// Try another connection, until then.
-    Hedge { until: Instant },
+    /// Try another connection beside it.
+    Hedge,
+    /// The same, and briefly.
+    HedgeBriefly,
 }
 
 /// Whether a late answer is looked for elsewhere.
@@ -49,12 +59,6 @@ impl Pending {
     pub(super) fn late_at(&self) -> Instant {
         self.deadline.checked_sub(self.timeout.mul_f64(1.0 - LATE)).unwrap_or(self.deadline)
     }
-
-    /// There is no answer at the doubtful time; `silent` tells that there is no acknowledgement either.
-    pub(super) fn doubtful(&self, silent: bool, now: Instant) -> Next {
-        // Where no packet gets an answer, none of a new connection will.
-        if silent { Next::Hedge { until: self.deadline.max(now + self.patience) } } else { Next::Wait }
-    }
 }
 
 impl Hedge {
@@ -63,14 +67,13 @@ impl Hedge {
         Self { hedge_after: now }
     }
 
-    /// There is no answer at the late time. `pause` is to pass before the next time.
-    pub(super) fn late(&mut self, pending: &Pending, now: Instant, pause: Duration) -> Next {
+    /// There is no answer at the late time. `chance` (0 to 1, random) spreads the time until the next hedge.
+    pub(super) fn late(&mut self, now: Instant, chance: f64) -> Next {
         if now < self.hedge_after {
             return Next::Wait;
         }
-        self.hedge_after = now + pause;
-        // A server that is late is given its time.
-        Next::Hedge { until: now + pending.timeout }
+        self.hedge_after = now + PAUSE.mul_f64(0.8 + 0.4 * chance);
+        Next::Hedge
     }
 }
 
@@ -94,30 +97,18 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_hedged_every_time_within_the_time_limit() {
-        let asked = Instant::now();
-        let pending = pending(asked);
-        let now = pending.doubtful_at();
-        for _ in 0..3 {
-            assert_eq!(pending.doubtful(true, now), Next::Hedge { until: pending.deadline });
-        }
-        assert_eq!(pending.doubtful(false, now), Next::Wait);
-        // A connection takes its time, even where the limit has nearly passed.
-        let late = pending.asked + millis(1990);
-        assert_eq!(pending.doubtful(true, late), Next::Hedge { until: late + millis(260) });
+    fn silence_is_hedged_every_time_and_briefly() {
+        assert_eq!((doubtful(true), doubtful(false)), (Next::HedgeBriefly, Next::Wait));
     }
 
     #[test]
     fn lateness_is_hedged_once_and_then_after_a_pause() {
         let start = Instant::now();
         let mut hedge = Hedge::new(start);
-        let pause = millis(60_000);
         let mut hedged = Vec::new();
         for second in (0..200).step_by(2) {
-            let pending = pending(start + millis(second * 1000));
-            let now = pending.late_at();
-            if let Next::Hedge { until } = hedge.late(&pending, now, pause) {
-                assert_eq!(until, now + pending.timeout, "a server that is late is given its time");
+            let now = pending(start + millis(second * 1000)).late_at();
+            if hedge.late(now, 0.5) == Next::Hedge {
                 hedged.push(second);
             }
         }

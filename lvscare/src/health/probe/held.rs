@@ -1,6 +1,6 @@
 //! A connection that is kept between probes, with the questions that are asked over it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time::timeout_at;
 
@@ -9,11 +9,8 @@ use super::classify::unanswered;
 use super::inquiry::{Question, Untold};
 use super::settings::Settings;
 use super::silence::Ends;
+use super::stream::GivenUp;
 use crate::http::{self, Connection, Limits, Request, Stream};
-
-/// A held connection is renewed this often, a quarter more or less, so that a dead listener behind a living connection
-/// is noticed. More often would load apiservers with handshakes, which are their dearest answer to a probe.
-const RENEWAL: Duration = Duration::from_secs(60);
 
 /// A health page is judged by its status, whatever stands in it, but nobody is listened to for ever.
 const LIMITS: Limits = Limits { body_bytes: 1 << 20, keep_body: false };
@@ -21,14 +18,10 @@ const LIMITS: Limits = Limits { body_bytes: 1 << 20, keep_body: false };
 /// What apiservers find in their logs.
 const AGENT: &str = concat!("lvscare/", env!("CARGO_PKG_VERSION"));
 
-/// How long a new connection is held; `spread` (0 to 1, random) keeps thousands of nodes apart.
-pub fn renewal(spread: f64) -> Duration {
-    RENEWAL.mul_f64(0.75 + 0.5 * spread)
-}
-
 /// A connection that is kept between probes.
 pub(super) struct Held {
     connection: Connection,
+    given_up: GivenUp,
     /// Between whom.
     pub(super) ends: Ends,
     health: Request,
@@ -43,17 +36,18 @@ pub(super) struct Held {
 
 impl Held {
     /// A new connection to `ends.server` over `stream`. Tokens are renewed, so each connection reads its own.
-    pub(super) fn new(stream: impl Stream, ends: Ends, settings: &Settings) -> Self {
+    pub(super) fn new(stream: impl Stream, given_up: GivenUp, ends: Ends, settings: &Settings) -> Self {
         let token = settings.credentials.token();
         let request = |path| http::get(path, ends.server, AGENT, token.as_ref());
         Self {
             connection: Connection::new(stream, LIMITS),
+            given_up,
             ends,
             health: request(&settings.health_path),
             readiness: request(&settings.ready_path),
             untold: Untold::default(),
             suspected: 0,
-            renew_at: Instant::now() + renewal(fastrand::f64()),
+            renew_at: Instant::now(),
         }
     }
 
@@ -65,6 +59,11 @@ impl Held {
     /// Waits until the connection ends. Cancel-safe.
     pub(super) async fn ended(&mut self) {
         self.connection.ended().await;
+    }
+
+    /// Whether it has ended because for a while nobody has acknowledged anything.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.is_true()
     }
 
     /// Asks; [`answer`](Self::answer) has the answer.

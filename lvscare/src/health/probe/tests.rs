@@ -36,8 +36,8 @@ async fn server(answer: fn(usize, usize, usize) -> String) -> (Prober, Heard) {
 
 fn prober(address: SocketAddr, options: &str) -> Prober {
     let config = config(&format!("--rs 10.0.0.1:6443 {options}")).unwrap();
-    let settings = Settings::new(&config.services[0].probe).unwrap();
-    Prober::new(Arc::new(settings), address)
+    let service = &config.services[0];
+    Prober::new(Arc::new(Settings::new(&service.probe).unwrap()), address, service.policy)
 }
 
 async fn serve(
@@ -126,7 +126,7 @@ async fn through_the_virtual_server_health_is_enough() {
     let (prober, heard) = server(|_, _, _| OK.into()).await;
     let mut prober = Prober::through(prober.settings, prober.server);
     assert_eq!(outcomes(&mut prober, 2).await, [Outcome::Ready, Outcome::Ready]);
-    assert_eq!(*heard.lock().unwrap(), "|h h ");
+    assert_eq!(*heard.lock().unwrap(), "|h |h ");
 }
 
 /// A suspicion is no verdict: another connection takes the place of the held one, and what it sees counts.
@@ -170,6 +170,32 @@ async fn the_end_of_the_held_connection_is_noticed() {
         let limit = Instant::now() + Duration::from_secs(20);
         assert!(timeout_at(limit.into(), prober.ended()).await.is_ok(), "{reset}");
     }
+}
+
+/// Two connections came to nothing, the held one and this: no time limit of a probe is waited for.
+#[tokio::test]
+async fn after_a_silent_connection_another_one_is_tried_briefly() {
+    // Its kernel takes no further connection: nobody accepts the first ones.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(connected) = tokio::time::timeout(Duration::from_secs(2), TcpStream::connect(address)).await
+    {
+        queued.push(connected.unwrap());
+    }
+    let mut prober = prober(address, "--health-scheme http --health-timeout 30s --connect-timeout 30s");
+    let report = loop {
+        prober.doubt = Some(Brief { limit: Duration::from_millis(60), redial: Duration::from_millis(20) });
+        let report = prober.probe(None).await;
+        // This node may be busy.
+        if report.outcome != Outcome::Failed(Failure::Late) {
+            break report;
+        }
+    };
+    assert_eq!(report.outcome, Outcome::Failed(Failure::TimedOut(Phase::Connect)));
+    assert_eq!(report.confirmations, 2);
 }
 
 /// Whatever a server says, a probe ends in time, and only the first connection it gets is judged by.

@@ -85,35 +85,4 @@ proptest! {
             prop_assert_eq!(observe(&mut machine, &[worse.clone(), Outcome::Ready]), None);
         }
     }
-
-    /// At once, or within a fifth of one of the two intervals, or of a quarter of the fast one.
-    #[test]
-    fn delay_is_bounded(
-        policy in any_policy(),
-        presumed in any_condition(),
-        outcomes in vec((any_outcome(), 0.0..=1.0), 1..100),
-    ) {
-        let mut machine = Machine::new(policy, Verdict::presumed(presumed, Instant::now()));
-        let mut hurried = false;
-        for (outcome, spread) in outcomes {
-            let present = machine.verdict().condition;
-            let moved = machine.observe(&outcome, machine.verdict().since).is_some();
-            let delay = machine.delay(&outcome, spread, machine.verdict().since);
-
-            let fine = machine.verdict().condition == Condition::Alive && outcome == Outcome::Ready;
-            let suspected = !moved && outcome.implies() != Some(machine.verdict().condition);
-            let answered = !matches!(outcome, Outcome::Failed(_));
-            let base = match machine.verdict().condition {
-                _ if fine => policy.interval,
-                _ if suspected && answered => policy.fast_interval / 4,
-                _ => policy.fast_interval,
-            };
-            if delay.is_zero() {
-                prop_assert!(outcome.is_certain() && present != Condition::Dead && !hurried);
-            } else {
-                prop_assert!((base.mul_f64(0.8)..=base.mul_f64(1.2)).contains(&delay), "{delay:?}");
-            }
-            hurried = delay.is_zero();
-        }
-    }
 }
