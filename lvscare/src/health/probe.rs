@@ -35,7 +35,7 @@ mod tests;
 use connect::Dial;
 use dial::Ports;
 use hedge::{Hedge, Next, Pending};
-use held::Held;
+use held::PersistentConnection;
 use inquiry::{Inquiry, Plan, Question, Step};
 use report::Failed;
 pub use report::Report;
@@ -60,7 +60,7 @@ pub struct Prober {
     policy: Option<Policy>,
     plan: Plan,
     ports: Ports,
-    held: Option<Held>,
+    held: Option<PersistentConnection>,
     hedge: Hedge,
     suspected: watch::Receiver<Suspected>,
     certificate_expiry: Option<u64>,
@@ -166,7 +166,7 @@ impl Prober {
 
     async fn ask(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failed> {
         let mut doubt = self.doubt.take();
-        let reusable = |held: &mut Held| held.is_usable() && Instant::now() < held.renew_at;
+        let reusable = |held: &mut PersistentConnection| held.is_usable() && Instant::now() < held.renew_at;
         if let Some(mut held) = self.held.take_if(reusable) {
             let settings = self.settings.clone();
             let inquiry = Inquiry::new(self.plan, &settings.config.accepted, held.untold);
@@ -204,7 +204,7 @@ impl Prober {
     }
 
     /// Waits for the first answer until there is reason to look for it elsewhere.
-    async fn wait(&mut self, held: &mut Held, deadline: Instant) -> First {
+    async fn wait(&mut self, held: &mut PersistentConnection, deadline: Instant) -> First {
         let timeout = self.limit();
         let pending =
             Pending { asked: Instant::now(), deadline, timeout, patience: held.ends.patience(timeout) };
@@ -295,7 +295,7 @@ impl Prober {
     /// Asks what else there is to be known after the first answer, and keeps the connection.
     async fn go_on(
         &mut self,
-        mut held: Held,
+        mut held: PersistentConnection,
         mut inquiry: Inquiry<'_>,
         mut question: Question,
         mut status: u16,
@@ -307,7 +307,7 @@ impl Prober {
             match inquiry.next() {
                 Step::Done(outcome) => {
                     held.untold = inquiry.untold();
-                    self.held = Some(held).filter(Held::is_usable);
+                    self.held = Some(held).filter(PersistentConnection::is_usable);
                     return Ok(outcome);
                 }
                 Step::Ask(next) => question = next,
@@ -321,7 +321,7 @@ impl Prober {
         }
     }
 
-    async fn connect(&mut self, dial: Dial, deadline: Instant) -> Result<Held, Failure> {
+    async fn connect(&mut self, dial: Dial, deadline: Instant) -> Result<PersistentConnection, Failure> {
         let (settings, ports, server) = (&self.settings, &self.ports, self.server);
         // A probe over a held connection is not to carry what a handshake needs.
         let fresh = connect::connect(settings, ports, server, dial, deadline, &mut self.dialled);

@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 use super::super::{Failure, Phase};
 use super::classify::{broken, failed};
 use super::dial::Ports;
-use super::held::Held;
+use super::held::PersistentConnection;
 use super::settings::Settings;
 use super::silence::{self, Ends};
 use super::stream::Tracked;
@@ -17,7 +17,7 @@ use crate::certificate;
 
 /// A connection that nobody has asked anything over yet.
 pub(super) struct Fresh {
-    pub(super) held: Held,
+    pub(super) held: PersistentConnection,
     /// When the certificate that the server showed ends, in seconds since 1970.
     pub(super) certificate_expiry: Option<u64>,
 }
@@ -51,7 +51,10 @@ pub(super) async fn connect(
     silence::watch_held(&stream).map_err(|error| failed(&error))?;
     let (stream, given_up) = Tracked::new(stream);
     let Some(tls) = &settings.tls else {
-        return Ok(Fresh { held: Held::new(stream, given_up, ends, settings), certificate_expiry: None });
+        return Ok(Fresh {
+            held: PersistentConnection::new(stream, given_up, ends, settings),
+            certificate_expiry: None,
+        });
     };
     let connector = TlsConnector::from(tls.client_config());
     match timeout_at(deadline.into(), connector.connect(tls.server_name(), stream)).await {
@@ -60,7 +63,10 @@ pub(super) async fn connect(
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates();
             let certificate_expiry = shown.and_then(|chain| chain.first()).and_then(certificate::not_after);
-            Ok(Fresh { held: Held::new(stream, given_up, ends, settings), certificate_expiry })
+            Ok(Fresh {
+                held: PersistentConnection::new(stream, given_up, ends, settings),
+                certificate_expiry,
+            })
         }
     }
 }

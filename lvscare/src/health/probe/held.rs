@@ -19,7 +19,7 @@ const LIMITS: Limits = Limits { body_bytes: 1 << 20, keep_body: false };
 const AGENT: &str = concat!("lvscare/", env!("CARGO_PKG_VERSION"));
 
 /// A connection that is kept between probes.
-pub(super) struct Held {
+pub(super) struct PersistentConnection {
     connection: Connection,
     given_up: GivenUp,
     /// Between whom.
@@ -34,7 +34,7 @@ pub(super) struct Held {
     pub(super) renew_at: Instant,
 }
 
-impl Held {
+impl PersistentConnection {
     /// A new connection to `ends.server` over `stream`. Tokens are renewed, so each connection reads its own.
     pub(super) fn new(stream: impl Stream, given_up: GivenUp, ends: Ends, settings: &Settings) -> Self {
         let token = settings.credentials.token();
