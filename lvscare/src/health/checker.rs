@@ -128,7 +128,7 @@ impl Checker {
     /// Asks once. While a server that matters does not answer, others are asked what they know, and this node's own
     /// lateness is measured.
     async fn ask(&mut self, began: Instant) -> Report {
-        let redial = self.redial();
+        let reconnect_every = self.reconnect_every();
         let is_watched = self.is_watched(began);
         let on_trial = self.machine.verdict().condition == Condition::Dead;
         if let Some(trial) = self.trial.as_mut().filter(|_| on_trial) {
@@ -138,7 +138,7 @@ impl Checker {
         let mut wants_witness = true;
         let mut doubtful = if on_trial { Duration::ZERO } else { DOUBT };
         let Self { key, machine, prober, board, peers, trial, usual, .. } = self;
-        let mut question = pin!(prober.probe(redial));
+        let mut question = pin!(prober.probe(reconnect_every));
         let mut report = loop {
             // Cancel-safety: the question goes on, the sleep is made anew.
             tokio::select! {
@@ -179,7 +179,7 @@ impl Checker {
 
     /// A server that is out may be back any moment, and a packet sent before that is lost: it is dialled anew
     /// while the last dialling has not ended.
-    fn redial(&self) -> Option<Duration> {
+    fn reconnect_every(&self) -> Option<Duration> {
         let situation = self.situation(News::Same, true, Instant::now());
         (situation.condition != Condition::Alive).then(|| situation.backoff(&self.policy))
     }

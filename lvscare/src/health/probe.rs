@@ -42,7 +42,7 @@ pub use report::Report;
 pub use settings::Settings;
 use settings::Suspected;
 pub(in crate::health) use silence::GIVEN_UP_AFTER;
-use silence::{Brief, Ends};
+use silence::{Brief, Endpoints};
 
 /// What came of waiting for the first answer.
 enum First {
@@ -104,19 +104,19 @@ impl Prober {
         Self { plan: Plan::Health, ports: Ports::of_clients(), ..Self::once(settings, at) }
     }
 
-    /// Asks once. Where no connection comes about, another is tried every `redial`; the first one counts.
-    pub async fn probe(&mut self, redial: Option<Duration>) -> Report {
+    /// Asks once. Where no connection comes about, another is tried every `reconnect_every`; the first one counts.
+    pub async fn probe(&mut self, reconnect_every: Option<Duration>) -> Report {
         let start = Instant::now();
         let deadline = start + self.limit();
         self.dialled = start;
-        let result = self.ask(deadline, redial).await;
+        let result = self.ask(deadline, reconnect_every).await;
         let took = start.elapsed();
         let Failed { failure, confirmations } = match result {
             Ok(outcome) => return Report { outcome, took, silence: Duration::ZERO, confirmations: 1 },
             Err(failed) => failed,
         };
         self.held = None;
-        let spoken = if redial.is_some() { self.dialled } else { start };
+        let spoken = if reconnect_every.is_some() { self.dialled } else { start };
         let silent = matches!(failure, Failure::TimedOut(_));
         let silence = if silent { spoken.elapsed() } else { Duration::ZERO };
         Report { outcome: Outcome::Failed(failure), took, silence, confirmations }
@@ -164,7 +164,7 @@ impl Prober {
         }
     }
 
-    async fn ask(&mut self, deadline: Instant, redial: Option<Duration>) -> Result<Outcome, Failed> {
+    async fn ask(&mut self, deadline: Instant, reconnect_every: Option<Duration>) -> Result<Outcome, Failed> {
         let mut doubt = self.doubt.take();
         let reusable = |held: &mut PersistentConnection| held.is_usable() && Instant::now() < held.renew_at;
         if let Some(mut held) = self.held.take_if(reusable) {
@@ -192,7 +192,7 @@ impl Prober {
                 Err(failure) => doubt = failure.is_silence().then(|| ends.brief(self.limit())),
             }
         }
-        let dial = doubt.map_or_else(|| self.usual_dial(redial), |brief| self.brief_dial(brief));
+        let dial = doubt.map_or_else(|| self.usual_dial(reconnect_every), |brief| self.brief_dial(brief));
         self.ask_anew(dial, deadline).await.map_err(|failure| match doubt {
             // Two connections have come to nothing.
             Some(_) if failure.is_silence() => {
@@ -230,7 +230,7 @@ impl Prober {
     async fn ask_another(
         &mut self,
         first: impl AsyncFnOnce(&mut Self) -> Result<Outcome, Failure>,
-        ends: Ends,
+        ends: Endpoints,
         briefly: bool,
         deadline: Instant,
     ) -> Result<Outcome, Failed> {
@@ -272,13 +272,13 @@ impl Prober {
         }
     }
 
-    fn usual_dial(&self, redial: Option<Duration>) -> Dial {
-        Dial { by: Instant::now() + self.settings.config.connect_timeout.max(self.at_least), redial }
+    fn usual_dial(&self, reconnect_every: Option<Duration>) -> Dial {
+        Dial { by: Instant::now() + self.settings.config.connect_timeout.max(self.at_least), reconnect_every }
     }
 
-    fn brief_dial(&self, Brief { limit, redial }: Brief) -> Dial {
+    fn brief_dial(&self, Brief { limit, reconnect_every }: Brief) -> Dial {
         let limit = limit.min(self.settings.config.connect_timeout).max(self.at_least);
-        Dial { by: Instant::now() + limit, redial: Some(redial) }
+        Dial { by: Instant::now() + limit, reconnect_every: Some(reconnect_every) }
     }
 
     /// Asks over a connection of its own. Make before break: the old one lives until the new one has answered.

@@ -11,7 +11,7 @@ use super::classify::{broken, failed};
 use super::dial::Ports;
 use super::held::PersistentConnection;
 use super::settings::Settings;
-use super::silence::{self, Ends};
+use super::silence::{self, Endpoints};
 use super::stream::Tracked;
 use crate::certificate;
 
@@ -28,7 +28,7 @@ pub(super) struct Dial {
     /// It must be there by then.
     pub(super) by: Instant,
     /// Another attempt follows whenever the latest is so old.
-    pub(super) redial: Option<Duration>,
+    pub(super) reconnect_every: Option<Duration>,
 }
 
 /// Connects to `server`, with all handshakes by `deadline`. `dialled` tells when the latest attempt began, even to whoever
@@ -41,13 +41,13 @@ pub(super) async fn connect(
     deadline: Instant,
     dialled: &mut Instant,
 ) -> Result<Fresh, Failure> {
-    let connecting = ports.connect(server, dial.redial, dialled);
+    let connecting = ports.connect(server, dial.reconnect_every, dialled);
     let stream = match timeout_at(dial.by.min(deadline).into(), connecting).await {
         Err(_) => return Err(Failure::TimedOut(Phase::Connect)),
         Ok(stream) => stream.map_err(|error| failed(&error))?,
     };
     let local = stream.local_addr().map_err(|error| failed(&error))?;
-    let ends = Ends { local, server, apart: dialled.elapsed() };
+    let ends = Endpoints { local, server, apart: dialled.elapsed() };
     silence::watch_held(&stream).map_err(|error| failed(&error))?;
     let (stream, given_up) = Tracked::new(stream);
     let Some(tls) = &settings.tls else {

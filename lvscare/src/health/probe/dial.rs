@@ -63,17 +63,17 @@ impl Ports {
         Self([above, below].into_iter().find(|gap| size(gap) >= FEWEST))
     }
 
-    /// Connects to `server`. With `redial` another attempt starts whenever the latest is so old, since the kernel
+    /// Connects to `server`. With `reconnect_every` another attempt starts whenever the latest is so old, since the kernel
     /// repeats a lost packet only after a second; the first that ends decides. `latest` tells when the latest began,
     /// even to whoever does not wait for the end.
     pub(super) async fn connect(
         &self,
         server: SocketAddr,
-        redial: Option<Duration>,
+        reconnect_every: Option<Duration>,
         latest: &mut Instant,
     ) -> io::Result<TcpStream> {
         *latest = Instant::now();
-        let Some(redial) = redial else { return self.dial(server).await };
+        let Some(reconnect_every) = reconnect_every else { return self.dial(server).await };
         let mut attempts = JoinSet::new();
         loop {
             *latest = Instant::now();
@@ -81,7 +81,7 @@ impl Ports {
             attempts.spawn(async move { ports.dial(server).await });
             tokio::select! {
                 Some(Ok(result)) = attempts.join_next() => return result,
-                () = sleep(redial) => {}
+                () = sleep(reconnect_every) => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use super::super::{Failure, Phase};
 use super::classify::unanswered;
 use super::inquiry::{Question, Untold};
 use super::settings::Settings;
-use super::silence::Ends;
+use super::silence::Endpoints;
 use super::stream::GivenUp;
 use crate::http::{self, Connection, Limits, Request, Stream};
 
@@ -23,7 +23,7 @@ pub(super) struct PersistentConnection {
     connection: Connection,
     given_up: GivenUp,
     /// Between whom.
-    pub(super) ends: Ends,
+    pub(super) ends: Endpoints,
     health: Request,
     readiness: Request,
     /// What the server has not told over this connection.
@@ -36,7 +36,7 @@ pub(super) struct PersistentConnection {
 
 impl PersistentConnection {
     /// A new connection to `ends.server` over `stream`. Tokens are renewed, so each connection reads its own.
-    pub(super) fn new(stream: impl Stream, given_up: GivenUp, ends: Ends, settings: &Settings) -> Self {
+    pub(super) fn new(stream: impl Stream, given_up: GivenUp, ends: Endpoints, settings: &Settings) -> Self {
         let token = settings.credentials.token();
         let request = |path| http::get(path, ends.server, AGENT, token.as_ref());
         Self {

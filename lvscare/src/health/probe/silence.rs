@@ -36,7 +36,7 @@ const BRIEF_ATTEMPTS: u32 = 3;
 
 /// Between whom a connection is, and how far they are from each other.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
+pub(super) struct Endpoints {
     pub(super) local: SocketAddr,
     pub(super) server: SocketAddr,
     /// How long it took to connect: a round trip, at least.
@@ -49,10 +49,10 @@ pub(super) struct Brief {
     /// It must be there after this time.
     pub(super) limit: Duration,
     /// Another attempt is made whenever the latest is so old.
-    pub(super) redial: Duration,
+    pub(super) reconnect_every: Duration,
 }
 
-impl Ends {
+impl Endpoints {
     /// How long an acknowledgement may take, where a whole probe may take `timeout`.
     pub(super) fn patience(self, timeout: Duration) -> Duration {
         DOUBT.min(timeout / 2) + 2 * self.apart
@@ -61,7 +61,7 @@ impl Ends {
     /// How another connection is tried where this one is silent: in a time in which an acknowledgement must come.
     pub(super) fn brief(self, timeout: Duration) -> Brief {
         let limit = self.patience(timeout);
-        Brief { limit, redial: limit / BRIEF_ATTEMPTS }
+        Brief { limit, reconnect_every: limit / BRIEF_ATTEMPTS }
     }
 
     /// Whether something that was sent has not been acknowledged. Where the kernel cannot tell, nothing is said against
@@ -98,9 +98,9 @@ mod tests {
             [(2000, 0, 250), (2000, 5, 260), (2000, 100, 450), (500, 1, 252), (300, 5, 160), (20, 0, 10)]
         {
             let [timeout, apart, patience] = [timeout, apart, patience].map(Duration::from_millis);
-            let ends = Ends { local: end, server: end, apart };
+            let ends = Endpoints { local: end, server: end, apart };
             assert_eq!(ends.patience(timeout), patience, "{timeout:?} {apart:?}");
-            assert_eq!(ends.brief(timeout), Brief { limit: patience, redial: patience / 3 });
+            assert_eq!(ends.brief(timeout), Brief { limit: patience, reconnect_every: patience / 3 });
         }
     }
 }

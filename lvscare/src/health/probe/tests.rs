@@ -187,7 +187,8 @@ async fn after_a_silent_connection_another_one_is_tried_briefly() {
     }
     let mut prober = prober(address, "--health-scheme http --health-timeout 30s --connect-timeout 30s");
     let report = loop {
-        prober.doubt = Some(Brief { limit: Duration::from_millis(60), redial: Duration::from_millis(20) });
+        prober.doubt =
+            Some(Brief { limit: Duration::from_millis(60), reconnect_every: Duration::from_millis(20) });
         let report = prober.probe(None).await;
         // This node may be busy.
         if report.outcome != Outcome::Failed(Failure::Late) {
