@@ -182,7 +182,7 @@ impl Prober {
                         prober.go_on(held, inquiry, question, status, deadline).await
                     };
                     // It is rare, and large.
-                    return Box::pin(self.ask_another(first, ends, briefly, deadline)).await;
+                    return Box::pin(self.hedge_with_another(first, ends, briefly, deadline)).await;
                 }
             };
             match result {
@@ -227,7 +227,7 @@ impl Prober {
 
     /// What was asked over a held connection between `ends` is not answered yet; `first` waits on. Another connection is
     /// tried; whatever is heard first counts.
-    async fn ask_another(
+    async fn hedge_with_another(
         &mut self,
         first: impl AsyncFnOnce(&mut Self) -> Result<Outcome, Failure>,
         ends: Endpoints,
