@@ -248,7 +248,7 @@ impl Checker {
             return;
         }
         let verdict = self.machine.verdict();
-        if report.outcome.is_certain() || verdict.confirmed {
+        if report.outcome.is_conclusive() || verdict.confirmed {
             return;
         }
         let is_silence = report.outcome.is_silence();

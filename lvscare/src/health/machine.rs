@@ -67,7 +67,7 @@ impl Machine {
         if seen == present {
             self.streak = None;
             self.verdict.verified = true;
-            self.verdict.certain = outcome.is_certain();
+            self.verdict.certain = outcome.is_conclusive();
             self.verdict.seen = now;
             return None;
         }
@@ -98,7 +98,7 @@ impl Machine {
         self.verdict = Verdict {
             condition: streak.nearest,
             verified: true,
-            certain: streak.nearest == Condition::Dead && outcome.is_certain(),
+            certain: streak.nearest == Condition::Dead && outcome.is_conclusive(),
             confirmed: false,
             since: now,
             seen: now,
@@ -124,7 +124,7 @@ impl Machine {
     pub fn news(&self, latest: &Outcome, transition: Option<&Transition>) -> News {
         match self.streak {
             _ if latest.implies().is_none() => News::Nothing,
-            Some(Streak { length: 1, .. }) if latest.is_certain() => News::FirstRefusal,
+            Some(Streak { length: 1, .. }) if latest.is_conclusive() => News::FirstRefusal,
             Some(_) if matches!(latest, Outcome::Failed(_)) => News::Failure,
             Some(_) => News::Answer,
             None if transition.is_some() => News::Changed,

@@ -125,14 +125,14 @@ impl Outcome {
     /// Silence proves nothing: a probe that runs into its limit may say more about the network, the load or
     /// this very node. So does "unreachable", which a node that is itself cut off says of every neighbour as
     /// soon as ARP gives up. Only positive evidence may take out the last servers.
-    pub fn is_certain(&self) -> bool {
-        matches!(self, Self::Failed(failure) if failure.is_certain())
+    pub fn is_conclusive(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.is_conclusive())
     }
 }
 
 impl Failure {
-    /// As [`Outcome::is_certain`].
-    pub fn is_certain(&self) -> bool {
+    /// As [`Outcome::is_conclusive`].
+    pub fn is_conclusive(&self) -> bool {
         matches!(self, Self::Refused | Self::Reset)
     }
 
@@ -178,7 +178,7 @@ pub struct Verdict {
     pub condition: Condition,
     /// Whether a probe has confirmed that; until then it is what the table said at start.
     pub verified: bool,
-    /// Whether a [`Condition::Dead`] rests on positive evidence (see [`Outcome::is_certain`]).
+    /// Whether a [`Condition::Dead`] rests on positive evidence (see [`Outcome::is_conclusive`]).
     pub certain: bool,
     /// Whether a [`Condition::Dead`] that is not certain has been confirmed by others, who answered meanwhile (see
     /// [`witness`]).

@@ -255,7 +255,7 @@ impl Prober {
                     let unanswered = Failed::by(dial.by, Failure::TimedOut(Phase::Answer));
                     Err(Err(Failed::by(dial.by, failure).and(unanswered)))
                 }
-                Outcome::Failed(failure) if !failure.is_certain() => Ok(Failed::by(until, failure)),
+                Outcome::Failed(failure) if !failure.is_conclusive() => Ok(Failed::by(until, failure)),
                 outcome => Err(Ok(outcome)),
             }
         };

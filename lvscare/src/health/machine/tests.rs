@@ -77,7 +77,7 @@ fn rule(policy: Policy, present: Condition, history: &[Condition]) -> Option<Con
 fn every_outcome_implies_one_condition() {
     for (outcome, condition, certain) in outcomes() {
         assert_eq!(outcome.implies(), Some(condition), "{outcome}");
-        assert_eq!(outcome.is_certain(), certain, "{outcome}");
+        assert_eq!(outcome.is_conclusive(), certain, "{outcome}");
     }
 }
 

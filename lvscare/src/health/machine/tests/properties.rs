@@ -53,7 +53,7 @@ proptest! {
 
             prop_assert_eq!(verdict.verified, before.verified || agrees || transition.is_some());
             prop_assert!(!verdict.certain || verdict.condition == Condition::Dead);
-            prop_assert!(verdict.certain <= (outcome.is_certain() || before.certain));
+            prop_assert!(verdict.certain <= (outcome.is_conclusive() || before.certain));
             if let Some(Transition { from, to, .. }) = transition {
                 prop_assert_ne!(from, to);
                 let seen = outcome.implies().unwrap();
