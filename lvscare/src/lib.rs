@@ -84,13 +84,13 @@ mod drain;
 mod files;
 mod jitter;
 mod job;
+mod log_throttle;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 mod netlink;
 mod notify;
 mod once;
 mod place;
 mod reload;
-mod repeats;
 mod rivals;
 mod runtime;
 mod server;

@@ -35,8 +35,8 @@ use crate::health::Key;
 use crate::health::checker::Board;
 use crate::health::through::{self, Answers};
 use crate::job::Job;
+use crate::log_throttle::LogThrottle;
 use crate::metrics::{self, Metrics, Snapshot};
-use crate::repeats::Repeats;
 use crate::status::{self, Reloads, Status};
 
 #[cfg(test)]
@@ -164,7 +164,7 @@ pub(crate) async fn run(address: SocketAddr, listener: Option<TcpListener>, view
 async fn accept(listener: TcpListener, view: View) {
     let mut tasks = JoinSet::new();
     let mut served = VecDeque::new();
-    let mut repeats = Repeats::default();
+    let mut repeats = LogThrottle::default();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -180,7 +180,7 @@ async fn accept(listener: TcpListener, view: View) {
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                if repeats.admit(&error.to_string(), Instant::now()).is_some() {
+                if repeats.allow(&error.to_string(), Instant::now()).is_some() {
                     warn!(%error, "cannot accept a connection");
                 }
                 sleep(RETRY).await;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use crate::kernel::Error;
+use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::model::Change;
-use crate::repeats::Repeats;
 
 /// What a flapping server brings about is logged so often within five minutes.
 const BURST: u32 = 10;
@@ -15,15 +15,15 @@ const BURST: u32 = 10;
 /// What was said and counted so far.
 pub(super) struct Reports {
     metrics: Metrics,
-    repeats: Repeats,
-    own_changes: Repeats,
+    throttle: LogThrottle,
+    own_changes: LogThrottle,
     repairs: u64,
 }
 
 impl Reports {
     /// Nothing yet.
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics, repeats: Repeats::default(), own_changes: Repeats::after(BURST), repairs: 0 }
+        Self { metrics, throttle: LogThrottle::default(), own_changes: LogThrottle::after(BURST), repairs: 0 }
     }
 
     /// Changes that somebody else made and that were undone, since start.
@@ -43,7 +43,7 @@ impl Reports {
 
     /// A change was made because of ourselves.
     pub(super) fn changed(&mut self, change: &Change, now: Instant) {
-        match self.own_changes.admit(&change.to_string(), now) {
+        match self.own_changes.allow(&change.to_string(), now) {
             Some(0) => info!("{change}"),
             Some(times) => info!("{change}; {times} times more lately"),
             None => debug!("{change}"),
@@ -54,7 +54,7 @@ impl Reports {
     pub(super) fn repaired(&mut self, change: &Change, now: Instant) {
         self.repairs += 1;
         self.metrics.repaired(change);
-        match self.repeats.admit(&change.to_string(), now) {
+        match self.throttle.allow(&change.to_string(), now) {
             Some(0) => warn!("repaired what somebody else had changed: {change}"),
             Some(times) => warn!("repaired what somebody else had changed, {times} times more: {change}"),
             None => debug!("repaired again: {change}"),
@@ -64,14 +64,14 @@ impl Reports {
     /// The kernel refused something.
     pub(super) fn refused(&mut self, problem: &str, now: Instant) {
         self.metrics.refused();
-        if self.repeats.admit(problem, now).is_some() {
+        if self.throttle.allow(problem, now).is_some() {
             error!("{problem}");
         }
     }
 
     /// Something is merely less good than it could be.
     pub(super) fn note(&mut self, error: &Error, now: Instant) {
-        if self.repeats.admit(&error.to_string(), now).is_some() {
+        if self.throttle.allow(&error.to_string(), now).is_some() {
             warn!("{error}");
         }
     }

@@ -36,8 +36,8 @@ use tokio::sync::watch;
 
 use tracing::{info, warn};
 
+use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
-use crate::repeats::Repeats;
 
 pub mod accept;
 mod answer;
@@ -153,7 +153,7 @@ pub async fn run<B, H>(
         saved: None,
         unsaved: None,
         failures: 0,
-        said: Repeats::default(),
+        said: LogThrottle::default(),
     };
     discovery.run().await;
 }
@@ -172,7 +172,7 @@ struct Discovery<B, H> {
     unsaved: Option<String>,
     /// Questions in a row that came to nothing.
     failures: u32,
-    said: Repeats,
+    said: LogThrottle,
 }
 
 impl<B, H> Discovery<B, H>
@@ -278,14 +278,14 @@ where
             info!(servers = %list(dropped), "masters that the API no longer names are dropped");
         }
         let kept = list(kept);
-        if !kept.is_empty() && self.said.admit(&kept, now).is_some() {
+        if !kept.is_empty() && self.said.allow(&kept, now).is_some() {
             info!(servers = %kept, "the API no longer names these masters; they are kept for now");
         }
     }
 
     /// `kind` is what stays the same while the problem does.
     fn complain(&mut self, kind: &str, problem: String) -> String {
-        if self.said.admit(kind, Instant::now()).is_some() {
+        if self.said.allow(kind, Instant::now()).is_some() {
             warn!("{problem}");
         }
         problem

@@ -19,8 +19,8 @@ use super::witness::{Answer, DOUBT, Trial};
 use super::{Condition, Entry, Failure, Key, LastProbe, Outcome, Verdict};
 use crate::config::Policy;
 use crate::config::value::brief;
+use crate::log_throttle::LogThrottle;
 use crate::metrics::{Metrics, Probes};
-use crate::repeats::Repeats;
 use crate::timer;
 
 /// What every checker has found out, by virtual and real server.
@@ -47,7 +47,7 @@ pub struct Checker {
     board: watch::Sender<Board>,
     metrics: Metrics,
     probes: Probes,
-    repeats: Repeats,
+    repeats: LogThrottle,
     peers: Arc<Peers>,
     wanted: Arc<Wanted>,
     /// What is held against the server since it last answered.
@@ -79,7 +79,7 @@ impl Checker {
             board,
             probes: metrics.probes(key),
             metrics,
-            repeats: Repeats::after(BURST),
+            repeats: LogThrottle::after(BURST),
             wanted,
             peers,
             trial: None,
@@ -264,7 +264,7 @@ impl Checker {
 
     fn announce(&mut self, transition: &Transition, report: &Report, now: Instant) {
         let Transition { from, to, after } = transition;
-        let Some(kept_back) = self.repeats.admit(&format!("{from} {to}"), now) else { return };
+        let Some(kept_back) = self.repeats.allow(&format!("{from} {to}"), now) else { return };
         let server = self.server();
         let after = brief(*after);
         let probe = brief(report.took);

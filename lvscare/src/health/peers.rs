@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::cadence::ENOUGH;
 use super::witness::Answer;
-use crate::repeats::Repeats;
+use crate::log_throttle::LogThrottle;
 
 /// So many witnesses are asked for: one may be about to fall as well. But all nodes see a server fail, and handshakes
 /// are dear: one of those must do.
@@ -21,7 +21,7 @@ const WITNESSES: usize = 2;
 #[derive(Debug)]
 pub struct Peers {
     servers: Mutex<BTreeMap<SocketAddr, Peer>>,
-    shortages: Mutex<Repeats>,
+    shortages: Mutex<LogThrottle>,
     is_this_node: fn(IpAddr) -> bool,
 }
 
@@ -123,7 +123,7 @@ impl Peers {
 
     /// This node could not ask. Whether that is to be said, since all of them will have the same trouble.
     pub fn admit_shortage(&self, why: &str, now: Instant) -> Option<u64> {
-        self.shortages.lock().unwrap_or_else(PoisonError::into_inner).admit(why, now)
+        self.shortages.lock().unwrap_or_else(PoisonError::into_inner).allow(why, now)
     }
 
     /// The servers beside `server` whose latest question was answered.
