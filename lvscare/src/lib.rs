@@ -21,7 +21,7 @@
 //!
 //! Whoever wants to know how it goes asks `server`, the daemon's own endpoint, as [`client`] does: [`status`] for people and
 //! programs, [`metrics`] for Prometheus; `notify` tells systemd. [`doctor`] finds and explains what is wrong with a node, with
-//! or without a daemon, and changes nothing. `once` are the commands that change the kernel and end, `survey` finds
+//! or without a daemon, and changes nothing. `oneshot` are the commands that change the kernel and end, `survey` finds
 //! what lvscare made, now or before, `takeover` says what somebody else's virtual server would lose, and `rivals` meets
 //! another lvscare on the same node.
 //!
@@ -88,7 +88,7 @@ mod log_throttle;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 mod netlink;
 mod notify;
-mod once;
+mod oneshot;
 mod place;
 mod reload;
 mod rivals;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use rustix::process::geteuid;
 
 /// A longer list of control groups is none that a process here has.
-const LONGEST: u64 = 64 << 10;
+const MAX_CGROUP_BYTES: u64 = 64 << 10;
 
 /// kubelet keeps the logs of pods here, in directories called `NAMESPACE_NAME_UID`.
 const PODS: &str = "/var/log/pods";
@@ -34,8 +34,8 @@ pub(crate) fn own() -> &'static str {
 pub(crate) fn describe(id: u32, proc: &Path) -> String {
     let mut text = format!("process {id}");
     let mut groups = String::new();
-    let read =
-        File::open(proc.join("cgroup")).and_then(|file| file.take(LONGEST).read_to_string(&mut groups));
+    let read = File::open(proc.join("cgroup"))
+        .and_then(|file| file.take(MAX_CGROUP_BYTES).read_to_string(&mut groups));
     if read.is_ok()
         && let Some(place) = place(&groups, id, |uid| pod_name(Path::new(PODS), uid))
     {

@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// The longest text of somebody else that is shown.
-const LONGEST: usize = 200;
+const MAX_NAME_CHARS: usize = 200;
 
 /// Another lvscare at work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,8 @@ fn answering(status: &Status, listen: SocketAddr, services: &[SocketAddr]) -> Op
 
 /// What somebody else says, in a form that does nothing to a terminal.
 fn printable(text: &str) -> String {
-    let text: String = text.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    let text: String =
+        text.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect();
     if text.is_empty() { "an older one".to_owned() } else { text }
 }
 

@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::job::Job;
 use crate::kernel::Linux;
 use crate::reload::Watched;
-use crate::{daemon, drain, once, rivals};
+use crate::{daemon, drain, oneshot, rivals};
 
 /// Guards the rules until somebody ends it, or makes them and ends.
 pub(super) fn run(args: CareArgs) -> Result<(), Failure> {
@@ -40,7 +40,7 @@ pub(super) fn run(args: CareArgs) -> Result<(), Failure> {
 }
 
 fn run_once(kernel: &mut Linux, config: &Config, forced: bool) -> Result<(), Failure> {
-    let preview = once::preview(kernel, config)?;
+    let preview = oneshot::preview(kernel, config)?;
     if !forced && !preview.changes.is_empty() {
         rivals::refuse(&rivals::find(&config.addresses(), config.listen)?)?;
     }
@@ -55,7 +55,7 @@ fn run_once(kernel: &mut Linux, config: &Config, forced: bool) -> Result<(), Fai
         }
         say(&format!("replace what was at {at}: {what}"))?;
     }
-    tell(&once::build(kernel, config)?, "nothing to change; route and rules are in place")
+    tell(&oneshot::build(kernel, config)?, "nothing to change; route and rules are in place")
 }
 
 fn log_to_stderr(logging: &Logging) {

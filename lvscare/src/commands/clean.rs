@@ -8,7 +8,7 @@ use crate::config::raw::{CareArgs, File};
 use crate::exit::Failure;
 use crate::kernel::{Kernel, Linux};
 use crate::survey::LeftBehind;
-use crate::{once, rivals};
+use crate::{oneshot, rivals};
 
 /// Where a daemon listens that is not told otherwise.
 const DEFAULT_LISTEN: Option<SocketAddr> =
@@ -47,5 +47,5 @@ fn clean(
     if !forced {
         rivals::refuse(&rivals::find(services, listen)?)?;
     }
-    tell(&once::clean(kernel, services)?, "nothing to remove")
+    tell(&oneshot::clean(kernel, services)?, "nothing to remove")
 }

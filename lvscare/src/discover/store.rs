@@ -37,7 +37,7 @@ mod tests;
 const VERSION: u32 = 2;
 
 /// A full list needs a tenth of it.
-const LONGEST: u64 = 64 << 10;
+const MAX_BYTES: u64 = 64 << 10;
 
 /// Why a list could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +103,8 @@ pub(super) fn save(file: &Path, origin: &Origin, servers: &[SocketAddr]) -> Resu
 }
 
 fn check(bytes: &[u8], origin: &Origin) -> Result<Vec<SocketAddr>, String> {
-    if bytes.len() as u64 > LONGEST {
-        return Err(format!("it is longer than {LONGEST} bytes"));
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("it is longer than {MAX_BYTES} bytes"));
     }
     let record: Record = serde_json::from_slice(bytes)
         .map_err(|error| format!("it is damaged or no list of masters: {error}"))?;

@@ -11,7 +11,7 @@ use crate::files;
 use crate::model::Sysctl;
 
 /// A number of 32 bits with its sign and the end of line.
-const LONGEST: usize = 12;
+const MAX_VALUE_BYTES: usize = 12;
 
 /// The release of this kernel.
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
@@ -64,7 +64,7 @@ pub fn write(sysctl: Sysctl, value: u32) -> Result<(), Error> {
 }
 
 fn value(file: &File) -> io::Result<Option<u32>> {
-    let mut text = [0; LONGEST];
+    let mut text = [0; MAX_VALUE_BYTES];
     let length = file.read_at(&mut text, 0)?;
     let text = text.get(..length).unwrap_or_default();
     Ok(std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok()))

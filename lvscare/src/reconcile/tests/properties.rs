@@ -170,7 +170,7 @@ proptest! {
     fn clean_removes_exactly_ours(before in any_actual()) {
         let ours = [addr("10.103.97.2:6443"), addr("[fd00::6443]:6443")];
         let mut kernel = Fake { state: before.clone(), ..Fake::default() };
-        crate::once::clean(&mut kernel, &ours).unwrap();
+        crate::oneshot::clean(&mut kernel, &ours).unwrap();
 
         let mut expected = before;
         expected.services.retain(|at, _| !ours.contains(at));
