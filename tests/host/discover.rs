@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lvscare::discover::accept::Health;
+use lvscare::discover::membership::Health;
 use lvscare::discover::{Settings, Source, known};
 use tests::api::{Place, Reply, TOKEN, endpoints, slices};
 use tests::pki::Pki;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 
-use super::accept::MOST;
+use super::membership::MOST;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::accept::Health;
+use super::membership::Health;
 use super::{Found, Settings, Source, known, run};
 use crate::config::Config;
 use crate::health::Condition;

@@ -3,12 +3,12 @@
 //! ```text
 //!   kubeconfig ──► question ──virtual server──► API
 //!                     │ answer
-//!                  accept (pure) ◄── health of each server
+//!                  membership (pure) ◄── health of each server
 //!                     │
 //!      store ◄── run ─┴─► Found ──► whoever fills the virtual server
 //! ```
 //!
-//! - [`accept`] decides which servers count, given one answer after another; pure. Start reading there.
+//! - [`membership`] decides which servers count, given one answer after another; pure. Start reading there.
 //! - `answer` reads what the API says, `pace` says when to ask; both pure.
 //! - `question` asks once; `kubeconfig` and `tls` say as whom.
 //! - `store` keeps the last good list for a start without the API; `disk` is the thread that waits for files.
@@ -39,18 +39,18 @@ use tracing::{info, warn};
 use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 
-pub mod accept;
 mod answer;
 mod discoveries;
 mod disk;
 mod kubeconfig;
+pub mod membership;
 mod pace;
 mod question;
 mod store;
 
-use accept::{Health, Roster, Step};
 pub use discoveries::Discoveries;
 use disk::Disk;
+use membership::{Health, Members, Step};
 use store::Origin;
 
 /// How the masters are found.
@@ -73,7 +73,7 @@ pub struct Settings {
 /// The masters, as far as they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Sorted, none twice, never empty unless nothing is configured, at most [`accept::MOST`].
+    /// Sorted, none twice, never empty unless nothing is configured, at most [`membership::MOST`].
     pub servers: Vec<SocketAddr>,
     /// How they were found.
     pub source: Source,
@@ -141,14 +141,14 @@ pub async fn run<B, H>(
         found.servers = servers;
         stale
     });
-    let roster = Roster::new(found.borrow().servers.iter().copied(), settings.interval.mul_f64(0.5));
+    let members = Members::new(found.borrow().servers.iter().copied(), settings.interval.mul_f64(0.5));
     let discovery = Discovery {
         settings,
         board,
         health,
         found,
         metrics,
-        roster,
+        members,
         disk: Disk::default(),
         saved: None,
         unsaved: None,
@@ -164,7 +164,7 @@ struct Discovery<B, H> {
     health: H,
     found: watch::Sender<Found>,
     metrics: Metrics,
-    roster: Roster,
+    members: Members,
     disk: Disk,
     /// What the disk is known to hold.
     saved: Option<(Origin, Vec<SocketAddr>)>,
@@ -219,7 +219,7 @@ where
         let now = Instant::now();
         let step = {
             let board = self.board.borrow();
-            self.roster.learn(&reply.masters, |server| (self.health)(&board, server), now)
+            self.members.learn(&reply.masters, |server| (self.health)(&board, server), now)
         };
         self.announce(&step, now);
         // A disk that hangs is not to hold up the list.
@@ -233,7 +233,7 @@ where
     fn rescue(&mut self) {
         let added = {
             let board = self.board.borrow_and_update();
-            self.roster.rescue(&self.settings.configured, |server| (self.health)(&board, server))
+            self.members.rescue(&self.settings.configured, |server| (self.health)(&board, server))
         };
         if !added.is_empty() {
             warn!(servers = %list(&added), "no known master is alive; trying the configured ones as well");
@@ -244,7 +244,7 @@ where
 
     /// Wakes the readers if there is news for them. `learned`: when the API has just answered.
     fn publish(&self, learned: Option<Instant>, problem: Option<String>) {
-        let servers = self.roster.servers();
+        let servers = self.members.servers();
         self.found.send_if_modified(|found| {
             let source = if learned.is_some() { Source::Api } else { found.source };
             let at = learned.unwrap_or(found.at);
@@ -258,7 +258,7 @@ where
     /// Writes the list when it is another one than on disk. A failure is repeated with the next answer.
     async fn save(&mut self, trust: String) -> Result<(), String> {
         let Some(file) = self.settings.store.clone() else { return Ok(()) };
-        let now = (Origin { trust: Some(trust), ..origin(&self.settings) }, self.roster.servers());
+        let now = (Origin { trust: Some(trust), ..origin(&self.settings) }, self.members.servers());
         if self.saved.as_ref() == Some(&now) {
             return Ok(());
         }
@@ -294,7 +294,7 @@ where
 
 fn configured(settings: &Settings) -> Vec<SocketAddr> {
     let set: BTreeSet<SocketAddr> = settings.configured.iter().copied().collect();
-    set.into_iter().take(accept::MOST).collect()
+    set.into_iter().take(membership::MOST).collect()
 }
 
 /// A pause so long that no clock can tell its end is none.
@@ -307,7 +307,7 @@ fn after(pause: Duration) -> tokio::time::Instant {
 fn with_configured(settings: &Settings, others: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut servers: BTreeSet<SocketAddr> = configured(settings).into_iter().collect();
     for &other in others {
-        if servers.len() < accept::MOST {
+        if servers.len() < membership::MOST {
             servers.insert(other);
         }
     }

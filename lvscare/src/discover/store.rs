@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::accept::MOST;
 use super::list;
+use super::membership::MOST;
 use crate::files;
 
 #[cfg(test)]

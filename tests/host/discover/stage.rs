@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lvscare::discover::accept::Health;
+use lvscare::discover::membership::Health;
 use lvscare::discover::{Found, Settings, Source, known, run};
 use lvscare::metrics::{Metrics, Snapshot};
 use tempfile::TempDir;

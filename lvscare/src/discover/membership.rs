@@ -6,9 +6,9 @@
 //! | the API lists no longer | dropped |
 //! |---|---|
 //! | any server, while fewer than half of those that it does list are alive | not at all |
-//! | at most half of the last settled list | after [`FEW`] answers without it |
-//! | more than half, and the server is not alive either | after [`FEW`] answers without it |
-//! | more than half, and the server is alive or nothing is known of it | after [`MANY`] answers without it |
+//! | at most half of the last settled list | after [`MISSES_TO_DROP`] answers without it |
+//! | more than half, and the server is not alive either | after [`MISSES_TO_DROP`] answers without it |
+//! | more than half, and the server is alive or nothing is known of it | after [`MISSES_TO_DROP_IF_ALIVE`] answers without it |
 //!
 //! The answers have to follow one another; one that lists the server again starts the count anew. Answers closer
 //! to each other than a set spacing count once: when questions fail they are repeated quickly, and that is just
@@ -17,14 +17,14 @@
 //! # Cases
 //!
 //! - *All masters replaced, one after the other*: each new one joins at the first answer that lists it, each old
-//!   one leaves [`FEW`] answers after it was removed, and new ones are alive by then.
+//!   one leaves [`MISSES_TO_DROP`] answers after it was removed, and new ones are alive by then.
 //! - *All replaced at once, or the advertised addresses cannot be reached from here*: the new ones are probed
 //!   while the old ones serve. Until half of the new ones are alive nobody leaves, however long that takes.
-//! - *A master is dead and its lease runs out*: it leaves after [`FEW`] answers. Its probes do no harm till then.
-//! - *An apiserver in a partition lists only itself*: the others are alive, hence [`MANY`]. Questions go through
+//! - *A master is dead and its lease runs out*: it leaves after [`MISSES_TO_DROP`] answers. Its probes do no harm till then.
+//! - *An apiserver in a partition lists only itself*: the others are alive, hence [`MISSES_TO_DROP_IF_ALIVE`]. Questions go through
 //!   the virtual server, so the others are asked as well, and every answer of theirs starts the count anew.
 //! - *The way back*: a server that is listed again is a member again at once.
-//! - *All known servers are dead*, perhaps because the list is older than the masters: [`Roster::rescue`] adds
+//! - *All known servers are dead*, perhaps because the list is older than the masters: [`Members::rescue`] adds
 //!   the configured ones. They leave as any other that the API does not list.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,10 +38,10 @@ mod tests;
 pub const MOST: usize = 64;
 
 /// So many answers in a row without a server are normally enough to drop it.
-pub const FEW: u32 = 3;
+pub const MISSES_TO_DROP: u32 = 3;
 
 /// So many are, when the answer would take away more than half and the server may well be alive.
-pub const MANY: u32 = 10;
+pub const MISSES_TO_DROP_IF_ALIVE: u32 = 10;
 
 /// What is known of a server's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +56,9 @@ pub enum Health {
 
 /// The servers that count as masters.
 #[derive(Clone, Debug)]
-pub struct Roster {
+pub struct Members {
     /// Each with the number of answers in a row that did not list it.
-    members: BTreeMap<SocketAddr, u32>,
+    servers: BTreeMap<SocketAddr, u32>,
     /// The members when they were last just what the API listed.
     settled: BTreeSet<SocketAddr>,
     /// Answers closer than this count once.
@@ -78,17 +78,17 @@ pub struct Step {
     pub kept: Vec<SocketAddr>,
 }
 
-impl Roster {
+impl Members {
     /// Starts with what was known before, which is taken for settled.
     pub fn new(known: impl IntoIterator<Item = SocketAddr>, spacing: Duration) -> Self {
         let settled: BTreeSet<SocketAddr> = known.into_iter().take(MOST).collect();
-        let members = settled.iter().map(|&server| (server, 0)).collect();
-        Self { members, settled, spacing, counted: None }
+        let servers = settled.iter().map(|&server| (server, 0)).collect();
+        Self { servers, settled, spacing, counted: None }
     }
 
     /// The members, sorted.
     pub fn servers(&self) -> Vec<SocketAddr> {
-        self.members.keys().copied().collect()
+        self.servers.keys().copied().collect()
     }
 
     /// Takes in what the API answered at `now`. An empty answer is no answer.
@@ -101,13 +101,13 @@ impl Roster {
         if answer.is_empty() {
             return Step::default();
         }
-        let before: BTreeSet<SocketAddr> = self.members.keys().copied().collect();
+        let before: BTreeSet<SocketAddr> = self.servers.keys().copied().collect();
         let counts =
             self.counted.is_none_or(|counted| now.saturating_duration_since(counted) >= self.spacing);
         if counts {
             self.counted = Some(now);
         }
-        for (server, absences) in &mut self.members {
+        for (server, absences) in &mut self.servers {
             if answer.contains(server) {
                 *absences = 0;
             } else if counts {
@@ -115,20 +115,24 @@ impl Roster {
             }
         }
         for &server in answer {
-            self.members.entry(server).or_default();
+            self.servers.entry(server).or_default();
         }
 
         let alive = answer.iter().filter(|&&server| health(server) == Health::Alive).count();
         if alive > 0 && alive >= answer.len().div_ceil(2) {
             let many = self.settled.difference(answer).count() > self.settled.len() / 2;
-            self.members.retain(|server, absences| {
-                let patience = if many && health(*server) != Health::NotAlive { MANY } else { FEW };
+            self.servers.retain(|server, absences| {
+                let patience = if many && health(*server) != Health::NotAlive {
+                    MISSES_TO_DROP_IF_ALIVE
+                } else {
+                    MISSES_TO_DROP
+                };
                 *absences < patience
             });
         }
         self.limit(answer, health);
 
-        let after: BTreeSet<SocketAddr> = self.members.keys().copied().collect();
+        let after: BTreeSet<SocketAddr> = self.servers.keys().copied().collect();
         let step = Step {
             added: after.difference(&before).copied().collect(),
             dropped: before.difference(&after).copied().collect(),
@@ -146,13 +150,13 @@ impl Roster {
         configured: &[SocketAddr],
         health: impl Fn(SocketAddr) -> Health,
     ) -> Vec<SocketAddr> {
-        if !self.members.keys().all(|&server| health(server) == Health::NotAlive) {
+        if !self.servers.keys().all(|&server| health(server) == Health::NotAlive) {
             return Vec::new();
         }
         let mut added = Vec::new();
         for &server in configured {
-            if self.members.len() < MOST && !self.members.contains_key(&server) {
-                self.members.insert(server, 0);
+            if self.servers.len() < MOST && !self.servers.contains_key(&server) {
+                self.servers.insert(server, 0);
                 added.push(server);
             }
         }
@@ -161,15 +165,15 @@ impl Roster {
 
     /// Leaves [`MOST`] members: one that is alive, whoever it is, then the listed, then other alive ones.
     fn limit(&mut self, answer: &BTreeSet<SocketAddr>, health: impl Fn(SocketAddr) -> Health) {
-        if self.members.len() <= MOST {
+        if self.servers.len() <= MOST {
             return;
         }
         let is_alive = |server: &SocketAddr| health(*server) == Health::Alive;
-        let first = self.members.keys().copied().find(is_alive);
+        let first = self.servers.keys().copied().find(is_alive);
         let mut ranked = self.servers();
         ranked.sort_by_key(|server| (Some(*server) != first, !answer.contains(server), !is_alive(server)));
         for server in ranked.split_off(MOST) {
-            self.members.remove(&server);
+            self.servers.remove(&server);
         }
     }
 }

@@ -15,9 +15,9 @@ fn set(numbers: &[u8]) -> BTreeSet<SocketAddr> {
     numbers.iter().map(|&number| server(number)).collect()
 }
 
-/// A roster, a clock, and who is alive or not; of the others nothing is known.
+/// A members, a clock, and who is alive or not; of the others nothing is known.
 struct Story {
-    roster: Roster,
+    members: Members,
     now: Instant,
     alive: BTreeSet<SocketAddr>,
     not_alive: BTreeSet<SocketAddr>,
@@ -26,7 +26,7 @@ struct Story {
 impl Story {
     fn of(numbers: &[u8]) -> Self {
         Self {
-            roster: Roster::new(set(numbers), SPACING),
+            members: Members::new(set(numbers), SPACING),
             now: Instant::now(),
             alive: set(numbers),
             not_alive: BTreeSet::new(),
@@ -57,14 +57,14 @@ impl Story {
         let mut step = Step::default();
         for _ in 0..times {
             self.now += SPACING;
-            step = self.roster.learn(&set(numbers), self.health(), self.now);
+            step = self.members.learn(&set(numbers), self.health(), self.now);
         }
         step
     }
 
     #[track_caller]
     fn has(&self, numbers: &[u8]) {
-        assert_eq!(self.roster.servers(), set(numbers).into_iter().collect::<Vec<_>>());
+        assert_eq!(self.members.servers(), set(numbers).into_iter().collect::<Vec<_>>());
     }
 }
 
@@ -79,7 +79,7 @@ fn a_new_master_joins_at_once() {
 #[test]
 fn a_removed_master_leaves_after_a_few_answers() {
     let mut story = Story::of(&[1, 2, 3]);
-    let step = story.hear(FEW - 1, &[1, 2]);
+    let step = story.hear(MISSES_TO_DROP - 1, &[1, 2]);
     assert_eq!(step, Step { kept: vec![server(3)], ..Step::default() });
     story.has(&[1, 2, 3]);
     let step = story.hear(1, &[1, 2]);
@@ -91,7 +91,7 @@ fn a_removed_master_leaves_after_a_few_answers() {
 fn a_dead_master_whose_lease_ran_out_leaves_and_returns() {
     let mut story = Story::of(&[1, 2, 3]);
     story.dies(3);
-    story.hear(FEW, &[1, 2]);
+    story.hear(MISSES_TO_DROP, &[1, 2]);
     story.has(&[1, 2]);
     story.hear(1, &[1, 2, 3]);
     story.has(&[1, 2, 3]);
@@ -106,7 +106,7 @@ fn a_rolling_replacement_ends_with_the_new_masters() {
         story.comes_up(new);
         story.hear(2, &[&[gone], &listed[..]].concat());
         story.dies(gone);
-        story.hear(FEW, &listed);
+        story.hear(MISSES_TO_DROP, &listed);
         story.has(&listed);
     }
     story.has(&[4, 5, 6]);
@@ -121,7 +121,7 @@ fn a_hasty_replacement_ends_as_well() {
     story.hear(1, &[2, 3, 4]);
     story.hear(1, &[3, 4, 5]);
     story.has(&[1, 2, 3, 4, 5]);
-    story.hear(MANY, &[4, 5, 6]);
+    story.hear(MISSES_TO_DROP_IF_ALIVE, &[4, 5, 6]);
     story.has(&[4, 5, 6]);
 }
 
@@ -153,7 +153,7 @@ fn a_partitioned_apiserver_among_others_changes_nothing() {
 #[test]
 fn more_than_half_leave_only_after_many_answers() {
     let mut story = Story::of(&[1, 2, 3]);
-    story.hear(MANY - 1, &[1]);
+    story.hear(MISSES_TO_DROP_IF_ALIVE - 1, &[1]);
     story.has(&[1, 2, 3]);
     story.hear(1, &[1]);
     story.has(&[1]);
@@ -163,10 +163,10 @@ fn more_than_half_leave_only_after_many_answers() {
 fn the_dead_among_more_than_half_leave_sooner() {
     let mut story = Story::of(&[1, 2, 3]);
     story.dies(2);
-    story.hear(FEW, &[1]);
+    story.hear(MISSES_TO_DROP, &[1]);
     story.has(&[1, 3]);
     // The one that is left still belongs to more than half.
-    story.hear(MANY - FEW - 1, &[1]);
+    story.hear(MISSES_TO_DROP_IF_ALIVE - MISSES_TO_DROP - 1, &[1]);
     story.has(&[1, 3]);
     story.hear(1, &[1]);
     story.has(&[1]);
@@ -177,7 +177,7 @@ fn answers_in_quick_succession_count_once() {
     let mut story = Story::of(&[1, 2, 3]);
     for _ in 0..100 {
         story.now += SPACING / 100;
-        story.roster.learn(&set(&[1, 2]), story.health(), story.now);
+        story.members.learn(&set(&[1, 2]), story.health(), story.now);
     }
     story.has(&[1, 2, 3]);
     story.hear(2, &[1, 2]);
@@ -204,16 +204,16 @@ fn configured_servers_are_tried_when_all_others_are_dead() {
     let configured = [server(1), server(9)];
     let mut story = Story::of(&[1, 2]);
     story.dies(1);
-    assert_eq!(story.roster.rescue(&configured, story.health()), []);
+    assert_eq!(story.members.rescue(&configured, story.health()), []);
     story.dies(2);
-    assert_eq!(story.roster.rescue(&configured, story.health()), [server(9)]);
-    assert_eq!(story.roster.rescue(&configured, story.health()), []);
+    assert_eq!(story.members.rescue(&configured, story.health()), [server(9)]);
+    assert_eq!(story.members.rescue(&configured, story.health()), []);
     story.has(&[1, 2, 9]);
     // The one that was tried leads to the truth, which need not hold it.
     story.comes_up(9);
     story.hear(1, &[3]);
     story.comes_up(3);
-    story.hear(MANY, &[3]);
+    story.hear(MISSES_TO_DROP_IF_ALIVE, &[3]);
     story.has(&[3]);
 }
 

@@ -32,14 +32,14 @@ proptest! {
         start in btree_set(any_server(), 1..5),
         moments in vec(any_moment(), 0..60),
     ) {
-        let mut roster = Roster::new(start, SPACING);
+        let mut members = Members::new(start, SPACING);
         let mut now = Instant::now();
         let mut heard: Vec<BTreeSet<SocketAddr>> = Vec::new();
         for (answer, gap, known) in moments {
             now += gap;
-            let before = roster.servers();
-            let step = roster.learn(&answer, of(&known), now);
-            let after = roster.servers();
+            let before = members.servers();
+            let step = members.learn(&answer, of(&known), now);
+            let after = members.servers();
             if !answer.is_empty() {
                 heard.push(answer.clone());
             }
@@ -52,7 +52,7 @@ proptest! {
             prop_assert!(alive(&after) || !alive(&before), "somebody alive remains");
             for server in &step.dropped {
                 let absences = heard.iter().rev().take_while(|answer| !answer.contains(server)).count();
-                prop_assert!(absences >= FEW as usize, "{server} left after {absences} answers");
+                prop_assert!(absences >= MISSES_TO_DROP as usize, "{server} left after {absences} answers");
             }
             let mut told = before;
             told.retain(|server| !step.dropped.contains(server));
@@ -69,18 +69,18 @@ proptest! {
         stable in btree_set(any_server(), 1..5),
         others in any_health(),
     ) {
-        let mut roster = Roster::new(start, SPACING);
+        let mut members = Members::new(start, SPACING);
         let mut now = Instant::now();
         for (answer, gap, known) in moments {
             now += gap;
-            roster.learn(&answer, of(&known), now);
+            members.learn(&answer, of(&known), now);
         }
-        for _ in 0..MANY {
+        for _ in 0..MISSES_TO_DROP_IF_ALIVE {
             now += SPACING;
             let health = |server| if stable.contains(&server) { Health::Alive } else { others };
-            roster.learn(&stable, health, now);
+            members.learn(&stable, health, now);
         }
-        prop_assert_eq!(roster.servers(), stable.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(members.servers(), stable.into_iter().collect::<Vec<_>>());
     }
 
     #[test]
@@ -89,17 +89,17 @@ proptest! {
         answers in vec(btree_set(any::<u8>().prop_map(server), 1..64), 1..10),
         alive in btree_set(any::<u8>().prop_map(server), 0..64),
     ) {
-        let mut roster = Roster::new(start, SPACING);
+        let mut members = Members::new(start, SPACING);
         let health = |server| if alive.contains(&server) { Health::Alive } else { Health::NotAlive };
         for answer in answers {
-            let before = roster.servers().into_iter().any(|server| alive.contains(&server));
-            roster.learn(&answer, health, Instant::now());
-            let after = roster.servers();
+            let before = members.servers().into_iter().any(|server| alive.contains(&server));
+            members.learn(&answer, health, Instant::now());
+            let after = members.servers();
             prop_assert!(after.len() <= MOST);
             prop_assert!(!before || after.iter().any(|server| alive.contains(server)));
         }
         let configured: Vec<SocketAddr> = (0..=255).map(server).collect();
-        roster.rescue(&configured, |_| Health::NotAlive);
-        prop_assert_eq!(roster.servers().len(), MOST);
+        members.rescue(&configured, |_| Health::NotAlive);
+        prop_assert_eq!(members.servers().len(), MOST);
     }
 }
