@@ -11,7 +11,7 @@ use std::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lvscare::discover::membership::Health;
-use lvscare::discover::{Settings, Source, known};
+use lvscare::discover::{Settings, Source, initial};
 use tests::api::{Place, Reply, TOKEN, endpoints, slices};
 use tests::pki::Pki;
 use tokio::time::sleep;

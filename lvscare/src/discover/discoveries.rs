@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::membership::Health;
-use super::{Found, Settings, Source, known, run};
+use super::{Found, Settings, Source, initial, run};
 use crate::config::Config;
 use crate::health::Condition;
 use crate::health::checker::Board;
@@ -60,13 +60,15 @@ impl Discoveries {
                     running.found.send_if_modified(|found| {
                         let learned = found.source == Source::Api;
                         if !learned {
-                            *found = known(&settings);
+                            *found = initial(&settings);
                         }
                         !learned
                     });
                     Running { settings, found: running.found.clone(), tasks: Vec::new() }
                 }
-                None => Running { found: watch::Sender::new(known(&settings)), settings, tasks: Vec::new() },
+                None => {
+                    Running { found: watch::Sender::new(initial(&settings)), settings, tasks: Vec::new() }
+                }
             };
             self.running.insert(service.at, running);
         }

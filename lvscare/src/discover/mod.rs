@@ -1,7 +1,7 @@
 //! Who the masters are, as the API itself says.
 //!
 //! ```text
-//!   kubeconfig ──► question ──virtual server──► API
+//!   kubeconfig ──► query ────virtual server──► API
 //!                     │ answer
 //!                  membership (pure) ◄── health of each server
 //!                     │
@@ -9,15 +9,15 @@
 //! ```
 //!
 //! - [`membership`] decides which servers count, given one answer after another; pure. Start reading there.
-//! - `answer` reads what the API says, `pace` says when to ask; both pure.
-//! - `question` asks once; `kubeconfig` and `tls` say as whom.
+//! - `answer` reads what the API says, `backoff` says when to ask; both pure.
+//! - `query` asks once; `kubeconfig` and `tls` say as whom.
 //! - `store` keeps the last good list for a start without the API; `disk` is the thread that waits for files.
 //! - `discoveries` are all of them, one per virtual server whose masters are learned.
 //!
 //! # How to use it
 //!
 //! ```text
-//! let found = watch::Sender::new(discover::known(&settings));
+//! let found = watch::Sender::new(discover::initial(&settings));
 //! tasks.spawn(discover::run(settings, board.subscribe(), health_on_board, found.clone(), metrics));
 //! // found.borrow().servers are the real servers, now and after every change
 //! ```
@@ -40,12 +40,12 @@ use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 
 mod answer;
+mod backoff;
 mod discoveries;
 mod disk;
 mod kubeconfig;
 pub mod membership;
-mod pace;
-mod question;
+mod query;
 mod store;
 
 pub use discoveries::Discoveries;
@@ -96,7 +96,7 @@ pub enum Source {
 }
 
 /// What is known before anybody is asked: the configured servers, and those on disk if they were learned there.
-pub fn known(settings: &Settings) -> Found {
+pub fn initial(settings: &Settings) -> Found {
     // Before a join there are no credentials yet; then the file's authorities cannot be compared.
     let trust = || kubeconfig::read(&settings.kubeconfig).ok().map(|credentials| credentials.trust());
     let load = |file| store::load(file, &Origin { trust: trust(), ..origin(settings) });
@@ -181,14 +181,14 @@ where
     H: Fn(&B, SocketAddr) -> Health + Send + Sync,
 {
     async fn run(mut self) {
-        let mut due = after(pace::first(self.settings.interval, fastrand::f64()));
+        let mut due = after(backoff::first(self.settings.interval, fastrand::f64()));
         loop {
             self.rescue();
             // Cancel-safety: the time of the next question is kept, and a change of the board stays visible.
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {
                     self.ask().await;
-                    let pause = pace::next(self.settings.interval, self.failures, fastrand::f64());
+                    let pause = backoff::next(self.settings.interval, self.failures, fastrand::f64());
                     due = after(pause);
                 }
                 Ok(()) = self.board.changed() => {}
@@ -198,7 +198,7 @@ where
 
     /// Asks once, publishes what came of it, and keeps it.
     async fn ask(&mut self) {
-        let reply = match question::ask(&self.settings, &mut self.disk).await {
+        let reply = match query::ask(&self.settings, &mut self.disk).await {
             Ok(reply) => reply,
             Err(problem) => {
                 self.failures = self.failures.saturating_add(1);

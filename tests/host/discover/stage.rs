@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lvscare::discover::membership::Health;
-use lvscare::discover::{Found, Settings, Source, known, run};
+use lvscare::discover::{Found, Settings, Source, initial, run};
 use lvscare::metrics::{Metrics, Snapshot};
 use tempfile::TempDir;
 use tests::api::{Api, TOKEN};
@@ -60,7 +60,7 @@ impl Stage {
             store: Some(directory.path().join("state/masters.json")),
             interval: INTERVAL,
         };
-        let found = watch::Sender::new(known(&settings));
+        let found = watch::Sender::new(initial(&settings));
         let board = watch::Sender::new(Board::new());
         let metrics = Metrics::new().unwrap();
         let (api, task) = (Some(api), None);
