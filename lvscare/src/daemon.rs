@@ -50,7 +50,7 @@ pub(crate) fn run(
     timer::start();
     let runtime =
         runtime::build().map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    runtime.block_on(guard(args, Arc::new(job), file, kernel, forced))
+    runtime.block_on(run_until_signal(args, Arc::new(job), file, kernel, forced))
 }
 
 /// Each real server takes a connection. The usual soft limit of 1024 is for programs that use `select(2)`.
@@ -61,7 +61,7 @@ fn raise_file_limit() {
     }
 }
 
-async fn guard(
+async fn run_until_signal(
     args: ConfigArgs,
     job: Arc<Job>,
     mut file: Option<Watched>,
@@ -99,11 +99,11 @@ async fn guard(
     let base = job;
     let found = discoveries.found();
     let job = Arc::new(base.with_servers(&servers(&found)));
-    let mut guard = Applier::new(kernel, job.clone(), metrics.clone());
+    let mut applier = Applier::new(kernel, job.clone(), metrics.clone());
     let mut checkers = Checkers::new(metrics.clone());
-    checkers.set(&job, &guard.read()?, start);
+    checkers.set(&job, &applier.read()?, start);
     let board = checkers.board();
-    let first = guard.pass(&board.borrow(), Instant::now())?;
+    let first = applier.pass(&board.borrow(), Instant::now())?;
     let supervisor = Arc::new(Supervisor::from_env());
     supervisor.ready();
     info!(took = ?start.elapsed(), "the virtual server is ready");
@@ -152,7 +152,7 @@ async fn guard(
     tasks.spawn(suspects::run(daemon.job.subscribe()));
     tasks.spawn(through::run(daemon.job.subscribe(), answers, metrics));
     tasks.spawn(heartbeat(supervisor.clone(), daemon.job.subscribe(), daemon.applied.subscribe()));
-    tasks.spawn(guard.run(daemon.job.subscribe(), board, Some(watch), daemon.applied.clone()));
+    tasks.spawn(applier.run(daemon.job.subscribe(), board, Some(watch), daemon.applied.clone()));
 
     loop {
         // Cancel-safety: signals and changes of the file are not lost by waiting for something else.
