@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use crate::active_config::ActiveConfig;
 use crate::health::Key;
 use crate::health::checker::Board;
 use crate::health::pool::Mode;
-use crate::job::Job;
 use crate::kernel::watch::Watch;
 use crate::kernel::{Error, Kernel};
 use crate::metrics::Metrics;
@@ -81,7 +81,7 @@ pub struct Applied {
 /// Keeps the kernel as it should be.
 pub(crate) struct Applier<K> {
     kernel: K,
-    job: Arc<Job>,
+    active: Arc<ActiveConfig>,
     environment: Environment,
     handover: Handover,
     pools: Pools,
@@ -106,11 +106,11 @@ struct Done {
 
 impl<K: Kernel> Applier<K> {
     /// An applier that has not done anything yet.
-    pub(crate) fn new(kernel: K, job: Arc<Job>, metrics: Metrics) -> Self {
+    pub(crate) fn new(kernel: K, active: Arc<ActiveConfig>, metrics: Metrics) -> Self {
         Self {
             kernel,
-            handover: Handover::to(&job.config),
-            job,
+            handover: Handover::to(&active.config),
+            active,
             environment: Environment::default(),
             pools: Pools::default(),
             refusals: Refusals::default(),
@@ -124,8 +124,8 @@ impl<K: Kernel> Applier<K> {
     /// What is in the kernel now.
     pub(crate) fn read(&mut self) -> Result<Actual, Error> {
         Ok(Actual {
-            services: self.kernel.read_services(&self.handover.services(&self.job.config))?,
-            routes: self.kernel.read_routes(&self.handover.vips(&self.job.config))?,
+            services: self.kernel.read_services(&self.handover.services(&self.active.config))?,
+            routes: self.kernel.read_routes(&self.handover.vips(&self.active.config))?,
             sysctls: self.kernel.read_sysctls()?,
         })
     }
@@ -133,8 +133,8 @@ impl<K: Kernel> Applier<K> {
     /// The same, but what surrounds the table is taken from the latest pass while that is fresh.
     fn read_news(&mut self, now: Instant) -> Result<Actual, Error> {
         match &self.last_applied {
-            Some(last) if self.environment.is_fresh(&self.job.config, now) => {
-                let services = self.kernel.read_services(&self.handover.services(&self.job.config))?;
+            Some(last) if self.environment.is_fresh(&self.active.config, now) => {
+                let services = self.kernel.read_services(&self.handover.services(&self.active.config))?;
                 Ok(Actual { services, routes: last.routes.clone(), sysctls: last.sysctls.clone() })
             }
             _ => self.read(),
@@ -143,11 +143,11 @@ impl<K: Kernel> Applier<K> {
 
     /// From now on this is to be done. Real servers that are not mentioned any more finish what they have, virtual
     /// servers are removed.
-    pub(crate) fn set(&mut self, job: Arc<Job>, now: Instant) {
-        self.handover.add(&self.job.config, &job.config, self.last_applied.as_deref(), now);
-        self.pools.retain(&job);
-        self.environment.retain(&job.config);
-        self.job = job;
+    pub(crate) fn set(&mut self, active: Arc<ActiveConfig>, now: Instant) {
+        self.handover.add(&self.active.config, &active.config, self.last_applied.as_deref(), now);
+        self.pools.retain(&active);
+        self.environment.retain(&active.config);
+        self.active = active;
     }
 
     /// One pass. What the kernel refuses is among the problems, all else is applied. The first pass ends at once with
@@ -159,13 +159,13 @@ impl<K: Kernel> Applier<K> {
             round += 1;
             // Whatever was changed just now is looked at as a whole.
             let actual = if round == 1 { self.read_news(now)? } else { self.read()? };
-            if !self.environment.is_fresh(&self.job.config, now) {
-                let config = &self.job.config;
+            if !self.environment.is_fresh(&self.active.config, now) {
+                let config = &self.active.config;
                 for problem in self.environment.read(&mut self.kernel, config, &actual.routes, now) {
                     self.reports.refused(&problem, now);
                 }
             }
-            for takeover in self.handover.adopt(&self.job.config, &actual, now) {
+            for takeover in self.handover.adopt(&self.active.config, &actual, now) {
                 warn!("{takeover}");
             }
             let Decided { desired, modes, lost, stale } = self.decide(board, &actual, now);
@@ -181,7 +181,7 @@ impl<K: Kernel> Applier<K> {
     }
 
     fn decide(&mut self, board: &Board, actual: &Actual, now: Instant) -> Decided {
-        self.pools.decide(&self.job, &self.environment, &self.handover, board, actual, now)
+        self.pools.decide(&self.active, &self.environment, &self.handover, board, actual, now)
     }
 
     /// Makes these changes, and frees the clients of servers that are `lost`. Whoever takes over for a lost server does
@@ -255,7 +255,7 @@ impl<K: Kernel> Applier<K> {
     ) -> Applied {
         self.handover.settle(&actual);
         let mut problems = self.refusals.problems();
-        problems.extend(self.environment.problems(&self.job.config));
+        problems.extend(self.environment.problems(&self.active.config));
         problems.extend(is_unfinished.then(|| CONTESTED.to_owned()));
         let notes = self.contest.describe(now).into_iter().chain(self.handover.notes(now)).collect();
         let actual = Arc::new(actual);
@@ -267,16 +267,16 @@ impl<K: Kernel> Applier<K> {
     /// Passes until the task is dropped, publishing what each left behind.
     pub(crate) async fn run(
         mut self,
-        mut job: watch::Receiver<Arc<Job>>,
+        mut active: watch::Receiver<Arc<ActiveConfig>>,
         mut board: watch::Receiver<Board>,
         mut watch: Option<Watch>,
         applied: watch::Sender<Applied>,
     ) {
         loop {
             let now = Instant::now();
-            if job.has_changed().unwrap_or(false) {
-                let job = job.borrow_and_update().clone();
-                self.set(job, now);
+            if active.has_changed().unwrap_or(false) {
+                let active = active.borrow_and_update().clone();
+                self.set(active, now);
             }
             let result = self.pass(&board.borrow_and_update(), now);
             self.reports.passed(now.elapsed());
@@ -293,9 +293,9 @@ impl<K: Kernel> Applier<K> {
             // its socket; the sleep is made anew, which only delays the resync when there was a pass anyway.
             tokio::select! {
                 () = timer::sleep(self.pause(Instant::now())) => {}
-                changed = job.changed() => match changed {
+                changed = active.changed() => match changed {
                     // It is fetched at the top.
-                    Ok(()) => job.mark_changed(),
+                    Ok(()) => active.mark_changed(),
                     Err(_) => return,
                 },
                 changed = board.changed() => if changed.is_err() { return },
@@ -317,7 +317,7 @@ impl<K: Kernel> Applier<K> {
 
     /// How long to wait for news before the next pass. A verdict that was too old is said again soon, and not announced.
     fn pause(&self, now: Instant) -> Duration {
-        let pause = self.contest.pause(self.job.config.resync, now);
+        let pause = self.contest.pause(self.active.config.resync, now);
         if self.stale { pause.min(STALE) } else { pause }
     }
 }

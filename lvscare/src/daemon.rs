@@ -1,7 +1,7 @@
 //! The daemon: builds every part, joins them, follows its configuration, and waits for a signal.
 //!
 //! One thread does everything. The parts talk through boards of which everybody reads the latest: the daemon writes
-//! the job on one, the checkers verdicts on another, the applier what it left in the kernel on a third.
+//! the active configuration on one, the checkers verdicts on another, the applier what it left in the kernel on a third.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use crate::active_config::ActiveConfig;
 use crate::applier::{Applied, Applier};
 use crate::config::raw::ConfigArgs;
 use crate::config::value::Scheme;
@@ -24,7 +25,6 @@ use crate::exit::{Exit, Failure};
 use crate::health::checkers::Checkers;
 use crate::health::suspects;
 use crate::health::through::{self, Answers};
-use crate::job::Job;
 use crate::kernel::watch::Watch;
 use crate::kernel::{Kernel, Linux, sockets};
 use crate::metrics::Metrics;
@@ -36,12 +36,12 @@ use crate::server::{self, View, stuck_after};
 use crate::status::Reloads;
 use crate::timer;
 
-/// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `job` came from, to be
+/// Guards the rules until SIGTERM or SIGINT, and leaves them in place then. `args` is where `active` came from, to be
 /// read again on SIGHUP and when `file`, if there is one, changes. Beside another lvscare that guards the same address it
 /// works only if `forced`.
 pub(crate) fn run(
     args: ConfigArgs,
-    job: Job,
+    active: ActiveConfig,
     file: Option<Watched>,
     kernel: Linux,
     forced: bool,
@@ -50,7 +50,7 @@ pub(crate) fn run(
     timer::start();
     let runtime =
         runtime::build().map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    runtime.block_on(run_until_signal(args, Arc::new(job), file, kernel, forced))
+    runtime.block_on(run_until_signal(args, Arc::new(active), file, kernel, forced))
 }
 
 /// Each real server takes a connection. The usual soft limit of 1024 is for programs that use `select(2)`.
@@ -63,7 +63,7 @@ fn raise_file_limit() {
 
 async fn run_until_signal(
     args: ConfigArgs,
-    job: Arc<Job>,
+    active: Arc<ActiveConfig>,
     mut file: Option<Watched>,
     mut kernel: Linux,
     forced: bool,
@@ -76,13 +76,13 @@ async fn run_until_signal(
     let watch = Watch::open()
         .map_err(|error| Failure::new(Exit::Failed, format!("subscribe to route events: {error}")))?;
     // Read only once it is watched: no change is missed.
-    let directory = job.config.state_dir.clone();
+    let directory = active.config.state_dir.clone();
     let mut drains = directory.as_deref().map(|directory| Watched::new(drain::file::path(directory)));
     let drained = directory.as_deref().and_then(drain::file::known).unwrap_or_default();
-    let job = Arc::new(Job { drained, ..Job::clone(&job) });
+    let active = Arc::new(ActiveConfig { drained, ..ActiveConfig::clone(&active) });
 
-    let services = job.config.addresses();
-    let listener = match job.config.listen {
+    let services = active.config.addresses();
+    let listener = match active.config.listen {
         Some(address) => tokio::select! {
             listener = rivals::take_endpoint(address, &services, forced) => listener?,
             _ = terminate.recv() => return Ok(()),
@@ -95,13 +95,13 @@ async fn run_until_signal(
     let metrics = Metrics::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot count anything: {error}")))?;
     let mut discoveries = Discoveries::new(metrics.clone());
-    discoveries.set(&job.config);
-    let base = job;
+    discoveries.set(&active.config);
+    let base = active;
     let found = discoveries.found();
-    let job = Arc::new(base.with_servers(&servers(&found)));
-    let mut applier = Applier::new(kernel, job.clone(), metrics.clone());
+    let active = Arc::new(base.with_servers(&servers(&found)));
+    let mut applier = Applier::new(kernel, active.clone(), metrics.clone());
     let mut checkers = Checkers::new(metrics.clone());
-    checkers.set(&job, &applier.read()?, start);
+    checkers.set(&active, &applier.read()?, start);
     let board = checkers.board();
     let first = applier.pass(&board.borrow(), Instant::now())?;
     let supervisor = Arc::new(Supervisor::from_env());
@@ -113,13 +113,12 @@ async fn run_until_signal(
     if let Err(error) = sockets::warm_up() {
         warn!("{error}");
     }
-    for service in &job.config.services {
+    for service in &active.config.services {
         if service.probe.ca_file.is_none() && service.probe.scheme == Scheme::Https {
             info!(virtual_server = %service.at, "certificates of the real servers are not verified; give --ca-file to verify them");
         }
     }
 
-    let applied = watch::Sender::new(first);
     let reloads = Reloads { generation: 1, hash: base.hash(), ..Reloads::default() };
     let masters = watch::Sender::new(found);
     discoveries.start(&board);
@@ -129,16 +128,16 @@ async fn run_until_signal(
         discoveries,
         masters,
         checkers,
-        job: watch::Sender::new(job),
+        active: watch::Sender::new(active),
         reloads: watch::Sender::new(reloads),
-        applied,
+        applied: watch::Sender::new(first),
     };
     let answers = watch::Sender::new(Answers::new());
     let mut tasks = JoinSet::new();
-    let job = daemon.job.borrow().clone();
-    if let Some(address) = job.config.listen {
+    let active = daemon.active.borrow().clone();
+    if let Some(address) = active.config.listen {
         let view = View {
-            job: daemon.job.subscribe(),
+            active: daemon.active.subscribe(),
             board: board.clone(),
             answers: answers.subscribe(),
             masters: daemon.masters.subscribe(),
@@ -149,10 +148,10 @@ async fn run_until_signal(
         };
         tasks.spawn(server::run(address, listener, view));
     }
-    tasks.spawn(suspects::run(daemon.job.subscribe()));
-    tasks.spawn(through::run(daemon.job.subscribe(), answers, metrics));
-    tasks.spawn(heartbeat(supervisor.clone(), daemon.job.subscribe(), daemon.applied.subscribe()));
-    tasks.spawn(applier.run(daemon.job.subscribe(), board, Some(watch), daemon.applied.clone()));
+    tasks.spawn(suspects::run(daemon.active.subscribe()));
+    tasks.spawn(through::run(daemon.active.subscribe(), answers, metrics));
+    tasks.spawn(heartbeat(supervisor.clone(), daemon.active.subscribe(), daemon.applied.subscribe()));
+    tasks.spawn(applier.run(daemon.active.subscribe(), board, Some(watch), daemon.applied.clone()));
 
     loop {
         // Cancel-safety: signals and changes of the file are not lost by waiting for something else.
@@ -201,13 +200,13 @@ async fn changed(file: &mut Option<Watched>) {
 /// Tells the supervisor that all goes well, as long as passes succeed: where they do not, a restart may help.
 async fn heartbeat(
     supervisor: Arc<Supervisor>,
-    job: watch::Receiver<Arc<Job>>,
+    active: watch::Receiver<Arc<ActiveConfig>>,
     applied: watch::Receiver<Applied>,
 ) {
     let Some(pause) = supervisor.heartbeat() else { return };
     loop {
         timer::sleep(pause).await;
-        if applied.borrow().at.elapsed() < stuck_after(job.borrow().config.resync) {
+        if applied.borrow().at.elapsed() < stuck_after(active.borrow().config.resync) {
             supervisor.alive();
         }
     }
@@ -223,12 +222,12 @@ async fn replaced(file: &mut Option<Watched>) {
 /// What is needed to take over another configuration.
 struct Daemon {
     args: ConfigArgs,
-    /// What was configured; the job on the board has the masters that were learned.
-    base: Arc<Job>,
+    /// What was configured; the one on the board has the masters that were learned.
+    base: Arc<ActiveConfig>,
     discoveries: Discoveries,
     masters: watch::Sender<BTreeMap<SocketAddr, Found>>,
     checkers: Checkers,
-    job: watch::Sender<Arc<Job>>,
+    active: watch::Sender<Arc<ActiveConfig>>,
     reloads: watch::Sender<Reloads>,
     applied: watch::Sender<Applied>,
 }
@@ -236,8 +235,10 @@ struct Daemon {
 impl Daemon {
     /// Reads the configuration again. One that is not valid is refused, and the old one stays in force.
     fn reload(&mut self) {
-        let job = match Job::load(&self.args) {
-            Ok(job) => Job { drained: self.base.drained.clone(), ..job.keep_settings(&self.base) },
+        let active = match ActiveConfig::load(&self.args) {
+            Ok(active) => {
+                ActiveConfig { drained: self.base.drained.clone(), ..active.keep_settings(&self.base) }
+            }
             Err(failure) => {
                 warn!("the new configuration is refused, the old one stays in force: {failure}");
                 self.reloads.send_modify(|reloads| {
@@ -247,8 +248,8 @@ impl Daemon {
                 return;
             }
         };
-        let hash = job.hash();
-        let news = job.config != self.base.config;
+        let hash = active.hash();
+        let news = active.config != self.base.config;
         self.reloads.send_modify(|reloads| {
             reloads.problem = None;
             reloads.generation += u64::from(news);
@@ -259,10 +260,10 @@ impl Daemon {
             return;
         }
         info!(%hash, "a new configuration is in force");
-        if job.config.listen != self.base.config.listen {
+        if active.config.listen != self.base.config.listen {
             warn!("another `listen` address takes effect at the next start");
         }
-        self.base = Arc::new(job);
+        self.base = Arc::new(active);
         self.discoveries.set(&self.base.config);
         self.discoveries.start(&self.checkers.board());
         self.learn();
@@ -278,21 +279,21 @@ impl Daemon {
         for server in before.since.keys().filter(|server| !drained.has(**server)) {
             info!(%server, "not drained any more");
         }
-        self.base = Arc::new(Job { drained, ..Job::clone(&self.base) });
+        self.base = Arc::new(ActiveConfig { drained, ..ActiveConfig::clone(&self.base) });
         self.learn();
     }
 
     /// Takes over what is configured and what was found.
     fn learn(&mut self) {
         let found = self.discoveries.found();
-        let job = Arc::new(self.base.with_servers(&servers(&found)));
+        let active = Arc::new(self.base.with_servers(&servers(&found)));
         self.masters.send_replace(found);
-        let before = self.job.borrow().clone();
-        if job.config == before.config && job.drained == before.drained {
+        let before = self.active.borrow().clone();
+        if active.config == before.config && active.drained == before.drained {
             return;
         }
-        self.checkers.set(&job, &self.applied.borrow().actual, Instant::now());
-        self.job.send_replace(job);
+        self.checkers.set(&active, &self.applied.borrow().actual, Instant::now());
+        self.active.send_replace(active);
     }
 }
 

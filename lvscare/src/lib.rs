@@ -77,13 +77,13 @@ pub mod terminal;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod yaml;
 
+mod active_config;
 mod applier;
 mod daemon;
 mod drain;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 mod files;
 mod jitter;
-mod job;
 mod log_throttle;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 mod netlink;

@@ -29,12 +29,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::active_config::ActiveConfig;
 use crate::applier::Applied;
 use crate::discover::{Found, Source};
 use crate::health::Key;
 use crate::health::checker::Board;
 use crate::health::through::{self, Answers};
-use crate::job::Job;
 use crate::log_throttle::LogThrottle;
 use crate::metrics::{self, Metrics, Snapshot};
 use crate::status::{self, Reloads, Status};
@@ -64,7 +64,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub(crate) struct View {
     /// What is to be done.
-    pub job: watch::Receiver<Arc<Job>>,
+    pub active: watch::Receiver<Arc<ActiveConfig>>,
     /// What probes through the virtual servers found out.
     pub answers: watch::Receiver<Answers>,
     /// Masters that were learned.
@@ -88,7 +88,7 @@ impl View {
         let mut status =
             Status::of_daemon(&board, &applied, &self.answers.borrow(), &reloads, self.start, now);
         status.add_masters(&self.masters.borrow(), now);
-        status.add_drained(&self.job.borrow().drained, clock());
+        status.add_drained(&self.active.borrow().drained, clock());
         if let Some(daemon) = &mut status.daemon {
             daemon.problems.extend(self.probe_problems());
         }
@@ -97,12 +97,12 @@ impl View {
 
     /// What is wrong with how the servers are asked.
     fn probe_problems(&self) -> Vec<String> {
-        self.job.borrow().settings.values().flat_map(|settings| settings.problems()).collect()
+        self.active.borrow().settings.values().flat_map(|settings| settings.problems()).collect()
     }
 
     /// What Prometheus gets to see besides what was counted.
     fn snapshot(&self, now: Instant) -> Snapshot {
-        let (job, board, applied) = (self.job.borrow(), self.board.borrow(), self.applied.borrow());
+        let (active, board, applied) = (self.active.borrow(), self.board.borrow(), self.applied.borrow());
         let (reloads, answers) = (self.reloads.borrow(), self.answers.borrow());
         let wall = clock();
         let clock = |at: Instant| wall.saturating_sub(now.saturating_duration_since(at)).as_secs_f64();
@@ -115,9 +115,9 @@ impl View {
             active: seen(key).map_or(0, |seen| seen.active),
             inactive: seen(key).map_or(0, |seen| seen.inactive),
             certificate_expiry: entry.certificate_expiry,
-            drained: job.drained.has(key.1),
+            drained: active.drained.has(key.1),
         });
-        let services = job.config.addresses().into_iter().map(|at| metrics::Service {
+        let services = active.config.addresses().into_iter().map(|at| metrics::Service {
             at,
             mode: applied.modes.get(&at).copied().unwrap_or_default(),
             traffic: applied.actual.services.get(&at).map(|seen| seen.traffic).unwrap_or_default(),
@@ -230,7 +230,7 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/livez" => {
             let age = view.applied.borrow().at.elapsed();
-            if age < stuck_after(view.job.borrow().config.resync) {
+            if age < stuck_after(view.active.borrow().config.resync) {
                 text(StatusCode::OK, "ok")
             } else {
                 text(StatusCode::INTERNAL_SERVER_ERROR, format!("the last pass was {} s ago", age.as_secs()))

@@ -8,13 +8,13 @@ use tracing::{error, info, warn};
 
 use super::environment::Environment;
 use super::handover::Handover;
+use crate::active_config::ActiveConfig;
 use crate::config::ServiceConfig;
 use crate::config::value::RealServer;
 use crate::desired;
 use crate::health::Key;
 use crate::health::checker::Board;
 use crate::health::pool::{Member, Mode, Pool};
-use crate::job::Job;
 use crate::model::{Actual, Desired};
 
 /// What a pass wants.
@@ -38,9 +38,9 @@ pub(super) struct Pools {
 
 impl Pools {
     /// Forgets those that are configured no more.
-    pub(super) fn retain(&mut self, job: &Job) {
-        self.by_service.retain(|at, _| job.config.service(*at).is_some());
-        self.all_down.retain(|at, _| job.config.service(*at).is_some());
+    pub(super) fn retain(&mut self, active: &ActiveConfig) {
+        self.by_service.retain(|at, _| active.config.service(*at).is_some());
+        self.all_down.retain(|at, _| active.config.service(*at).is_some());
     }
 
     /// How long, in all, nobody was healthy in each virtual server.
@@ -60,7 +60,7 @@ impl Pools {
     /// What is wanted, by what the checkers say and what is there.
     pub(super) fn decide(
         &mut self,
-        job: &Job,
+        active: &ActiveConfig,
         environment: &Environment,
         handover: &Handover,
         board: &Board,
@@ -69,12 +69,12 @@ impl Pools {
     ) -> Decided {
         let (mut modes, mut lost, mut stale) = (BTreeMap::new(), Vec::new(), false);
         let nothing = BTreeMap::new();
-        let mut desired = desired::judged(&job.config, environment.sources(), |service| {
-            let members = members(job, environment, handover, board, service);
+        let mut desired = desired::judged(&active.config, environment.sources(), |service| {
+            let members = members(active, environment, handover, board, service);
             let present = actual.services.get(&service.at).map_or(&nothing, |seen| &seen.destinations);
             let pool = self.by_service.entry(service.at).or_default();
             let before = pool.mode();
-            let decision = pool.decide(&members, present, job.config.drain_timeout, now);
+            let decision = pool.decide(&members, present, active.config.drain_timeout, now);
             announce(service.at, before, decision.mode);
             modes.insert(service.at, decision.mode);
             lost.extend(decision.cut.into_iter().map(|server| (service.at, server)));
@@ -88,7 +88,7 @@ impl Pools {
 
 /// The real servers of a virtual server: those that are configured, and those that may finish.
 fn members<'a>(
-    job: &Job,
+    active: &ActiveConfig,
     environment: &Environment,
     handover: &'a Handover,
     board: &'a Board,
@@ -96,12 +96,12 @@ fn members<'a>(
 ) -> Vec<Member<'a>> {
     let configured = service.servers.iter().filter_map(|server| {
         let RealServer { address, weight } = *server;
-        let preferred = job.config.prefer_local && environment.owns(address.ip());
+        let preferred = active.config.prefer_local && environment.owns(address.ip());
         let verdict = &board.get(&(service.at, address))?.verdict;
-        Some(Member { server: address, weight, preferred, drained: job.drained.has(address), verdict })
+        Some(Member { server: address, weight, preferred, drained: active.drained.has(address), verdict })
     });
     let leaving = handover.leaving(service).map(|(server, verdict)| {
-        let drained = job.drained.has(server);
+        let drained = active.drained.has(server);
         Member { server, weight: 1, preferred: false, drained, verdict }
     });
     configured.chain(leaving).collect()

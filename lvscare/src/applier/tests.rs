@@ -61,8 +61,8 @@ fn config() -> Config {
     }
 }
 
-fn job(config: Config) -> Arc<Job> {
-    Arc::new(Job { config, settings: BTreeMap::new(), drained: Drained::default() })
+fn active(config: Config) -> Arc<ActiveConfig> {
+    Arc::new(ActiveConfig { config, settings: BTreeMap::new(), drained: Drained::default() })
 }
 
 /// A guard, its kernel, and what the checkers say.
@@ -92,7 +92,7 @@ impl Node {
             )
         };
         let board = SERVERS.into_iter().map(entry).collect();
-        let applier = Applier::new(Troubled::new(fake), job(config), Metrics::new().unwrap());
+        let applier = Applier::new(Troubled::new(fake), active(config), Metrics::new().unwrap());
         Self { applier, board, now }
     }
 

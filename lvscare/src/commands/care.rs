@@ -7,11 +7,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{say, tell};
+use crate::active_config::ActiveConfig;
 use crate::config::raw::CareArgs;
 use crate::config::value::LogFormat;
 use crate::config::{Config, Logging};
 use crate::exit::{Exit, Failure};
-use crate::job::Job;
 use crate::kernel::Linux;
 use crate::reload::Watched;
 use crate::{daemon, drain, oneshot, rivals};
@@ -24,19 +24,19 @@ pub(super) fn run(args: CareArgs) -> Result<(), Failure> {
             "{flag} has no meaning any more and is ignored; route and source address need no help"
         );
     }
-    let (file, job) = Watched::reading(args.config.file.clone(), || Job::load(&args.config))?;
-    for service in &job.config.services {
+    let (file, active) = Watched::reading(args.config.file.clone(), || ActiveConfig::load(&args.config))?;
+    for service in &active.config.services {
         if !service.scheduler.heeds_weights() && service.servers.iter().any(|server| server.weight != 1) {
             tracing::warn!("scheduler {} does not heed weights; use --scheduler wrr", service.scheduler);
         }
     }
     let mut kernel = Linux::open()?;
     if args.run_once {
-        let directory = job.config.state_dir.as_deref();
+        let directory = active.config.state_dir.as_deref();
         let drained = directory.and_then(drain::file::known).unwrap_or_default();
-        return run_once(&mut kernel, &drained.without(&job.config), args.force);
+        return run_once(&mut kernel, &drained.without(&active.config), args.force);
     }
-    daemon::run(args.config, job, file, kernel, args.force)
+    daemon::run(args.config, active, file, kernel, args.force)
 }
 
 fn run_once(kernel: &mut Linux, config: &Config, forced: bool) -> Result<(), Failure> {

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use super::checker::{Board, Checker};
 use super::peers::Peers;
 use super::{Condition, Entry, Key, Verdict};
+use crate::active_config::ActiveConfig;
 use crate::config::{Config, Policy, ProbeConfig};
-use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::model::Actual;
 
@@ -45,11 +45,11 @@ impl Checkers {
         self.board.subscribe()
     }
 
-    /// Starts, restarts and ends checkers so that they are those of `job`. Servers that are on the board already
+    /// Starts, restarts and ends checkers so that they are those of `active`. Servers that are on the board already
     /// keep their verdict; of the others `actual` tells what to presume.
-    pub fn set(&mut self, job: &Job, actual: &Actual, now: Instant) {
+    pub fn set(&mut self, active: &ActiveConfig, actual: &Actual, now: Instant) {
         let guarded = self.board.borrow().keys().map(|(at, _)| *at).collect();
-        let presumed = presume(&job.config, actual, &guarded, now);
+        let presumed = presume(&active.config, actual, &guarded, now);
         self.board.send_modify(|board| {
             let mut before = std::mem::take(board);
             *board = presumed
@@ -59,9 +59,9 @@ impl Checkers {
         });
 
         let mut before = std::mem::take(&mut self.running);
-        for service in &job.config.services {
+        for service in &active.config.services {
             let (policy, probe) = (service.policy, &service.probe);
-            let Some(settings) = job.settings.get(&service.at) else { continue };
+            let Some(settings) = active.settings.get(&service.at) else { continue };
             let peers = self.peers.entry(service.at).or_default().clone();
             peers.retain(&service.servers.iter().map(|server| server.address).collect());
             for server in &service.servers {
@@ -80,7 +80,7 @@ impl Checkers {
         for running in before.into_values() {
             running.task.abort();
         }
-        self.peers.retain(|at, _| job.config.service(*at).is_some());
+        self.peers.retain(|at, _| active.config.service(*at).is_some());
         // Ended tasks are of no interest to anybody.
         while self.tasks.try_join_next().is_some() {}
     }

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
+use crate::active_config::ActiveConfig;
 use crate::jitter;
-use crate::job::Job;
 use crate::kernel::sockets::{clients_of, unanswered};
 use crate::timer;
 
@@ -47,12 +47,12 @@ impl Suspects {
 }
 
 /// Looks until the task is dropped.
-pub async fn run(job: watch::Receiver<Arc<Job>>) {
+pub async fn run(active: watch::Receiver<Arc<ActiveConfig>>) {
     let mut suspects = Suspects::default();
     loop {
         timer::sleep(jitter::spread(INTERVAL, fastrand::f64())).await;
-        let job = job.borrow().clone();
-        for service in &job.config.services {
+        let active = active.borrow().clone();
+        for service in &active.config.services {
             let waiting = match unanswered(service.at, SILENCE) {
                 Ok(waiting) if waiting.is_empty() => continue,
                 Ok(waiting) => waiting,
@@ -62,7 +62,7 @@ pub async fn run(job: watch::Receiver<Arc<Job>>) {
                 }
             };
             for server in service.servers.iter().map(|server| server.address) {
-                let Some(settings) = job.settings.get(&service.at) else { continue };
+                let Some(settings) = active.settings.get(&service.at) else { continue };
                 if serves(service.at, server, &waiting) && suspects.admit(server, Instant::now()) {
                     info!(%server, virtual_server = %service.at, "a client gets no answer; connecting anew");
                     settings.suspect(server);

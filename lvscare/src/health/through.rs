@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use super::probe::Prober;
 use super::{LastProbe, Outcome};
+use crate::active_config::ActiveConfig;
 use crate::jitter;
-use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::timer;
 
@@ -42,10 +42,14 @@ pub fn works(outcome: &Outcome) -> bool {
 }
 
 /// Asks until the task is dropped.
-pub async fn run(job: watch::Receiver<Arc<Job>>, answers: watch::Sender<Answers>, metrics: Metrics) {
+pub async fn run(
+    active: watch::Receiver<Arc<ActiveConfig>>,
+    answers: watch::Sender<Answers>,
+    metrics: Metrics,
+) {
     timer::sleep(first_pause(fastrand::f64())).await;
     loop {
-        let settings = job.borrow().settings.clone();
+        let settings = active.borrow().settings.clone();
         answers.send_modify(|answers| answers.retain(|at, _| settings.contains_key(at)));
         for (at, settings) in settings {
             // A connection of its own each time: a held one would tell about one server only.

@@ -50,7 +50,7 @@ fn view(servers: u8, now: Instant) -> View {
     };
     let answers = Answers::from([(at, LastProbe { at: now, took, outcome: Outcome::Ready })]);
     View {
-        job: watch::Sender::new(Arc::new(Job {
+        active: watch::Sender::new(Arc::new(ActiveConfig {
             config,
             settings: BTreeMap::new(),
             drained: Drained::default(),
@@ -127,20 +127,20 @@ fn every_path_has_its_answer() {
 /// Whoever raises `--resync` by a reload must not be killed for passing seldom.
 #[test]
 fn a_loop_is_stuck_by_the_configuration_in_force() {
-    let job = |options: &str| {
+    let active = |options: &str| {
         let config = config(&format!("--rs 10.0.0.1:6443 {options}")).unwrap();
-        Arc::new(Job { config, settings: BTreeMap::new(), drained: Drained::default() })
+        Arc::new(ActiveConfig { config, settings: BTreeMap::new(), drained: Drained::default() })
     };
     let mut view = view(1, Instant::now());
     let passed = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine runs for so long");
     let applied = Applied { at: passed, ..view.applied.borrow().clone() };
     view.applied = watch::Sender::new(applied).subscribe();
-    let jobs = watch::Sender::new(job("--resync 1s"));
-    view.job = jobs.subscribe();
+    let jobs = watch::Sender::new(active("--resync 1s"));
+    view.active = jobs.subscribe();
     let at = serve_in_background(view);
     assert!(get(at, "/livez").0.starts_with("HTTP/1.1 500 "));
-    jobs.send_replace(job("--resync 60s"));
+    jobs.send_replace(active("--resync 60s"));
     assert!(get(at, "/livez").0.starts_with("HTTP/1.1 200 "));
-    jobs.send_replace(job("--resync 1s"));
+    jobs.send_replace(active("--resync 1s"));
     assert!(get(at, "/livez").0.starts_with("HTTP/1.1 500 "));
 }

@@ -35,7 +35,7 @@ impl Node {
                 self.board.insert(key, old.get(&key).cloned().unwrap_or(entry));
             }
         }
-        self.applier.set(job(config), self.now);
+        self.applier.set(active(config), self.now);
     }
 }
 

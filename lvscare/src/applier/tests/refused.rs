@@ -128,7 +128,7 @@ impl Node {
             Step::Flush => self.state().services.retain(|at, _| *at == addr(FOREIGN)),
             Step::Wait(seconds) => self.now += Duration::from_secs(*seconds),
             Step::TakeOther => {
-                let is_ours = self.applier.job.config.service(addr(OTHER)).is_some();
+                let is_ours = self.applier.active.config.service(addr(OTHER)).is_some();
                 if !is_ours {
                     self.state().services.entry(addr(OTHER)).or_insert_with(foreign_service);
                 }

@@ -15,7 +15,7 @@ use crate::preflight;
 
 /// One configuration, ready to be worked on.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct ActiveConfig {
     /// What was asked for.
     pub config: Config,
     /// How the servers of each virtual server are asked.
@@ -24,7 +24,7 @@ pub struct Job {
     pub drained: Drained,
 }
 
-impl Job {
+impl ActiveConfig {
     /// Reads file, authorities and credentials, and checks everything against this node.
     pub fn load(args: &ConfigArgs) -> Result<Self, Failure> {
         let config = Config::load(args)?;
@@ -90,12 +90,12 @@ mod tests {
         let mut other = config.services[0].clone();
         other.at = "10.103.97.3:6443".parse().unwrap();
         config.services.push(other);
-        let job = Job { config, settings: BTreeMap::new(), drained: Drained::default() };
-        let at = job.config.services[0].at;
+        let active = ActiveConfig { config, settings: BTreeMap::new(), drained: Drained::default() };
+        let at = active.config.services[0].at;
         let learned =
             ["10.0.0.2:6443", "10.103.97.2:443", "10.103.97.3:443"].map(|server| server.parse().unwrap());
-        let job = job.with_servers(&BTreeMap::from([(at, learned.to_vec())]));
-        let servers: Vec<_> = job.config.services[0].servers.iter().map(|server| server.address).collect();
+        let active = active.with_servers(&BTreeMap::from([(at, learned.to_vec())]));
+        let servers: Vec<_> = active.config.services[0].servers.iter().map(|server| server.address).collect();
         assert_eq!(servers, learned[..1]);
     }
 }
