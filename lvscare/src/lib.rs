@@ -91,6 +91,7 @@ mod notify;
 mod oneshot;
 mod place;
 mod reload;
+mod retry;
 mod rivals;
 mod runtime;
 mod server;

@@ -1,21 +1,15 @@
 //! Changes that the kernel refused: which they are, and when to try them again. Pure.
 //!
-//! A refused change keeps none of the others back. It is tried again after as long as it has been refused, so that a
-//! short trouble delays little and a lasting one costs little: a scheduler that does not exist makes the kernel start
-//! a program at each try.
+//! A refused change keeps none of the others back. It is tried again ever more seldom: a scheduler that does not exist
+//! makes the kernel start a program at each try.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::kernel::Error;
 use crate::model::Change;
-
-/// A change is tried again at least this often.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// And at most this often.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+use crate::retry::Retry;
 
 /// What is refused at present.
 #[derive(Debug, Default)]
@@ -23,8 +17,7 @@ pub(super) struct Refusals(BTreeMap<Change, Refusal>);
 
 #[derive(Debug)]
 struct Refusal {
-    since: Instant,
-    retry_at: Instant,
+    retry: Retry,
     why: String,
 }
 
@@ -32,16 +25,15 @@ impl Refusals {
     /// The kernel refused `change`. Returns that in words.
     pub(super) fn add(&mut self, change: Change, error: &Error, now: Instant) -> String {
         let why = describe(&change, error);
-        let since = self.0.get(&change).map_or(now, |refusal| refusal.since);
-        let pause = now.saturating_duration_since(since).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-        self.0.insert(change, Refusal { since, retry_at: now + pause, why: why.clone() });
+        let retry = Retry::after(self.0.get(&change).map(|refusal| refusal.retry), now);
+        self.0.insert(change, Refusal { retry, why: why.clone() });
         why
     }
 
     /// Those of `changes` that are to be tried now. What is not among them is no longer wanted, and forgotten.
     pub(super) fn due(&mut self, changes: Vec<Change>, now: Instant) -> Vec<Change> {
         self.0.retain(|refused, _| changes.contains(refused));
-        let waits = |change: &Change| self.0.get(change).is_some_and(|refusal| now < refusal.retry_at);
+        let waits = |change: &Change| self.0.get(change).is_some_and(|refusal| !refusal.retry.is_due(now));
         let missing: BTreeSet<SocketAddr> =
             changes.iter().filter(|change| waits(change)).filter_map(created).collect();
         // Without their virtual server they cannot be added.
@@ -54,7 +46,7 @@ impl Refusals {
     pub(super) fn retry_routes(&mut self, now: Instant) {
         for (change, refusal) in &mut self.0 {
             if matches!(change, Change::SetRoute { .. } | Change::RemoveRoute { .. }) {
-                refusal.retry_at = now;
+                refusal.retry.hasten(now);
             }
         }
     }
@@ -89,8 +81,11 @@ fn describe(change: &Change, error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::model::{Destination, Service};
+    use crate::retry::SHORTEST_PAUSE;
 
     const AT: ([u8; 4], u16) = ([10, 103, 97, 2], 6443);
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_generic::GenlMessage;
@@ -19,6 +19,7 @@ use crate::ipvs::{
 };
 use crate::model::{Change, Destination, Forwarding, SeenDestination, SeenService, Service, Traffic};
 use crate::netlink::{self, Channel};
+use crate::retry::Retry;
 
 /// Schedulers with data per network namespace. Loading one within `NEW_SERVICE` waits, with the IPVS lock
 /// held, for namespaces that are being deleted, and those wait for the lock: seen on 6.1, for good.
@@ -41,6 +42,8 @@ pub struct Table {
     family: u16,
     /// How often a scheduler may still be waited for, in this object's life.
     attempts: u32,
+    /// The module is gone and did not come back: asking for it makes the kernel start a program each time.
+    missing: Option<Retry>,
 }
 
 impl Table {
@@ -50,7 +53,7 @@ impl Table {
         let mut channel = Channel::open(NETLINK_GENERIC).map_err(|error| failed(error.into()))?;
         for attempt in 1.. {
             match find_family(&mut channel) {
-                Ok(Some(family)) => return Ok(Self { channel, family, attempts: ATTEMPTS }),
+                Ok(Some(family)) => return Ok(Self { channel, family, attempts: ATTEMPTS, missing: None }),
                 Ok(None) if attempt < ATTEMPTS => sleep(PAUSE),
                 Ok(None) => break,
                 Err(error) => return Err(failed(error)),
@@ -171,10 +174,19 @@ impl Table {
 
     /// Finds the family's number anew, which makes the kernel load the module if it is gone.
     fn resolve(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        if self.missing.is_some_and(|missing| !missing.is_due(now)) {
+            return Err(Error::NoIpvs);
+        }
         let found = find_family(&mut self.channel)
             .map_err(|error| Error::from_netlink(|| "open generic netlink".into(), error))?;
-        self.family = found.ok_or(Error::NoIpvs)?;
-        Ok(())
+        if let Some(family) = found {
+            self.family = family;
+            self.missing = None;
+            return Ok(());
+        }
+        self.missing = Some(Retry::after(self.missing, now));
+        Err(Error::NoIpvs)
     }
 
     fn request(&mut self, message: Message, flags: u16) -> Result<Vec<Message>, netlink::Error> {
