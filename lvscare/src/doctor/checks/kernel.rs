@@ -52,6 +52,15 @@ pub fn parts(facts: &Facts) -> Vec<Finding> {
             "on the host: modprobe tcp_diag; if that does not help, the kernel was built without it",
         ));
     }
+    if let Some(mode) = facts.node.reuse_mode.filter(|mode| *mode != 0) {
+        findings.push(Finding::note(
+            PARTS,
+            format!("net.ipv4.vs.conn_reuse_mode is {mode} on a kernel before 5.9"),
+            "a client whose port is used again waits a second for its connection",
+            "sysctl -w net.ipv4.vs.conn_reuse_mode=0 && echo 'net.ipv4.vs.conn_reuse_mode = 0' > \
+             /etc/sysctl.d/90-lvscare.conf",
+        ));
+    }
     if findings.is_empty() {
         findings.push(Finding::ok(PARTS, "the kernel has IPVS and can cut connections to dead apiservers"));
     }

@@ -111,6 +111,7 @@ fn healthy() -> Facts {
             cuts: Some(true),
             tracked: Some(false),
             liberal: Some(true),
+            reuse_mode: Some(0),
         },
         cluster: Cluster {
             services: vec![("10.96.0.0/22".parse().unwrap(), "--service-cidr".into())],
@@ -381,6 +382,8 @@ fn kernel_and_node() {
         *expire_nodest = Some(0);
     };
     assert_one(&found(zero), "kernel-parts", Severity::Warning, "expire_nodest_conn is 0");
+    let one = found(|facts| facts.node.reuse_mode = Some(1));
+    assert_one(&one, "kernel-parts", Severity::Note, "conn_reuse_mode is 1 on a kernel before 5.9");
     let one = found(|facts| facts.node.forwards = Some(false));
     assert_one(&one, "ip-forward", Severity::Warning, "net.ipv4.ip_forward is 0");
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::doctor::subnet::Subnet;
 use crate::files;
 use crate::kernel::address::{self, InterfaceAddress};
-use crate::kernel::{Error, sockets};
+use crate::kernel::{Error, sockets, sysctl};
+use crate::model::Sysctl;
 use crate::survey::LeftBehind;
 
 /// What was seen of the network.
@@ -32,6 +33,8 @@ pub struct Node {
     pub tracked: Option<bool>,
     /// `net.netfilter.nf_conntrack_tcp_be_liberal`: connection tracking takes little for invalid.
     pub liberal: Option<bool>,
+    /// `net.ipv4.vs.conn_reuse_mode`, on a kernel where that should be 0.
+    pub reuse_mode: Option<u32>,
 }
 
 impl Node {
@@ -61,6 +64,8 @@ pub(super) fn look(vip: IpAddr) -> Node {
         },
         tracked: setting("ipv4/vs/conntrack").map(|value| value != 0),
         liberal: setting("netfilter/nf_conntrack_tcp_be_liberal").map(|value| value != 0),
+        reuse_mode: setting("ipv4/vs/conn_reuse_mode")
+            .filter(|_| sysctl::needed().contains(&Sysctl::ConnReuseMode)),
     }
 }
 
