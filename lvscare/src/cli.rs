@@ -129,6 +129,9 @@ pub struct CleanArgs {
     /// Instead: everything that lvscare made on this node, known by its routes (lvscare status --all shows it)
     #[arg(long, conflicts_with = "file")]
     pub all: bool,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Go on although a daemon guards the virtual server and will bring it back
     #[arg(long)]
     pub force: bool,

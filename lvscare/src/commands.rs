@@ -6,7 +6,6 @@ use clap::CommandFactory;
 
 use crate::cli::{Cli, Command, DrainArgs, Output};
 use crate::exit::{Exit, Failure};
-use crate::model::Change;
 
 mod care;
 mod clean;
@@ -47,11 +46,12 @@ fn text_of(value: &impl serde::Serialize, form: Output) -> Result<String, Failur
     serde_json::to_string_pretty(value).map_err(|error| failed(error.to_string()))
 }
 
-fn tell(changes: &[Change], nothing: &str) -> Result<(), Failure> {
-    if changes.is_empty() {
+fn tell(lines: impl IntoIterator<Item = impl ToString>, nothing: &str) -> Result<(), Failure> {
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_none() {
         return say(nothing);
     }
-    changes.iter().try_for_each(|change| say(&change.to_string()))
+    lines.try_for_each(|line| say(&line.to_string()))
 }
 
 /// A reader that went away (`lvscare status | head -1`) is no failure.

@@ -57,6 +57,15 @@ fn everything(kernel: &mut impl Kernel, config: &Config) -> Result<Desired, Fail
     Ok(desired::everything(config, &sources))
 }
 
+/// Says what [`clean`] would do.
+pub(crate) fn preview_clean(
+    kernel: &mut impl Kernel,
+    services: &[SocketAddr],
+) -> Result<Vec<Change>, Failure> {
+    let desired = desired::nothing(services, &kernel.survey()?);
+    Ok(plan(&desired, &kernel.read(services)?))
+}
+
 /// Removes the virtual servers at `services` and our routes to them, apart from those that another virtual server
 /// needs. Returns what was changed.
 pub(crate) fn clean(kernel: &mut impl Kernel, services: &[SocketAddr]) -> Result<Vec<Change>, Failure> {

@@ -146,16 +146,14 @@ fn what_is_forgotten_is_found_and_removed() {
     node.check(&["ipvsadm", "-D", "-t", OTHER]);
     let (_, text) = say(&lab, &["status", "--all"]);
     assert!(text.contains("local route 10.103.97.3 of lvscare, without a virtual server"), "{text}");
-    assert_eq!(
-        say(&lab, &["clean", "--all"]),
-        (
-            Some(0),
-            "remove virtual server 10.103.97.2:6443\n\
-             remove route local 10.103.97.2\n\
-             remove route local 10.103.97.3\n"
-                .into()
-        )
-    );
+    let removals = [
+        "remove virtual server 10.103.97.2:6443\n",
+        "remove route local 10.103.97.2\n",
+        "remove route local 10.103.97.3\n",
+    ];
+    let would = removals.map(|removal| format!("would {removal}")).concat();
+    assert_eq!(say(&lab, &["clean", "--all", "--dry-run"]), (Some(0), would));
+    assert_eq!(say(&lab, &["clean", "--all"]), (Some(0), removals.concat()));
     assert_eq!(state(), before);
     assert_eq!(say(&lab, &["clean", "--all"]), (Some(0), "nothing to remove\n".into()));
     assert_eq!(say(&lab, &["status", "--all"]), nothing);

@@ -14,6 +14,8 @@ use crate::{oneshot, rivals};
 const DEFAULT_LISTEN: Option<SocketAddr> =
     Some(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10261)));
 
+const NOTHING: &str = "nothing to remove";
+
 /// The virtual servers of a configuration.
 pub(super) fn instead_of_care(args: &CareArgs) -> Result<(), Failure> {
     let listen = args.config.operation.listen.map_or(DEFAULT_LISTEN, |listen| listen.0);
@@ -35,6 +37,10 @@ pub(super) fn run(args: &CleanArgs) -> Result<(), Failure> {
     } else {
         told
     };
+    if args.dry_run {
+        let changes = oneshot::preview_clean(&mut kernel, &targets)?;
+        return tell(changes.iter().map(|change| format!("would {change}")), NOTHING);
+    }
     clean(&mut kernel, &targets, args.listen.0, args.force)
 }
 
@@ -47,5 +53,5 @@ fn clean(
     if !forced {
         rivals::refuse(&rivals::find(services, listen)?)?;
     }
-    tell(&oneshot::clean(kernel, services)?, "nothing to remove")
+    tell(&oneshot::clean(kernel, services)?, NOTHING)
 }

@@ -22,7 +22,12 @@ fn with(services: &[&str]) -> Fake {
 
 fn cleaned(kernel: &mut Fake, services: &[&str]) -> Vec<String> {
     let services: Vec<SocketAddr> = services.iter().map(|text| text.parse().unwrap()).collect();
-    clean(kernel, &services).unwrap().iter().map(ToString::to_string).collect()
+    let before = kernel.state.clone();
+    let preview = preview_clean(kernel, &services).unwrap();
+    assert_eq!(kernel.state, before, "a preview changes nothing");
+    let done = clean(kernel, &services).unwrap();
+    assert_eq!(preview, done);
+    done.iter().map(ToString::to_string).collect()
 }
 
 #[test]
