@@ -78,7 +78,8 @@ async fn run_until_signal(
     // Read only once it is watched: no change is missed.
     let directory = active.config.state_dir.clone();
     let mut drains = directory.as_deref().map(|directory| Watched::new(drain::file::path(directory)));
-    let drained = directory.as_deref().and_then(drain::file::known).unwrap_or_default();
+    let drained = directory.as_deref().map(|directory| drain::file::follow(directory, &active.drained));
+    let drained = drained.unwrap_or_default();
     let active = Arc::new(ActiveConfig { drained, ..ActiveConfig::clone(&active) });
 
     let services = active.config.addresses();
@@ -271,8 +272,9 @@ impl Daemon {
 
     /// Takes over whom an administrator has drained.
     fn drain(&mut self, directory: Option<&Path>) {
-        let Some(drained) = directory.and_then(drain::file::known) else { return };
+        let Some(directory) = directory else { return };
         let before = &self.base.drained;
+        let drained = drain::file::follow(directory, before);
         for server in drained.since.keys().filter(|server| !before.has(**server)) {
             info!(%server, "drained by an administrator: no new connections, open ones may finish");
         }

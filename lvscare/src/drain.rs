@@ -22,6 +22,8 @@ mod tests;
 pub struct Drained {
     /// Since when, in seconds since 1970.
     pub since: BTreeMap<SocketAddr, u64>,
+    /// Why the file that says so is not followed, for people.
+    pub problem: Option<String>,
 }
 
 impl Drained {

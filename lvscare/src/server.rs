@@ -90,14 +90,16 @@ impl View {
         status.add_masters(&self.masters.borrow(), now);
         status.add_drained(&self.active.borrow().drained, clock());
         if let Some(daemon) = &mut status.daemon {
-            daemon.problems.extend(self.probe_problems());
+            daemon.problems.extend(self.file_problems());
         }
         status
     }
 
-    /// What is wrong with how the servers are asked.
-    fn probe_problems(&self) -> Vec<String> {
-        self.active.borrow().settings.values().flat_map(|settings| settings.problems()).collect()
+    /// What is wrong with files that are followed: how the servers are asked, and who is drained.
+    fn file_problems(&self) -> Vec<String> {
+        let active = self.active.borrow();
+        let probes = active.settings.values().flat_map(|settings| settings.problems());
+        probes.chain(active.drained.problem.clone()).collect()
     }
 
     /// What Prometheus gets to see besides what was counted.
@@ -136,7 +138,7 @@ impl View {
             services: services.collect(),
             discoveries: discoveries.collect(),
             last_pass: clock(applied.at),
-            problems: applied.problems.len() + status::shortages(&board).len() + self.probe_problems().len(),
+            problems: applied.problems.len() + status::shortages(&board).len() + self.file_problems().len(),
             generation: reloads.generation,
             hash: reloads.hash.clone(),
             reload_failures: reloads.failures,

@@ -33,7 +33,8 @@ pub(super) fn run(args: CareArgs) -> Result<(), Failure> {
     let mut kernel = Linux::open()?;
     if args.run_once {
         let directory = active.config.state_dir.as_deref();
-        let drained = directory.and_then(drain::file::known).unwrap_or_default();
+        let nobody = drain::Drained::default();
+        let drained = directory.map(|directory| drain::file::follow(directory, &nobody)).unwrap_or_default();
         return run_once(&mut kernel, &drained.without(&active.config), args.force);
     }
     daemon::run(args.config, active, file, kernel, args.force)

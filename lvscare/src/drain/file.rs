@@ -55,13 +55,17 @@ pub(crate) fn load(directory: &Path) -> io::Result<Drained> {
     if record.version != VERSION {
         return Err(io::Error::other(format!("its version is {} instead of {VERSION}", record.version)));
     }
-    Ok(Drained { since: record.servers.into_iter().map(|entry| (entry.address, entry.since)).collect() })
+    let since = record.servers.into_iter().map(|entry| (entry.address, entry.since)).collect();
+    Ok(Drained { since, problem: None })
 }
 
-/// The same for the daemon, which goes on without: `None` if that cannot be read, and then the log says why.
-pub(crate) fn known(directory: &Path) -> Option<Drained> {
-    let drained = load(directory);
-    drained.inspect_err(|error| warn!("{} is ignored: {error}", path(directory).display())).ok()
+/// The same for who goes on without: if that cannot be read, those of `before`, and the log says why.
+pub(crate) fn follow(directory: &Path, before: &Drained) -> Drained {
+    load(directory).unwrap_or_else(|error| {
+        let problem = format!("{} is damaged and not followed: {error}", path(directory).display());
+        warn!("{problem}");
+        Drained { problem: Some(problem), ..before.clone() }
+    })
 }
 
 /// Changes who is drained, as one step: somebody else who does the same has to wait.

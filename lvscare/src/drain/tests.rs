@@ -14,7 +14,7 @@ fn addr(text: &str) -> SocketAddr {
 }
 
 fn drained(servers: &[&str]) -> Drained {
-    Drained { since: servers.iter().map(|server| (addr(server), 1000)).collect() }
+    Drained { since: servers.iter().map(|server| (addr(server), 1000)).collect(), problem: None }
 }
 
 #[test]

@@ -144,3 +144,22 @@ fn a_loop_is_stuck_by_the_configuration_in_force() {
     jobs.send_replace(active("--resync 1s"));
     assert!(get(at, "/livez").0.starts_with("HTTP/1.1 500 "));
 }
+
+/// Whoever was drained stays so while the file cannot be read, and that is said.
+#[test]
+fn a_damaged_file_of_the_drained_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("drained.json"), "{").unwrap();
+    let server = "10.0.0.1:6443".parse().unwrap();
+    let before = Drained { since: BTreeMap::from([(server, 1000)]), problem: None };
+    let drained = crate::drain::file::follow(directory.path(), &before);
+    assert!(drained.has(server));
+
+    let mut view = view(1, Instant::now());
+    let active = ActiveConfig { drained, ..ActiveConfig::clone(&view.active.borrow()) };
+    view.active = watch::Sender::new(Arc::new(active)).subscribe();
+    let problems = view.status(Instant::now()).daemon.unwrap().problems;
+    let why = "drained.json is damaged and not followed: EOF while parsing";
+    assert!(problems.iter().any(|problem| problem.contains(why)), "{problems:?}");
+    assert!(get(serve_in_background(view), "/metrics").0.contains("\nlvscare_problems 1\n"));
+}

@@ -15,7 +15,7 @@ fn set(servers: &[&str]) -> BTreeSet<SocketAddr> {
 }
 
 fn drained(servers: &[&str]) -> Drained {
-    Drained { since: servers.iter().map(|server| (addr(server), 1000)).collect() }
+    Drained { since: servers.iter().map(|server| (addr(server), 1000)).collect(), problem: None }
 }
 
 /// `a` alive, `d` dead, `w` no daemon but a weight, `0` no daemon and no weight.
