@@ -326,18 +326,18 @@ async fn a_list_that_was_learned_elsewhere_is_ignored() {
     stage.task.take().unwrap().abort();
 
     // Where it was learned, the configured servers are tried beside it.
-    let found = known(&stage.settings);
+    let found = initial(&stage.settings);
     assert_eq!((found.servers, found.source, found.problem), (servers(&[1, 2, 3, 4]), Source::Disk, None));
 
     let corrected = Settings { configured: servers(&[5]), ..stage.settings.clone() };
-    let found = known(&corrected);
+    let found = initial(&corrected);
     assert_eq!((found.servers, found.source), (servers(&[5]), Source::Configured));
     assert!(found.problem.unwrap().contains("it was learned when other real servers were configured"));
 
     let directory = tempfile::tempdir().unwrap();
     Pki::new(directory.path()).unwrap();
     fs::copy(directory.path().join("ca.crt"), stage.path("ca.crt")).unwrap();
-    let found = known(&stage.settings);
+    let found = initial(&stage.settings);
     assert_eq!((found.servers, found.source), (servers(&[1, 2]), Source::Configured));
     assert!(found.problem.unwrap().contains("a cluster with other certificate authorities"));
 }
@@ -354,7 +354,7 @@ async fn when_the_virtual_server_is_silent_the_kubeconfigs_server_is_asked() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     stage.settings.at = silent;
     stage.task.take().unwrap().abort();
-    stage.found = tokio::sync::watch::Sender::new(known(&stage.settings));
+    stage.found = tokio::sync::watch::Sender::new(initial(&stage.settings));
 
     // Not without a proof that it is of the cluster.
     stage.configure_for(&format!("https://{real}"), "insecure-skip-tls-verify: true", "tokenFile: token");

@@ -133,7 +133,7 @@ impl Stage {
 
     /// Starts as if the machine had been switched off.
     pub(crate) fn restart(&mut self) {
-        self.found = watch::Sender::new(known(&self.settings));
+        self.found = watch::Sender::new(initial(&self.settings));
         self.ask();
     }
 
