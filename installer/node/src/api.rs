@@ -1,4 +1,4 @@
-//! What goes in and comes out. Every type is owned and goes through JSON both ways; a [`Message`] carries the version.
+//! What goes in and comes out. Every type is owned and goes through JSON both ways.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,36 +14,6 @@ use crate::render::hosts::Entry;
 use crate::spec::kubeadm::KubeadmSpec;
 use crate::spec::masters::Master;
 use crate::spec::{NodeSpec, Part, Role};
-
-/// Of the types below. One side that knows another version must not guess.
-pub const VERSION: u32 = 1;
-
-/// A request or an answer on its way between two programs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Message<T> {
-    /// [`VERSION`] of whoever wrote it.
-    pub version: u32,
-    /// What it is about.
-    pub body: T,
-}
-
-impl<T> Message<T> {
-    /// Of this version.
-    pub fn new(body: T) -> Self {
-        Self { version: VERSION, body }
-    }
-
-    /// What it is about, if it was written by a program of this version.
-    pub fn open(self) -> Result<T, Failure> {
-        if self.version == VERSION {
-            return Ok(self.body);
-        }
-        Err(Failure::usage(format!(
-            "the message is of version {}, this program knows {VERSION}; use the same program on both sides",
-            self.version
-        )))
-    }
-}
 
 /// What a machine is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,8 +9,9 @@ use std::net::IpAddr;
 
 use super::yaml;
 use crate::api::{Failure, Kind};
-use crate::spec::credentials::{CaCertHash, CertificateKey, Secret, Token};
+use crate::spec::credentials::{CaCertHash, CertificateKey, Token};
 use crate::spec::kubeadm::KubeadmSpec;
+use crate::spec::secret::{Secret, revealed};
 use crate::spec::version::{KubeadmApi, KubernetesVersion};
 
 mod wire;
@@ -137,10 +138,10 @@ impl Join {
         if version.kubeadm_api() == KubeadmApi::V1Beta1 {
             flags.extend(ignored.drain(..).map(|check| format!("--ignore-preflight-errors={check}")));
         }
-        let yaml = yaml::print(&self.wire(version, ignored)?)?;
+        let configuration = self.wire(version, ignored)?;
+        let (yaml, masked) = (revealed(|| yaml::print(&configuration))?, yaml::print(&configuration)?);
         let header =
             format!("# How kubeadm {version} joins this node. Written by lvscare-installer; holds secrets.");
-        let masked = secrets(self).fold(yaml.clone(), |text, secret| text.replace(secret, "***"));
         Ok(Rendered { yaml: format!("{header}\n{yaml}").into(), masked, flags })
     }
 
@@ -210,13 +211,6 @@ impl Join {
             skip_phases: self.skip_phases.clone(),
         })
     }
-}
-
-/// What nobody may see of it.
-fn secrets(join: &Join) -> impl Iterator<Item = &str> {
-    let tokens = [&join.discovery_token, &join.tls_bootstrap_token].into_iter().flatten().map(Token::reveal);
-    let key = join.control_plane.as_ref().and_then(|it| it.certificate_key.as_ref());
-    tokens.chain(key.map(CertificateKey::reveal))
 }
 
 impl ControlPlane {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::run;
 use crate::api::{
-    Change, Changed, CheckRequest, Event, Failure, JoinRequest, Kind, Message, NodeStatus, Outcome,
-    PrepareRequest, Request, SetHostRequest, SetMastersRequest, UndoRequest,
+    Change, Changed, CheckRequest, Event, Failure, JoinRequest, Kind, NodeStatus, Outcome, PrepareRequest,
+    Request, SetHostRequest, SetMastersRequest, UndoRequest,
 };
 use crate::machine::fake::{Fails, Fake};
 use crate::spec::kubeadm::KubeadmSpec;

@@ -1,39 +1,10 @@
 //! Tokens, hashes and keys as kubeadm takes them. What is secret never gets into a message, nor into a debug print.
 
-use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-/// A text that nobody may see but kubeadm.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself: for a file of mode 0600, and for nothing else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// Printed into the configuration, which is made for it.
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
+use super::secret::Secret;
 
 /// The form of a bootstrap token: an ID that everybody may see, a dot, a secret
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/#token-format>).
@@ -79,7 +50,7 @@ impl FromStr for Token {
         if !allowed(secret) {
             return Err(format!("the token `{id}.***` has a character that is not allowed; {form}"));
         }
-        Ok(Self(Secret(text.to_owned())))
+        Ok(Self(Secret::from(text.to_owned())))
     }
 }
 
@@ -130,7 +101,7 @@ impl FromStr for CertificateKey {
 
     fn from_str(text: &str) -> Result<Self, String> {
         hexadecimal(text, 64).map_err(|why| format!("the certificate key {why}"))?;
-        Ok(Self(Secret(text.to_owned())))
+        Ok(Self(Secret::from(text.to_owned())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be asked for, each value valid on its own; and [`Spec`], all of it valid together.
 //!
 //! - [`daemon`]: what the daemon is told, as configuration and as arguments. [`masters`]: how masters are typed.
-//! - [`kubeadm`]: what `kubeadm join` is told. [`credentials`]: tokens, hashes and keys; what is secret stays so.
+//! - [`kubeadm`]: what `kubeadm join` is told. [`credentials`]: tokens, hashes and keys. [`secret`]: what nobody may see.
 //! - [`names`], [`image`], [`version`]: names of hosts, references to images, versions of Kubernetes.
 
 use std::io;
@@ -21,6 +21,7 @@ pub mod image;
 pub mod kubeadm;
 pub mod masters;
 pub mod names;
+pub mod secret;
 pub mod version;
 
 use daemon::DaemonOptions;

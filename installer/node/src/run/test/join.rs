@@ -121,7 +121,7 @@ fn kubelet_is_told_the_same_address_and_more() {
     assert_eq!(join.text, format!("run kubeadm join --config {} --v=5", paths::JOIN));
     assert_eq!(remove.text, format!("remove {}", paths::JOIN));
     let config = join.diff.clone().unwrap();
-    for part in ["name: node-labels", "value: a=b", "name: node-ip", "10.0.0.10", "token: ***"] {
+    for part in ["name: node-labels", "value: a=b", "name: node-ip", "10.0.0.10", "token: \"***\""] {
         assert!(config.contains(part), "{part}:\n{config}");
     }
     assert!(!config.contains(TOKEN));
