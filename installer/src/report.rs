@@ -148,6 +148,7 @@ fn exit_of(kind: Kind) -> Exit {
         Kind::Foreign => Exit::Foreign,
         Kind::NotPermitted => Exit::NotPermitted,
         Kind::Kernel => Exit::KernelLacksPart,
+        Kind::Cancelled => Exit::Cancelled,
     }
 }
 

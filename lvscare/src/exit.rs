@@ -17,6 +17,7 @@
 //! | 5, 6 | kept for the installer's way over SSH |
 //! | 14 | not permitted: `CAP_NET_ADMIN` is missing |
 //! | 15 | the kernel lacks a part: IPVS itself or the scheduler |
+//! | 130 | installer: stopped between two steps, as was asked |
 
 use std::process::ExitCode;
 
@@ -52,6 +53,8 @@ pub enum Exit {
     NotPermitted = 14,
     /// The kernel lacks IPVS or the scheduler.
     KernelLacksPart = 15,
+    /// Stopped as was asked, as by Ctrl-C in a shell.
+    Cancelled = 130,
 }
 
 impl From<Exit> for ExitCode {

@@ -276,6 +276,8 @@ pub enum Kind {
     NotPermitted,
     /// The kernel lacks IPVS or the scheduler.
     Kernel,
+    /// Whoever asked for it wants no more of it; what was begun is done.
+    Cancelled,
 }
 
 impl Failure {
@@ -287,6 +289,12 @@ impl Failure {
     /// A bad value.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
+    }
+
+    /// Nobody wants it any more.
+    pub fn cancelled() -> Self {
+        let text = "stopped between two steps, as was asked; run it again to finish it, or undo it";
+        Self::new(Kind::Cancelled, text)
     }
 
     /// What the system refused, with the reason of [`std::io::Error`].

@@ -21,7 +21,7 @@ use lvscare::kernel::{self, Kernel as _};
 use lvscare::model::{Actual, Change, Sysctl};
 use lvscare::status::Status;
 
-use super::{Closed, Finished, Machine, Mended, Place, Program, lock};
+use super::{Cancel, Closed, Finished, Machine, Mended, Place, Program, lock};
 use crate::api::{Failure, Kind};
 use crate::paths;
 use crate::step::{Content, Digest};
@@ -99,6 +99,8 @@ pub struct Fake {
     pub locked_by: Option<String>,
     /// Whether we hold the lock.
     pub is_locked: bool,
+    /// By which it is said that no new step shall be begun.
+    pub cancel: Cancel,
     /// The time.
     pub clock: Cell<Duration>,
     /// What kubelet runs.
@@ -419,6 +421,10 @@ impl Machine for Fake {
     fn unlock(&mut self, remove: bool) -> io::Result<()> {
         self.is_locked = false;
         if remove { self.remove(Path::new(paths::LOCK)) } else { Ok(()) }
+    }
+
+    fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
     fn now(&self) -> Duration {

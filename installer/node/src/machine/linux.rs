@@ -22,7 +22,7 @@ use rustix::fs::{IFlags, StatVfsMountFlags, ioctl_getflags, statvfs};
 
 use super::lock::{self, Lock};
 use super::programs::{self, Finished, Program, Terminal};
-use super::{Closed, Machine, Mended, Place, files};
+use super::{Cancel, Closed, Machine, Mended, Place, files};
 use crate::api::{Failure, Kind};
 use crate::paths;
 use crate::step::{Content, Digest};
@@ -37,12 +37,13 @@ pub struct Linux {
     begin: Instant,
     kernel: Option<Kernel>,
     lock: Option<Lock>,
+    cancel: Cancel,
 }
 
 impl Linux {
     /// Nothing is opened before it is needed.
     pub fn new(terminal: Terminal) -> Self {
-        Self { terminal, begin: Instant::now(), kernel: None, lock: None }
+        Self { terminal, begin: Instant::now(), kernel: None, lock: None, cancel: Cancel::default() }
     }
 
     /// Goes on under a lock that another process took and handed on (see [`lock_descriptor`](Self::lock_descriptor)).
@@ -221,6 +222,10 @@ impl Machine for Linux {
             Some(lock) if remove => lock.remove(),
             _ => Ok(()),
         }
+    }
+
+    fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
     fn now(&self) -> Duration {

@@ -17,6 +17,7 @@ use lvscare::status::Status;
 use crate::api::Failure;
 use crate::step::{Content, Digest};
 
+pub mod cancel;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod files;
@@ -24,6 +25,7 @@ pub mod linux;
 pub mod lock;
 pub mod programs;
 
+pub use cancel::Cancel;
 pub use files::Mended;
 pub use programs::{Finished, Program};
 
@@ -107,6 +109,9 @@ pub trait Machine {
     /// Lets others in; with `remove`, without a trace.
     fn unlock(&mut self, remove: bool) -> io::Result<()>;
 
+    /// By which it is said that no new step shall be begun.
+    fn cancel(&self) -> &Cancel;
+
     /// Time since some moment.
     fn now(&self) -> Duration;
 
@@ -138,7 +143,8 @@ pub enum Closed {
     AppendOnly,
 }
 
-/// Waits until `is_so` comes true, for `limit` at most; asked at once, and then after each `pause`.
+/// Waits until `is_so` comes true, for `limit` at most, or until nobody wants to wait any more; asked at once, and then
+/// after each `pause`.
 pub fn until<M: Machine>(
     machine: &mut M,
     limit: Duration,
@@ -150,7 +156,7 @@ pub fn until<M: Machine>(
         if is_so(machine) {
             return true;
         }
-        if machine.now().saturating_sub(begin) > limit {
+        if machine.now().saturating_sub(begin) > limit || machine.cancel().is_asked() {
             return false;
         }
         machine.sleep(pause);

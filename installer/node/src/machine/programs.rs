@@ -81,9 +81,7 @@ pub(super) fn run(
 ) -> io::Result<Finished> {
     let mut command = Command::new(program.name);
     command.args(&program.words).stdin(Stdio::null());
-    for variable in SECRETS {
-        command.env_remove(variable);
-    }
+    withhold_secrets(&mut command);
     if let Some(limit) = program.limit {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         return bounded(command.spawn()?, limit);
@@ -100,6 +98,13 @@ pub(super) fn run(
     }
     let status = child?.wait()?;
     Ok(Finished { success: status.success(), how: status.to_string(), ..Finished::default() })
+}
+
+/// What came to us as a secret is for nobody else.
+pub fn withhold_secrets(command: &mut Command) {
+    for variable in SECRETS {
+        command.env_remove(variable);
+    }
 }
 
 fn bounded(mut child: Child, limit: Duration) -> io::Result<Finished> {

@@ -48,6 +48,7 @@ fn perform<M: Machine>(
     let mut changed = prepare::perform(session, &job, tell)?;
     if let Some(join) = job.join.as_ref().filter(|_| !joined) {
         let words = kubeadm::words(&request.prepare.kubeadm, join);
+        session.check_wanted()?;
         session.journal.set_joining(session.machine, true)?;
         let done = kubeadm::join(session.machine, &words);
         let is_there = kubelet::joined(session.machine).is_some();

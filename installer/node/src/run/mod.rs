@@ -5,7 +5,7 @@
 //! - [`job`]: what a preparation comes to. [`session`]: what each change has in common.
 //! - [`image`], [`kubeadm`]: programs of the node.
 
-use crate::api::{Event, Failure, Outcome, Request, StepReport};
+use crate::api::{Event, Failure, Kind, Outcome, Request, StepReport};
 use crate::machine::Machine;
 use crate::step::Step;
 
@@ -30,7 +30,7 @@ pub fn run<M: Machine>(
     machine: &mut M,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Outcome, Failure> {
-    match request {
+    let done = match request {
         Request::Check(request) => check::run(machine, request),
         Request::Prepare(request) => prepare::run(machine, request, tell),
         Request::Join(request) => join::run(machine, request, tell),
@@ -43,7 +43,15 @@ pub fn run<M: Machine>(
         Request::RenderPod(spec) => part::render_pod(machine, spec),
         Request::WritePod { spec, change } => part::write_pod(machine, spec, *change, tell),
         Request::RemovePod { change } => part::remove_pod(machine, *change, tell),
-    }
+    };
+    done.map_err(|failure| match failure.kind {
+        // A wait that was given up is no proof of anything.
+        Kind::NotVerified if machine.cancel().is_asked() => Failure::new(
+            Kind::Cancelled,
+            format!("stopped, as was asked, while waiting: {}", failure.message),
+        ),
+        _ => failure,
+    })
 }
 
 fn reports<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<StepReport> {

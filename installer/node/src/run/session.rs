@@ -52,6 +52,7 @@ impl<'m, M: Machine> Session<'m, M> {
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), Failure> {
         for step in steps {
+            self.check_wanted()?;
             if let Some(original) = self.original(step, desired)? {
                 self.journal.remember(self.machine, original)?;
             }
@@ -72,6 +73,11 @@ impl<'m, M: Machine> Session<'m, M> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses to begin anything when nobody wants it any more. Between two steps there is always a way on, and a way back.
+    pub fn check_wanted(&self) -> Result<(), Failure> {
+        if self.machine.cancel().is_asked() { Err(Failure::cancelled()) } else { Ok(()) }
     }
 
     /// Does one step. Whatever went wrong, the thing is as before or as it shall be. Returns what was done, which may be

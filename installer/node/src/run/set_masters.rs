@@ -156,6 +156,9 @@ fn wait_for_drained<M: Machine>(
         if (active == 0 && age >= SETTLE.min(limit)) || age >= limit {
             return Ok(());
         }
+        if machine.cancel().is_asked() {
+            return Err(Failure::cancelled());
+        }
         machine.sleep(PAUSE);
     }
 }

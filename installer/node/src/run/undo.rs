@@ -106,6 +106,7 @@ fn perform<M: Machine>(
     };
     session.remove_secrets(&mut tell)?;
     for original in order(session.journal.originals()) {
+        session.check_wanted()?;
         if let Original::Rules { at, guard, .. } = &original {
             let listens: Vec<_> = told.into_iter().chain(*guard).collect();
             wait_for_end(session.machine, *at, &listens)?;

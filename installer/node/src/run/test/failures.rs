@@ -32,7 +32,7 @@ fn everywhere(begin: impl Fn() -> Fake, request: &Request) -> usize {
     points
 }
 
-fn bare() -> Fake {
+pub(super) fn bare() -> Fake {
     let mut machine = Fake::bare();
     machine.load("ip_vs");
     machine.load("nf_conntrack");
