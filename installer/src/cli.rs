@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::report::{Form, Output};
 
+pub(crate) mod agent;
 pub(crate) mod join;
 pub(crate) mod kubeadm;
 pub(crate) mod node;
@@ -22,7 +23,7 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value; 3 a file that is \
 not valid; 4 the checks refuse this node; 7 no apiserver answers; 8 the image; 9 another run is at work; \
 10 --dry-run --detailed-exitcode found changes; 11 kubeadm failed; 12 not as it should be after the change; \
-13 somebody else's work would be damaged; 14 not permitted; 15 the kernel lacks a part.";
+13 somebody else's work would be damaged; 14 not permitted; 15 the kernel lacks a part; 130 stopped, as was asked.";
 
 /// Everything a node needs before `kubeadm join`, and the way back.
 ///
@@ -64,6 +65,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Box<KubeadmCommand>,
     },
+    /// The remote end of a controller
+    #[command(hide = true)]
+    Agent(agent::AgentArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -78,7 +82,7 @@ pub(crate) struct Asked {
 }
 
 impl Command {
-    /// What is asked for; there is nothing to ask about a completion script.
+    /// What is asked for. Of a completion script there is nothing to ask, and the agent asks for itself.
     pub(crate) fn asked(self) -> Asked {
         match self {
             Self::Node { command } => command.asked(),
@@ -88,7 +92,9 @@ impl Command {
             }
             Self::Hosts { command } => command.asked(),
             Self::Pod { command } => command.asked(),
-            Self::Completion { .. } => Asked { form: Form::default(), request: Ok(Request::Status) },
+            Self::Agent(_) | Self::Completion { .. } => {
+                Asked { form: Form::default(), request: Ok(Request::Status) }
+            }
         }
     }
 }

@@ -42,6 +42,9 @@ fn run(command: Command) -> Exit {
         let _ = io::stdout().write_all(&script);
         return Exit::Success;
     }
+    if let Command::Agent(args) = command {
+        return args.run();
+    }
     let asked = command.asked();
     let mut reporter = Reporter::new(asked.form);
     let request = match asked.request {

@@ -134,7 +134,7 @@ impl Reporter {
 }
 
 /// The one place where a kind of failure becomes an exit code.
-fn exit_of(kind: Kind) -> Exit {
+pub(crate) fn exit_of(kind: Kind) -> Exit {
     match kind {
         Kind::Failed => Exit::Failed,
         Kind::Usage => Exit::Usage,

@@ -56,6 +56,22 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether a machine may be another one afterwards.
+    pub fn changes(&self) -> bool {
+        let change = match self {
+            Self::Check(_) | Self::Status | Self::ListHosts | Self::RenderPod(_) => return false,
+            Self::SetHost(_) | Self::UnsetHost { .. } => return true,
+            Self::Prepare(request) => request.change,
+            Self::Join(request) => request.prepare.change,
+            Self::SetMasters(request) => request.change,
+            Self::Undo(request) => request.change,
+            Self::WritePod { change, .. } | Self::RemovePod { change } => *change,
+        };
+        !change.dry_run
+    }
+}
+
 /// How a change is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {

@@ -19,10 +19,12 @@
 //! - [`render`]: pure bytes, for hosts file, static pod and kubeadm.
 //! - [`journal`]: how things were. [`step`]: how they are changed.
 //! - [`machine`]: the one place where a machine is touched; its fake refuses as the real one does.
+//! - [`agent`]: requests in and events out as lines, for a controller elsewhere; tasks that outlive the link to it.
 //!
-//! Arrows point one way: `run > {plan, check} > facts > {desired, journal, render} > machine > {api, spec, step}`, never back.
+//! Arrows point one way: `agent > run > {plan, check} > facts > {desired, journal, render} > machine > {api, spec, step}`, never back.
 //! Nothing here prints, reads arguments or knows of another machine.
 
+pub mod agent;
 pub mod api;
 pub mod check;
 pub mod desired;

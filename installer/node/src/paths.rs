@@ -12,6 +12,16 @@ pub const JOURNAL: &str = "/var/lib/lvscare-installer/journal.json";
 pub const LOCK: &str = "/var/lib/lvscare-installer/lock";
 /// How kubeadm shall join, with the secrets of it.
 pub const JOIN: &str = "/var/lib/lvscare-installer/kubeadm-join.yaml";
+/// How kubeadm shall make the first master, with the secrets of it.
+pub const INIT: &str = "/var/lib/lvscare-installer/kubeadm-init.yaml";
+/// Where tasks keep what they print and how they ended.
+pub const RUNS: &str = "/var/lib/lvscare-installer/run";
+/// Where large files lie that a controller has sent, each under its SHA-256.
+pub const RECEIVED: &str = "/var/lib/lvscare-installer/received";
+/// Where packages are unpacked, each under its SHA-256.
+pub const PACKAGES: &str = "/var/lib/lvscare-installer/pkg";
+/// Where a controller leaves this program, under its SHA-256.
+pub const PROGRAMS: &str = "/var/lib/lvscare-installer/bin";
 /// Where programs lie that others took the place of, each under its SHA-256.
 pub const KEPT: &str = "/var/lib/lvscare-installer/kept";
 /// Modules to load at boot (`modules-load.d(5)`).

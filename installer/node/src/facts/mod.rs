@@ -17,6 +17,7 @@ pub mod guard;
 pub mod host;
 pub mod installed;
 pub mod kubelet;
+pub mod machine;
 pub mod node;
 pub mod reach;
 

@@ -3,9 +3,11 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lvscare::doctor::facts::cluster::Cluster;
@@ -21,7 +23,7 @@ use lvscare::kernel::{self, Kernel as _};
 use lvscare::model::{Actual, Change, Sysctl};
 use lvscare::status::Status;
 
-use super::{Cancel, Closed, Finished, Machine, Mended, Place, Program, lock};
+use super::{Cancel, Closed, Finished, Machine, Mended, Place, Program, Supervised, lock};
 use crate::api::{Failure, Kind};
 use crate::paths;
 use crate::step::{Content, Digest};
@@ -101,6 +103,8 @@ pub struct Fake {
     pub is_locked: bool,
     /// By which it is said that no new step shall be begun.
     pub cancel: Cancel,
+    /// The runs that a supervisor watches over, and the file by which each is alive.
+    pub supervised: Vec<(String, Arc<File>)>,
     /// The time.
     pub clock: Cell<Duration>,
     /// What kubelet runs.
@@ -416,6 +420,16 @@ impl Machine for Fake {
         self.write(path, &Content::new("", 0o600)).map_err(failed)?;
         self.is_locked = true;
         Ok(true)
+    }
+
+    fn note(&mut self, _command: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn supervise(&mut self, run: &Supervised<'_>, _is_begun: &dyn Fn() -> bool) -> io::Result<()> {
+        self.try_change(Path::new("/proc"))?;
+        self.supervised.push((run.id.to_owned(), Arc::new(run.alive.try_clone()?)));
+        Ok(())
     }
 
     fn unlock(&mut self, remove: bool) -> io::Result<()> {

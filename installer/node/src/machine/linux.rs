@@ -21,7 +21,7 @@ use lvscare::status::Status;
 use rustix::fs::{IFlags, StatVfsMountFlags, ioctl_getflags, statvfs};
 
 use super::lock::{self, Lock};
-use super::programs::{self, Finished, Program, Terminal};
+use super::programs::{self, Finished, Program, Supervised, Terminal};
 use super::{Cancel, Closed, Machine, Mended, Place, files};
 use crate::api::{Failure, Kind};
 use crate::paths;
@@ -215,6 +215,15 @@ impl Machine for Linux {
         }
         self.lock = Some(Lock::take(Path::new(paths::LOCK), &holder(command))?);
         Ok(true)
+    }
+
+    fn note(&mut self, command: &str) -> io::Result<()> {
+        self.lock.as_mut().map_or(Ok(()), |lock| lock.note(&holder(command)))
+    }
+
+    fn supervise(&mut self, run: &Supervised<'_>, is_begun: &dyn Fn() -> bool) -> io::Result<()> {
+        let Some(lock) = &self.lock else { return Err(io::Error::other("the machine is not locked")) };
+        programs::supervise(run, &|| lock.descriptor(), is_begun)
     }
 
     fn unlock(&mut self, remove: bool) -> io::Result<()> {

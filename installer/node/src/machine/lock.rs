@@ -109,6 +109,11 @@ impl Lock {
         same().unwrap_or(false)
     }
 
+    /// Notes another holder for whoever comes next.
+    pub fn note(&mut self, holder: &str) -> io::Result<()> {
+        self.write(holder)
+    }
+
     fn write(&mut self, holder: &str) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;

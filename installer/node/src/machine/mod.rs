@@ -27,7 +27,7 @@ pub mod programs;
 
 pub use cancel::Cancel;
 pub use files::Mended;
-pub use programs::{Finished, Program};
+pub use programs::{Finished, Program, Supervised};
 
 /// A machine.
 pub trait Machine {
@@ -105,6 +105,13 @@ pub trait Machine {
     /// that `command` is at work. Returns `false` when this very machine is locked by us already: then whoever did it
     /// unlocks. So who locks first can make many requests, with nobody else in between.
     fn lock(&mut self, command: &str) -> Result<bool, lock::Error>;
+
+    /// Tells whoever comes next that `command` is at work by now.
+    fn note(&mut self, command: &str) -> io::Result<()>;
+
+    /// Has this very program watch over a run of a task, in a process that outlives us and that keeps the machine locked.
+    /// Returns when `is_begun`.
+    fn supervise(&mut self, run: &Supervised<'_>, is_begun: &dyn Fn() -> bool) -> io::Result<()>;
 
     /// Lets others in; with `remove`, without a trace.
     fn unlock(&mut self, remove: bool) -> io::Result<()>;

@@ -1,8 +1,11 @@
 //! Programs of the machine: bounded in time and in what they may say.
 
+use std::env;
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -71,6 +74,69 @@ pub enum Terminal {
     Both,
     /// To our own errors only: our output is a document.
     Errors,
+}
+
+/// A run of a task, as its supervisor gets it.
+#[derive(Clone, Copy, Debug)]
+pub struct Supervised<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// The file that says that it is alive, which becomes the supervisor's standard output.
+    pub alive: &'a File,
+    /// Its log, to which the supervisor's errors go.
+    pub log: &'a File,
+}
+
+/// That systemd runs this machine (`sd_booted(3)`).
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// How long a supervisor may take to begin, on a machine that is busy.
+const BEGINS: Duration = Duration::from_secs(60);
+
+/// Starts this very program as the supervisor of a run, with the lock as its standard input. Where systemd is, in a scope of
+/// its own: logind may end all that belongs to a session when the session ends (`KillUserProcesses=`, `logind.conf(5)`).
+pub(super) fn supervise(
+    run: &Supervised<'_>,
+    lock: &dyn Fn() -> io::Result<OwnedFd>,
+    is_begun: &dyn Fn() -> bool,
+) -> io::Result<()> {
+    let words = ["agent", "--supervise", run.id];
+    if Path::new(SYSTEMD).exists() {
+        let mut command = Command::new("systemd-run");
+        command.args(["--scope", "--quiet", "--slice=system.slice", "--"]);
+        // A systemd that cannot do so is no reason not to run it; its complaint is in the log.
+        if let Ok(own) = env::current_exe()
+            && begin(command.arg(own).args(words), run, lock()?, is_begun).is_ok()
+        {
+            return Ok(());
+        }
+    }
+    begin(Command::new("/proc/self/exe").args(words), run, lock()?, is_begun)
+}
+
+fn begin(
+    command: &mut Command,
+    run: &Supervised<'_>,
+    lock: OwnedFd,
+    is_begun: &dyn Fn() -> bool,
+) -> io::Result<()> {
+    withhold_secrets(command);
+    command.stdin(lock).stdout(run.alive.try_clone()?).stderr(run.log.try_clone()?);
+    let mut child = command.spawn()?;
+    let begin = Instant::now();
+    loop {
+        let status = child.try_wait()?;
+        if is_begun() {
+            return Ok(());
+        }
+        if let Some(status) = status {
+            return Err(io::Error::other(format!("its supervisor ended with {status}; see the log")));
+        }
+        if begin.elapsed() > BEGINS {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "its supervisor does not begin"));
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Runs it. A program without a limit keeps `lock` open: should we end first, the machine stays locked until it ends.

@@ -95,11 +95,8 @@ impl Importer {
             let (client, archive) = (self.client.name, archive.display());
             Failure::new(Kind::Image, format!("cannot import {archive}: {client}: {why}"))
         };
-        let mut words: Vec<&str> = self.client.import.to_vec();
-        let archive_word = archive.to_string_lossy();
-        words.push(&archive_word);
         let finished =
-            machine.run(&self.program(&words, IMPORT)).map_err(|error| failed(&error.to_string()))?;
+            machine.run(&self.import_program(archive)).map_err(|error| failed(&error.to_string()))?;
         if !finished.success {
             return Err(failed(finished.complaint()));
         }
@@ -110,6 +107,13 @@ impl Importer {
             )));
         }
         Ok(())
+    }
+
+    /// What imports the archive.
+    pub fn import_program(&self, archive: &Path) -> Program {
+        let archive = archive.to_string_lossy();
+        let words: Vec<&str> = self.client.import.iter().copied().chain([&*archive]).collect();
+        self.program(&words, IMPORT)
     }
 
     fn images<M: Machine>(&self, machine: &mut M) -> Option<String> {

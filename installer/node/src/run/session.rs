@@ -51,6 +51,20 @@ impl<'m, M: Machine> Session<'m, M> {
         desired: &DesiredNode,
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), Failure> {
+        self.perform_any(steps, Some(desired), tell)
+    }
+
+    /// As [`perform`](Self::perform), of steps among which there are no rules.
+    pub fn perform_files(&mut self, steps: &[Step], tell: &mut dyn FnMut(Event)) -> Result<(), Failure> {
+        self.perform_any(steps, None, tell)
+    }
+
+    fn perform_any(
+        &mut self,
+        steps: &[Step],
+        desired: Option<&DesiredNode>,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), Failure> {
         for step in steps {
             self.check_wanted()?;
             if let Some(original) = self.original(step, desired)? {
@@ -186,7 +200,7 @@ impl<'m, M: Machine> Session<'m, M> {
     }
 
     /// How the thing that `step` is about to change is now; nothing for what cannot or need not be undone.
-    fn original(&mut self, step: &Step, desired: &DesiredNode) -> Result<Option<Original>, Failure> {
+    fn original(&mut self, step: &Step, desired: Option<&DesiredNode>) -> Result<Option<Original>, Failure> {
         if let Step::InstallProgram { path, .. } = step {
             if self.journal.knows_program(path) {
                 return Ok(None);
@@ -202,8 +216,8 @@ impl<'m, M: Machine> Session<'m, M> {
             | Step::InstallProgram { .. }
             | Step::Join { .. } => None,
             Step::MakeDirectory { path } => Some(Original::Directory { path: path.clone() }),
-            // It holds secrets, and is of no use to anybody afterwards.
-            Step::WriteFile { path, .. } | Step::RemoveFile { path } if path == Path::new(paths::JOIN) => {
+            // What lies there is ours, may hold secrets, and is of no use to anybody afterwards.
+            Step::WriteFile { path, .. } | Step::RemoveFile { path } if path.starts_with(paths::STATE) => {
                 Some(Original::File { path: path.clone(), before: None })
             }
             Step::WriteFile { path, .. } | Step::RemoveFile { path } => {
@@ -221,10 +235,14 @@ impl<'m, M: Machine> Session<'m, M> {
                 let before = facts::sysctl(machine, name);
                 before.map(|before| Original::Sysctl { name: name.clone(), before })
             }
-            Step::Rule(_) => match desired.services().first() {
-                Some(&at) => Some(Original::rules(at, desired.config.listen, &machine.rules(&[at])?)),
-                None => None,
-            },
+            Step::Rule(_) => {
+                match desired.and_then(|desired| Some((desired, *desired.services().first()?))) {
+                    Some((desired, at)) => {
+                        Some(Original::rules(at, desired.config.listen, &machine.rules(&[at])?))
+                    }
+                    None => None,
+                }
+            }
         })
     }
 }

@@ -106,7 +106,6 @@ fn perform<M: Machine>(
     };
     session.remove_secrets(&mut tell)?;
     for original in order(session.journal.originals()) {
-        session.check_wanted()?;
         if let Original::Rules { at, guard, .. } = &original {
             let listens: Vec<_> = told.into_iter().chain(*guard).collect();
             wait_for_end(session.machine, *at, &listens)?;
@@ -128,6 +127,7 @@ pub fn take_back<M: Machine>(
 ) -> Result<(), Failure> {
     let now = look(session.machine, original)?;
     for step in steps(original, &now, circumstances)? {
+        session.check_wanted()?;
         if let Some(step) = session.apply(&step)? {
             tell(Event::Done(step.report()));
         }

@@ -1,0 +1,76 @@
+//! The process that watches over one run of a task, whatever becomes of whoever started it.
+//!
+//! Its standard input is the lock of the machine and its standard output the file that says that the run is alive; both
+//! belong to the open file, so that they are held until this process ends. Its errors go to the run's log, beside what
+//! the program prints.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+
+use rustix::io::{FdFlags, fcntl_setfd, pwrite};
+
+use super::name::RunId;
+use super::runs::{End, Runs, What};
+use crate::api::{Failure, Kind};
+use crate::machine::programs;
+
+/// Runs the task of a run to its end, and says how it ended.
+pub fn supervise(runs: &Runs, id: &RunId, lock: impl AsFd, alive: impl AsFd) -> Result<(), Failure> {
+    // Nothing that happens to the session of whoever started us is for us.
+    let _ = rustix::process::setsid();
+    let failed = |what: &str, error: &io::Error| Failure::io(format_args!("{what} of the run {id}"), error);
+    let run = runs.get(id).map_err(|error| failed("read what.json", &error))?;
+    let Some(run) = run else {
+        return Err(Failure::new(Kind::Invalid, format!("there is no run {id}")));
+    };
+    let reserved = runs.reserve_end(id).map_err(|error| failed("set room aside for the end", &error))?;
+    let end = match start(runs, &run.what, lock.as_fd().try_clone_to_owned()) {
+        Ok(mut child) => {
+            say(&alive, &child.id().to_string());
+            child.wait().map_or_else(|error| End::NotStarted { why: error.to_string() }, ended)
+        }
+        Err(error) => {
+            let name = run.what.line.words.first().map_or("", String::as_str);
+            say(&alive, "-");
+            End::NotStarted { why: format!("cannot run {name}: {error}") }
+        }
+    };
+    for path in run.what.task.secrets() {
+        let _ = fs::remove_file(path);
+    }
+    reserved.record(&end).map_err(|error| failed("record the end", &error))
+}
+
+/// From then on whoever started us need not wait any more.
+fn say(alive: impl AsFd, word: &str) {
+    let _ = pwrite(alive, format!("{word}\n").as_bytes(), 0);
+}
+
+fn start(runs: &Runs, what: &What, lock: io::Result<OwnedFd>) -> io::Result<std::process::Child> {
+    let mut words = what.line.words.iter();
+    let mut command = Command::new(words.next().ok_or(io::ErrorKind::InvalidInput)?);
+    let log = runs.log(&what.id)?;
+    command.args(words).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    // A group of its own can be sent a signal, with all that it has started and without us.
+    command.process_group(0);
+    if let Some(directory) = &what.line.directory {
+        command.current_dir(directory);
+    }
+    programs::withhold_secrets(&mut command);
+    let lock = lock?;
+    if what.task.keeps_lock() {
+        fcntl_setfd(&lock, FdFlags::empty())?;
+    }
+    command.spawn()
+}
+
+fn ended(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => End::Exited { code },
+        (None, Some(signal)) => End::Killed { signal },
+        (None, None) => End::Lost,
+    }
+}

@@ -1,0 +1,312 @@
+//! A host of its own: its `/var/lib` is a file system in memory that nobody else sees, its kubeadm a script.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command as Process, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use node::agent::receive::Transfer;
+use node::agent::wire::{Answer, Command, Hello, Reply, encode};
+use node::api::Failure;
+use node::paths;
+
+/// For what happens at all, on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Says what it was told, and ends when and as it is told.
+const KUBEADM: &str = r#"#!/bin/sh
+if [ "$1" = version ]; then echo v1.34.1; echo noise >&2; exit; fi
+cd "$NOTES"
+[ -e stubborn ] && trap 'touch refused' TERM
+if [ -e noisy ]; then yes | head -c 4000000; fi
+echo "kubeadm $*"
+echo "to stderr" >&2
+env > environment
+touch begun
+until [ -s ends ]; do sleep 0.05; done
+echo "the last line"
+exit "$(cat ends)"
+"#;
+
+/// Whether `is_so` comes true.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < LIMIT, "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Ends a process at once.
+pub(crate) fn kill(process: u32) {
+    assert!(Process::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
+}
+
+/// The children of a process.
+pub(crate) fn children(process: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
+    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}
+
+/// Arguments and variables of all processes but this one.
+pub(crate) fn seen_of_processes() -> Vec<(String, String)> {
+    let own = std::process::id().to_string();
+    let mut seen = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        if name == own || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        for file in ["cmdline", "environ"] {
+            if let Ok(bytes) = fs::read(entry.path().join(file)) {
+                seen.push((format!("{name}/{file}"), String::from_utf8_lossy(&bytes).into_owned()));
+            }
+        }
+    }
+    seen
+}
+
+/// A mount namespace, which lives as long as the program that waits in it.
+pub(crate) struct Host {
+    keeper: Child,
+    notes: tempfile::TempDir,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        Self::with_room("64m")
+    }
+
+    /// So much may be in its `/var/lib`.
+    pub(crate) fn with_room(size: &str) -> Self {
+        let notes = tempfile::tempdir().unwrap();
+        let kubeadm = notes.path().join("kubeadm");
+        fs::write(&kubeadm, KUBEADM).unwrap();
+        fs::set_permissions(&kubeadm, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Process::new("unshare");
+        if !is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.args(["mount -t tmpfs -o size=$0 tmpfs /var/lib && echo ready && exec cat", size]);
+        // It ends with us, however we end.
+        let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(keeper.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "a mount namespace is needed (root, or user namespaces)");
+        Self { keeper, notes }
+    }
+
+    pub(crate) fn program(&self) -> &'static str {
+        env!("CARGO_BIN_EXE_lvscare-installer")
+    }
+
+    /// A program on this host.
+    pub(crate) fn command(&self, program: &str) -> Process {
+        let mut command = Process::new("nsenter");
+        command.args(["--target", &self.keeper.id().to_string(), "--mount"]);
+        if !is_root() {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        command.arg("--").arg(program);
+        // Neither the machine's own kubeadm nor its systemd.
+        let path = format!("{}:{}", self.notes.path().display(), self.tools());
+        command.env("PATH", path).env("NOTES", self.notes.path());
+        command
+    }
+
+    /// Only what the script needs.
+    fn tools(&self) -> String {
+        let tools = self.notes.path().join("tools");
+        if !tools.exists() {
+            fs::create_dir(&tools).unwrap();
+            for tool in ["sh", "cat", "sleep", "touch", "env", "yes", "head", "nsenter"] {
+                let known = ["/usr/bin", "/bin"].map(|directory| Path::new(directory).join(tool));
+                let known = known.iter().find(|path| path.exists()).unwrap();
+                std::os::unix::fs::symlink(known, tools.join(tool)).unwrap();
+            }
+        }
+        tools.display().to_string()
+    }
+
+    pub(crate) fn agent(&self) -> Agent {
+        self.agent_with(&[])
+    }
+
+    pub(crate) fn agent_with(&self, variables: &[(&str, &str)]) -> Agent {
+        let mut command = self.command(self.program());
+        command.args(["agent", "n0nce"]).envs(variables.iter().copied());
+        Agent::begin(command)
+    }
+
+    /// A file of this host, from outside.
+    fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.keeper.id()))
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    pub(crate) fn length(&self, path: &str) -> u64 {
+        fs::metadata(self.path(path)).map_or(0, |meta| meta.len())
+    }
+
+    pub(crate) fn mode(&self, path: &str) -> u32 {
+        fs::metadata(self.path(path)).unwrap().mode() & 0o7777
+    }
+
+    pub(crate) fn names(&self, directory: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path(directory)) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// What the installer keeps.
+    pub(crate) fn state(&self) -> Vec<String> {
+        self.names(paths::STATE)
+    }
+
+    /// Every file of its `/var/lib`, and what is in it.
+    pub(crate) fn everything(&self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        let mut directories = vec![self.path("/var/lib")];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_dir() {
+                    directories.push(entry.path());
+                } else {
+                    let bytes = fs::read(entry.path()).unwrap();
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    all.push((entry.path().display().to_string(), text));
+                }
+            }
+        }
+        assert!(!all.is_empty());
+        all
+    }
+
+    /// Leaves no room.
+    pub(crate) fn fill(&self) {
+        let mut file = File::create(self.path("/var/lib/filler")).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    /// Tells kubeadm something.
+    pub(crate) fn note(&self, name: &str) {
+        fs::write(self.notes.path().join(name), "").unwrap();
+    }
+
+    pub(crate) fn forget(&self, name: &str) {
+        fs::remove_file(self.notes.path().join(name)).unwrap();
+    }
+
+    pub(crate) fn read_note(&self, name: &str) -> String {
+        fs::read_to_string(self.notes.path().join(name)).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for(&self, name: &str) {
+        eventually(name, || self.notes.path().join(name).exists());
+    }
+
+    /// Lets kubeadm end with this code.
+    pub(crate) fn ends_with(&self, code: i32) {
+        fs::write(self.notes.path().join("ends"), code.to_string()).unwrap();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Whatever is still at work ends by itself.
+        self.ends_with(0);
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// The program on the other side of two pipes.
+pub(crate) struct Agent {
+    pub(crate) child: Child,
+    pub(crate) input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Agent {
+    pub(crate) fn spawn(mut command: Process) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, input, output }
+    }
+
+    /// One that has said who it is.
+    pub(crate) fn begin(command: Process) -> Self {
+        let mut agent = Self::spawn(command);
+        assert_eq!(agent.line().as_deref(), Some("n0nce"));
+        let hello: Hello = serde_json::from_str(&agent.line().unwrap()).unwrap();
+        assert_eq!(hello.nonce.as_str(), "n0nce");
+        agent
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.strip_suffix('\n').map(str::to_owned)
+    }
+
+    pub(crate) fn say(&mut self, command: &Command) {
+        self.input.as_mut().unwrap().write_all(&encode(command).unwrap()).unwrap();
+    }
+
+    pub(crate) fn say_line(&mut self, line: &str) {
+        self.input.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    pub(crate) fn reply(&mut self) -> Option<Reply> {
+        Some(serde_json::from_str(&self.line()?).unwrap())
+    }
+
+    pub(crate) fn transfer(&mut self) -> Option<Transfer> {
+        Some(serde_json::from_str(&self.line()?).unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn ask(&mut self, command: &Command) -> (Vec<Reply>, Result<Answer, Failure>) {
+        self.say(command);
+        self.replies()
+    }
+
+    #[track_caller]
+    pub(crate) fn replies(&mut self) -> (Vec<Reply>, Result<Answer, Failure>) {
+        let (replies, answer) = self.replies_or_end();
+        (replies, answer.expect("the session has ended"))
+    }
+
+    pub(crate) fn replies_or_end(&mut self) -> (Vec<Reply>, Option<Result<Answer, Failure>>) {
+        let mut before = Vec::new();
+        loop {
+            match self.reply() {
+                None => return (before, None),
+                Some(Reply::Done { answer }) => return (before, Some(Ok(answer))),
+                Some(Reply::Failed { failure }) => return (before, Some(Err(failure))),
+                Some(event) => before.push(event),
+            }
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let mut rest = Vec::new();
+        let _ = self.output.read_to_end(&mut rest);
+        let _ = self.child.wait();
+    }
+}
