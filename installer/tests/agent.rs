@@ -58,7 +58,7 @@ fn follow(agent: &mut Agent, id: &str) -> (String, End) {
 fn a_task_outlives_agent_and_parent_and_keeps_the_host_locked() {
     let host = Host::new();
     let mut shell = host.command("sh");
-    shell.args(["-c", "\"$0\" agent n0nce; :", host.program()]);
+    shell.args(["-c", "\"$0\" agent n0nce; :", Host::program()]);
     let mut first = Agent::begin(shell);
     first.ask(&start("one", reset())).1.unwrap();
     host.wait_for("begun");
@@ -195,10 +195,10 @@ fn ten_runs_are_kept() {
 #[test]
 fn a_file_is_received_over_a_link_that_is_cut() {
     let host = Host::new();
-    let bytes: Vec<u8> = (0..1_000_000_u32).map(|place| (place * 31 % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().take(1_000_000).collect();
     let sha256 = Content::new(&bytes[..], 0).digest().to_string();
     let receiver = || {
-        let mut command = host.command(host.program());
+        let mut command = host.command(Host::program());
         command.args(["agent", "--receive", &sha256, &bytes.len().to_string()]);
         Agent::spawn(command)
     };
@@ -242,7 +242,7 @@ fn a_disk_that_is_full_is_told_and_nothing_is_left_half() {
     let bytes = vec![7; 1_500_000];
     let sha256 = Content::new(&bytes[..], 0).digest().to_string();
     let receiver = |size: &str| {
-        let mut command = host.command(host.program());
+        let mut command = host.command(Host::program());
         command.args(["agent", "--receive", &sha256, size]);
         Agent::spawn(command)
     };
@@ -336,7 +336,7 @@ fn a_secret_is_seen_nowhere() {
 #[test]
 fn what_a_program_prints_does_not_get_between_the_lines() {
     let host = Host::new();
-    let mut command = host.command(host.program());
+    let mut command = host.command(Host::program());
     command.args(["agent", "n0nce"]).stderr(Stdio::piped());
     let mut agent = Agent::begin(command);
     // Facts ask kubeadm, which prints on both.

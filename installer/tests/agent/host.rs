@@ -101,7 +101,7 @@ impl Host {
         Self { keeper, notes }
     }
 
-    pub(crate) fn program(&self) -> &'static str {
+    pub(crate) fn program() -> &'static str {
         env!("CARGO_BIN_EXE_lvscare-installer")
     }
 
@@ -138,7 +138,7 @@ impl Host {
     }
 
     pub(crate) fn agent_with(&self, variables: &[(&str, &str)]) -> Agent {
-        let mut command = self.command(self.program());
+        let mut command = self.command(Self::program());
         command.args(["agent", "n0nce"]).envs(variables.iter().copied());
         Agent::begin(command)
     }
@@ -286,7 +286,7 @@ impl Agent {
     #[track_caller]
     pub(crate) fn replies(&mut self) -> (Vec<Reply>, Result<Answer, Failure>) {
         let (replies, answer) = self.replies_or_end();
-        (replies, answer.expect("the session has ended"))
+        (replies, answer.unwrap_or_else(|| panic!("the session has ended")))
     }
 
     pub(crate) fn replies_or_end(&mut self) -> (Vec<Reply>, Option<Result<Answer, Failure>>) {

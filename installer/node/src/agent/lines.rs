@@ -28,7 +28,7 @@ impl<R: Read> Lines<R> {
 
     /// The next line, without its end; `None` at the end of the input. A line without an end was cut short: it says
     /// nothing.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+    pub fn read(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let mut line = Vec::new();
         self.0.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
         if line.pop_if(|last| *last == b'\n').is_some() {
@@ -45,15 +45,15 @@ mod tests {
     #[test]
     fn a_line_is_whole_or_none_and_never_too_long() {
         let mut lines = Lines::new(&b"one\n\ntwo\nthr"[..]);
-        let mut next = || lines.next().unwrap();
+        let mut next = || lines.read().unwrap();
         assert_eq!(next(), Some(b"one".to_vec()));
         assert_eq!(next(), Some(Vec::new()));
         assert_eq!(next(), Some(b"two".to_vec()));
         assert_eq!((next(), next()), (None, None));
         let longest = [vec![b'x'; MAX_LINE], vec![b'\n']].concat();
-        assert_eq!(Lines::new(&longest[..]).next().unwrap().map(|line| line.len()), Some(MAX_LINE));
+        assert_eq!(Lines::new(&longest[..]).read().unwrap().map(|line| line.len()), Some(MAX_LINE));
         // No memory is taken for what never ends.
         let mut endless = Lines::new(io::repeat(b'x'));
-        assert!(matches!(endless.next(), Err(Error::TooLong)));
+        assert!(matches!(endless.read(), Err(Error::TooLong)));
     }
 }

@@ -50,7 +50,7 @@ impl Link {
     }
 
     /// The next command; `None` when no more can come.
-    pub fn next(&mut self) -> Option<Result<Command, Failure>> {
+    pub fn receive(&mut self) -> Option<Result<Command, Failure>> {
         if self.is_lost { None } else { self.commands.recv().ok() }
     }
 
@@ -109,7 +109,7 @@ impl<R: Read> Reader<R> {
     /// Until the input ends, or says what it must not.
     fn run(mut self) {
         loop {
-            let heard = match self.lines.next() {
+            let heard = match self.lines.read() {
                 Ok(None) => break,
                 Ok(Some(line)) => decode(&line),
                 Err(error) => Err(Failure::usage(error.to_string())),

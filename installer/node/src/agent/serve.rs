@@ -85,7 +85,7 @@ struct Session<'a, M> {
 
 impl<M: Machine> Session<'_, M> {
     fn run(&mut self) -> Result<(), Failure> {
-        while let Some(command) = self.link.next() {
+        while let Some(command) = self.link.receive() {
             let command = match command {
                 Ok(command) => command,
                 Err(failure) => {
@@ -109,8 +109,6 @@ impl<M: Machine> Session<'_, M> {
 
     fn answer(&mut self, command: Command) -> Result<Answer, Failure> {
         match command {
-            // The reader has seen to it.
-            Command::Cancel => Ok(Answer::Nothing),
             Command::Lock { by } => self.lock(&by),
             Command::Facts => Ok(Answer::Facts(Box::new(facts::gather(self.machine)?))),
             Command::Run { request } => self.request(&request),
@@ -132,7 +130,8 @@ impl<M: Machine> Session<'_, M> {
             Command::Tasks => {
                 Ok(Answer::Tasks { runs: self.places.runs.list().map_err(|error| runs(&error))? })
             }
-            Command::Bye { forget: false } => Ok(Answer::Nothing),
+            // Of `cancel` the reader has seen to it.
+            Command::Cancel | Command::Bye { forget: false } => Ok(Answer::Nothing),
             Command::Bye { forget: true } => self.forget(),
         }
     }

@@ -9,7 +9,7 @@ use super::runs::{End, Runs};
 use super::task::{Systemctl, Task, Unit};
 use super::wire::{Answer, Command, FileContent, Hello, PROTOCOL, Reply, WriteFile, encode};
 use super::{Places, serve};
-use crate::api::{Change, Event, Failure, Kind, Outcome, PrepareRequest, Request};
+use crate::api::{Change, Event, Failure, Kind, Outcome, PrepareRequest, Request, UndoRequest};
 use crate::machine::fake::Fake;
 use crate::paths;
 use crate::spec::kubeadm::KubeadmSpec;
@@ -48,8 +48,8 @@ impl Talk {
     }
 
     fn hello(&mut self) -> Hello {
-        assert_eq!(self.output.next().unwrap().unwrap(), b"n0nce");
-        serde_json::from_slice(&self.output.next().unwrap().unwrap()).unwrap()
+        assert_eq!(self.output.read().unwrap().unwrap(), b"n0nce");
+        serde_json::from_slice(&self.output.read().unwrap().unwrap()).unwrap()
     }
 
     fn say(&mut self, line: &[u8]) {
@@ -61,7 +61,7 @@ impl Talk {
     }
 
     fn reply(&mut self) -> Option<Reply> {
-        let line = self.output.next().unwrap()?;
+        let line = self.output.read().unwrap()?;
         Some(serde_json::from_slice(&line).unwrap())
     }
 
@@ -85,7 +85,7 @@ impl Talk {
     /// Says no more, and waits for the end.
     fn end(mut self) -> (Fake, Result<(), Failure>) {
         drop(self.input.take());
-        while self.output.next().unwrap().is_some() {}
+        while self.output.read().unwrap().is_some() {}
         self.agent.join().unwrap()
     }
 }
@@ -208,7 +208,7 @@ fn cancel_stops_between_two_steps_and_the_session_goes_on() {
     // Too early, it is about nothing.
     talk.command(&Command::Cancel);
     talk.ask(&prepare(Change::default())).1.unwrap();
-    let whole = talk.ask(&Command::Run { request: Box::new(Request::Undo(Default::default())) }).1;
+    let whole = talk.ask(&Command::Run { request: Box::new(Request::Undo(UndoRequest::default())) }).1;
     whole.unwrap();
     // The pipe of the replies is full, so that it has certainly not come to its end when this is read.
     let mut talk = Talk::with(machine(), LIMIT);

@@ -4,9 +4,11 @@ use super::*;
 use crate::spec::secret::revealed;
 
 #[track_caller]
-fn there_and_back<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
-    let text = revealed(|| serde_json::to_string(&value)).unwrap();
-    assert_eq!(serde_json::from_str::<T>(&text).unwrap(), value);
+fn there_and_back<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
+    value: &T,
+) {
+    let text = revealed(|| serde_json::to_string(value)).unwrap();
+    assert_eq!(serde_json::from_str::<T>(&text).unwrap(), *value);
 }
 
 #[test]
@@ -22,7 +24,7 @@ fn requests_are_read_as_they_were_written() {
         Request::RenderPod(asked()),
         Request::RemovePod { change: Change::default() },
     ] {
-        there_and_back(request);
+        there_and_back(&request);
     }
 }
 
@@ -34,10 +36,10 @@ fn answers_are_read_as_they_were_written_and_hold_no_secret() {
     let outcome = run(&request, &mut machine, &mut |event| events.push(event)).unwrap();
     let text = serde_json::to_string(&(&outcome, &events)).unwrap();
     assert!(!text.contains(TOKEN), "{text}");
-    there_and_back(outcome);
-    events.into_iter().for_each(there_and_back);
-    there_and_back(ask(&mut machine, &Request::Status).0.unwrap());
-    there_and_back(Failure::usage("no"));
+    there_and_back(&outcome);
+    events.iter().for_each(there_and_back);
+    there_and_back(&ask(&mut machine, &Request::Status).0.unwrap());
+    there_and_back(&Failure::usage("no"));
 }
 
 #[test]
