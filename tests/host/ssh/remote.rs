@@ -11,7 +11,7 @@ use cluster::remote::{self, elevate};
 use cluster::transport::auth::Credentials;
 use cluster::transport::ssh::{Ssh, Target};
 use cluster::transport::{Exit, Kind};
-use node::spec::credentials::Secret;
+use node::spec::secret::Secret;
 use tests::sshd::{Host, Setup, SshLab, User};
 use tests::wait::eventually;
 

@@ -4,7 +4,7 @@
 //! password, and none at all where it asks nothing; then what was meant for one reader would be another's.
 
 use bytes::{Bytes, BytesMut};
-use node::spec::credentials::Secret;
+use node::spec::secret::Secret;
 use tokio::time::{Instant, timeout_at};
 
 use super::probe::{Probe, Sudo};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use node::spec::credentials::Secret;
+use node::spec::secret::Secret;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Answer};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use node::spec::credentials::Secret;
+use node::spec::secret::Secret;
 use russh::keys::{PrivateKey, decode_secret_key};
 use rustix::fs::OFlags;
 
