@@ -114,7 +114,11 @@ pub(crate) fn client_config(
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => builder
             .with_client_auth_cert(certificate.certificates()?, key.key()?)
-            .map_err(|error| certificate.wrong(Why::Identity(error)))?,
+            .map_err(|error| Error::Given {
+                // Nobody knows which of the two is the wrong one.
+                name: format!("{} and {}", certificate.name, key.name),
+                why: Why::Identity(error),
+            })?,
     };
     config.resumption = Resumption::disabled();
     Ok(config)

@@ -164,7 +164,7 @@ async fn only_the_right_server_is_believed() {
     stage.until_problem("certificate not valid for name").await;
     stage.configure("certificate-authority: other.crt", user);
     stage.ask();
-    stage.until_problem("certificate-authority holds no certificate in PEM form").await;
+    stage.until_problem("certificate-authority: holds no certificate in PEM form").await;
     let directory = tempfile::tempdir().unwrap();
     let foreign = Pki::new(directory.path()).unwrap();
     let identity = foreign.apiserver("x", &[]).unwrap();
@@ -203,7 +203,7 @@ async fn credentials_that_are_of_no_use() {
             "client-certificate: ca.crt, client-key: client.pem".to_owned(),
             "client-certificate and client-key: ",
         ),
-        ("client-certificate: client.pem, client-key: ca.crt".to_owned(), "client-key holds no private key"),
+        ("client-certificate: client.pem, client-key: ca.crt".to_owned(), "client-key: holds no private key"),
         (format!("token: '{TOKEN}x'"), "(401)"),
     ] {
         stage.configure(ca, &user);
