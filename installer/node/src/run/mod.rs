@@ -3,7 +3,7 @@
 //! - [`check`], [`status`]: only look. [`prepare`]: on the way to a join. [`join`]: all the way.
 //! - [`set_masters`]: other masters, without a gap. [`undo`]: the way back. [`part`]: hosts entry and pod alone.
 //! - [`job`]: what a preparation comes to. [`session`]: what each change has in common.
-//! - [`image`], [`kubeadm`]: programs of the node. [`file`]: single files and programs, as a controller wants them.
+//! - [`image`], [`kubeadm`]: programs of the node. [`mod@file`]: single files and programs, as a controller wants them.
 
 use crate::api::{Event, Failure, Kind, Outcome, Request, StepReport};
 use crate::machine::Machine;
