@@ -6,6 +6,8 @@
 
 #[path = "ssh/command.rs"]
 mod command;
+#[path = "ssh/figures.rs"]
+mod figures;
 #[path = "ssh/host_key.rs"]
 mod host_key;
 #[path = "ssh/link.rs"]
