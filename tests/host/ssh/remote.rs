@@ -234,7 +234,7 @@ fn a_transfer_that_is_cut_goes_on_where_it_was() {
     let cut = lab.run(|| async {
         let ssh = connected(&lab, &target).await;
         let mut is_cut = false;
-        send(&ssh, &Elevation::Root, &source, "/root/file", 0o600, |sent| {
+        send(&ssh, &Elevation::NotNeeded, &source, "/root/file", 0o600, |sent| {
             if sent > 20 << 20 && !is_cut {
                 is_cut = true;
                 host.cut(lab.controller());
@@ -254,7 +254,7 @@ fn a_transfer_that_is_cut_goes_on_where_it_was() {
     assert!(!host.path("/root/file").exists());
     let sent = lab.run(|| async {
         let ssh = connected(&lab, &target).await;
-        send(&ssh, &Elevation::Root, &source, "/root/file", 0o600, |_| ()).await.unwrap()
+        send(&ssh, &Elevation::NotNeeded, &source, "/root/file", 0o600, |_| ()).await.unwrap()
     });
     assert_eq!(sent, Sent::Bytes(source.size - there));
     assert_eq!(fs::read(host.path("/root/file")).unwrap(), bytes);
@@ -270,7 +270,7 @@ fn what_is_not_what_was_sent_does_not_stay() {
     let part = format!("/root/file.{}.part", source.sha256);
     let sent = |path: &str| {
         lab.run(|| async {
-            send(&connected(&lab, &target).await, &Elevation::Root, &source, path, 0o600, |_| ()).await
+            send(&connected(&lab, &target).await, &Elevation::NotNeeded, &source, path, 0o600, |_| ()).await
         })
     };
     // The beginning of something else.
@@ -308,7 +308,7 @@ fn a_full_disk_is_told_and_left_as_it_was() {
     let (source, _) = source(&lab, 8 << 20);
     let error = lab.run(|| async {
         let ssh = connected(&lab, &target).await;
-        send(&ssh, &Elevation::Root, &source, "/small/file", 0o600, |_| ()).await.unwrap_err()
+        send(&ssh, &Elevation::NotNeeded, &source, "/small/file", 0o600, |_| ()).await.unwrap_err()
     });
     assert!(error.to_string().contains("No space left on device"), "{error}");
     assert_eq!(fs::read_dir(host.path("/small")).unwrap().count(), 0);
@@ -321,5 +321,7 @@ fn root_needs_nothing() {
     let host = lab.host(&Setup::default());
     let target = as_root(&lab, &host);
     assert!(matches!(target.credentials, Credentials { password: None, .. }));
-    lab.run(|| async { elevate::check(&connected(&lab, &target).await, &Elevation::Root).await.unwrap() });
+    lab.run(|| async {
+        elevate::check(&connected(&lab, &target).await, &Elevation::NotNeeded).await.unwrap();
+    });
 }

@@ -21,8 +21,8 @@ const MAX_COMPLAINTS: usize = 8192;
 /// How the user becomes root.
 #[derive(Clone, Debug)]
 pub enum Elevation {
-    /// They are.
-    Root,
+    /// Not at all: they are, or what is done needs no rights but their own.
+    NotNeeded,
     /// `sudo` asks nothing.
     Free,
     /// `sudo` asks for this.
@@ -34,7 +34,7 @@ impl Elevation {
     pub fn new(probe: &Probe, password: Option<&Secret>) -> Result<Self, Error> {
         let refused = |why: &str| Err(Error::Elevation { why: why.to_owned() });
         match (probe.is_root, probe.sudo, password) {
-            (true, ..) => Ok(Self::Root),
+            (true, ..) => Ok(Self::NotNeeded),
             (_, Sudo::Free, _) => Ok(Self::Free),
             (_, Sudo::Asks, Some(password)) if password.reveal().contains(['\n', '\0']) => {
                 refused("the password holds an end of line, which sudo takes for its end")
@@ -67,7 +67,7 @@ pub async fn check(transport: &impl Transport, how: &Elevation) -> Result<(), Er
     Ok(())
 }
 
-/// Starts a script as root, up to its first word. No argument holds a line end.
+/// Starts a script, as root where that is needed, up to its first word. No argument holds a line end.
 pub(super) async fn elevate(
     transport: &impl Transport,
     script: &Script,
@@ -75,7 +75,7 @@ pub(super) async fn elevate(
     arguments: [&str; 4],
 ) -> Result<Session, Error> {
     let command = match how {
-        Elevation::Root => script.root,
+        Elevation::NotNeeded => script.plain,
         Elevation::Free => script.free,
         Elevation::Asked(_) => script.asked,
     };
@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn how_a_user_becomes_root() {
-        let probe = |is_root, sudo| Probe { system: String::new(), machine: String::new(), is_root, sudo };
+        let probe = |is_root, sudo| Probe { is_root, sudo, ..Probe::default() };
         let secret = Secret::from("secret".to_owned());
         let how = |is_root, sudo, password| match Elevation::new(&probe(is_root, sudo), password) {
-            Ok(Elevation::Root) => "root",
+            Ok(Elevation::NotNeeded) => "root",
             Ok(Elevation::Free) => "free",
             Ok(Elevation::Asked(_)) => "asked",
             Err(_) => "refused",

@@ -1,4 +1,4 @@
-//! What a person typed, as root.
+//! What a person typed.
 
 use bytes::Bytes;
 
@@ -19,7 +19,7 @@ pub enum Said {
     Err(Bytes),
 }
 
-/// Runs a command with the host's `/bin/sh`, as root, and without anything to read. Its text is sent as data.
+/// Runs a command with the host's `/bin/sh`, as root or whoever logged in, and without anything to read. Its text is sent as data.
 pub async fn run(
     transport: &impl Transport,
     how: &Elevation,

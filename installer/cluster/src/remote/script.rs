@@ -7,18 +7,18 @@
 /// What is asked before anything else. Reads a nonce; says it before and after the answers.
 pub(super) const PROBE: &str = concat!(
     "exec /bin/sh -c '",
-    "LC_ALL=C; export LC_ALL; IFS= read -r n; echo; echo \"$n\"; uname -s; uname -m; id -u; ",
+    "LC_ALL=C; export LC_ALL; IFS= read -r n; echo; echo \"$n\"; uname -s; uname -r; uname -m; date +%s; id -u; ",
     "if command -v sudo >/dev/null 2>&1; then ",
     "if sudo -n true >/dev/null 2>&1 </dev/null; then echo free; else echo asks; fi; ",
     "else echo none; fi; echo \"$n\"'"
 );
 
-/// One script, run as root in each way there is. It reads a nonce and four lines of arguments; then it is root, and
-/// speaks: a line that begins with the nonce.
+/// One script, run in each way there is. It reads a nonce and four lines of arguments; then it is root, or whoever logged
+/// in, and speaks: a line that begins with the nonce.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Script {
-    /// By root.
-    pub(super) root: &'static str,
+    /// By whoever logged in.
+    pub(super) plain: &'static str,
     /// With `sudo`, which asks nothing.
     pub(super) free: &'static str,
     /// With `sudo`, which asks for a password with the nonce as its prompt.
@@ -28,7 +28,7 @@ pub(super) struct Script {
 macro_rules! script {
     ($body:literal) => {
         Script {
-            root: script!("", $body),
+            plain: script!("", $body),
             free: script!("sudo -n -- ", $body),
             asked: script!("sudo -S -p \"$n\" -- ", $body),
         }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn every_login_shell_can_read_them() {
-        let scripts = [RUN, NOTHING, TAKE].map(|script| [script.root, script.free, script.asked]);
+        let scripts = [RUN, NOTHING, TAKE].map(|script| [script.plain, script.free, script.asked]);
         for text in scripts.iter().flatten().chain([&PROBE]) {
             let bodies: Vec<_> = text.split('\'').collect();
             // exec /bin/sh -c '…', and one more text in quotes where there is a script.
