@@ -167,18 +167,23 @@ pub fn with_port(text: &str) -> Result<SocketAddr, String> {
 /// Both ends and all that lies between.
 fn range(first: &str, last: &str) -> Result<Vec<Master>, String> {
     let (first, last) = (with_port(first)?, with_port(last)?);
+    let all = between(first.ip(), last.ip())?;
+    Ok(all.into_iter().map(|ip| Master::At(SocketAddr::new(ip, last.port()))).collect())
+}
+
+/// Two addresses and all that lie between them, in order; 256 at most.
+pub fn between(first: IpAddr, last: IpAddr) -> Result<Vec<IpAddr>, String> {
     if first.is_ipv4() != last.is_ipv4() {
         return Err("a range has one family".to_owned());
     }
-    let (from, to) = (number(first.ip()), number(last.ip()));
+    let (from, to) = (number(first), number(last));
     if from > to {
-        return Err(format!("the range is the wrong way round; write {}-{}", last.ip(), first.ip()));
+        return Err(format!("the range is the wrong way round; write {last}-{first}"));
     }
     if to - from >= MOST {
         return Err(format!("a range of more than {MOST} addresses cannot be meant"));
     }
-    let at = |number| Master::At(SocketAddr::new(address(number, first.is_ipv4()), last.port()));
-    Ok((from..=to).map(at).collect())
+    Ok((from..=to).map(|number| address(number, first.is_ipv4())).collect())
 }
 
 fn number(ip: IpAddr) -> u128 {
