@@ -1,0 +1,115 @@
+//! What is done on hosts: a task, many machines, and whoever watches.
+//!
+//! - [`task`]: what is done on one of them.
+//! - [`run`]: on all of them, through one bastion if there is one; `crate::runner` says how many at once and when it ends.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::inventory::Inventory;
+use crate::remote;
+use crate::remote::run::Said;
+use crate::runner::{self, Ended, Stop};
+use crate::transport::auth::Credentials;
+use crate::transport::host_keys::HostKeys;
+use crate::transport::policy::Policy;
+use crate::transport::ssh::{Ssh, Target};
+
+pub mod task;
+
+pub use task::{Answer, Rights, Task};
+
+/// How hosts are reached: who we are, and whom we trust.
+#[derive(Debug)]
+pub struct Access {
+    /// With what we log in, everywhere but for the user.
+    pub credentials: Credentials,
+    /// What is done with a host that is not known.
+    pub policy: Policy,
+    /// The keys of those that are.
+    pub host_keys: HostKeys,
+}
+
+/// What came of a task on one host.
+pub type Outcome = Ended<Result<Answer, remote::Error>>;
+
+/// Hears what happens. A host is meant by its place in the inventory.
+pub trait Watch {
+    /// What a person should know of a host, or of a file that was read for it.
+    fn note(&mut self, host: usize, note: &str);
+    /// A piece of what a command says there.
+    fn said(&mut self, host: usize, said: Said);
+    /// Nothing more comes from there.
+    fn ended(&mut self, host: usize, outcome: Outcome);
+    /// It was asked to stop; so many hosts are still at work.
+    fn stopping(&mut self, running: usize);
+}
+
+/// Why nothing was done anywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no way to the hosts.
+    #[error("the bastion: {0}")]
+    Bastion(#[from] crate::transport::Error),
+    /// This machine has not what a run needs.
+    #[error("cannot begin: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Does a task on all hosts, and returns when each of them has ended, or was given up.
+pub fn run<W: Watch + 'static>(
+    task: Task,
+    inventory: &Inventory,
+    access: Access,
+    watch: &Rc<RefCell<W>>,
+) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let mut stop = Stop::by_signals()?;
+        let host_keys = Arc::new(access.host_keys);
+        let target = |at, user: &str| Target {
+            at,
+            credentials: Credentials { user: user.to_owned(), ..access.credentials.clone() },
+            policy: access.policy.clone(),
+        };
+        let bastion = match &inventory.bastion {
+            Some(bastion) => {
+                let target = target(bastion.at, &bastion.user);
+                tokio::select! {
+                    connected = Ssh::connect(&target, &host_keys, None) => Some(Arc::new(connected?)),
+                    () = stop.asked() => None,
+                }
+            }
+            None => None,
+        };
+        let task = Rc::new(task);
+        let work = |index: usize, at, user: &str| {
+            let (task, target, watch) = (Rc::clone(&task), target(at, user), Rc::clone(watch));
+            let (host_keys, bastion) = (Arc::clone(&host_keys), bastion.clone());
+            async move {
+                let ssh = Ssh::connect(&target, &host_keys, bastion.as_ref()).await?;
+                for note in ssh.notes() {
+                    watch.borrow_mut().note(index, note);
+                }
+                let password = target.credentials.password.as_ref();
+                let answer = task.perform(&ssh, password, |said| watch.borrow_mut().said(index, said)).await;
+                ssh.close().await;
+                answer
+            }
+        };
+        let hosts = inventory.hosts.iter().map(|host| host.at).enumerate();
+        let jobs = hosts.map(|(index, at)| work(index, at, &inventory.user));
+        runner::run(jobs, stop, |event| match event {
+            runner::Event::Ended(host, outcome) => watch.borrow_mut().ended(host, outcome),
+            runner::Event::Stopping { running } => watch.borrow_mut().stopping(running),
+        })
+        .await;
+        if let Some(bastion) = bastion {
+            bastion.close().await;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,244 @@
+//! Many hosts at once, and not too many; none of them stops another.
+//!
+//! Who asks to stop is heard: after the first time no host is begun any more and those at work go on to their end, after
+//! the second they are left alone. How those end that were left is not known.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// More at once take memory and processor time here, and logins through one bastion are counted there.
+pub const AT_ONCE: usize = 16;
+
+/// How one ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended<T> {
+    /// With this.
+    Done(T),
+    /// It was not begun.
+    NotBegun,
+    /// It was begun, and left.
+    Left,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<T> {
+    /// One ended; its place in the order in which they came.
+    Ended(usize, Ended<T>),
+    /// It was asked to stop, and so many are at work.
+    Stopping {
+        /// How many.
+        running: usize,
+    },
+}
+
+/// How often it was asked to stop.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<u32>);
+
+impl Stop {
+    /// By SIGINT or SIGTERM.
+    pub fn by_signals() -> io::Result<Self> {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (asked, stop) = watch::channel(0_u32);
+        tokio::task::spawn_local(async move {
+            while !asked.is_closed() {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                asked.send_modify(|count| *count = count.saturating_add(1));
+            }
+        });
+        Ok(Self(stop))
+    }
+
+    /// Waits until it was asked at least once.
+    pub async fn asked(&mut self) {
+        self.more_than(0).await;
+    }
+
+    fn count(&self) -> u32 {
+        *self.0.borrow()
+    }
+
+    async fn more_than(&mut self, heard: u32) {
+        if self.0.wait_for(|count| *count > heard).await.is_err() {
+            // Nobody is left who could ask.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Does all jobs, [`AT_ONCE`] at a time and in their order. It runs within a `LocalSet`.
+pub async fn run<T: 'static, F: Future<Output = T> + 'static>(
+    jobs: impl IntoIterator<Item = F>,
+    mut stop: Stop,
+    mut tell: impl FnMut(Event<T>),
+) {
+    let mut jobs = jobs.into_iter().enumerate();
+    let (mut tasks, mut running) = (JoinSet::new(), BTreeSet::new());
+    let mut heard = 0;
+    loop {
+        if heard == 0 && stop.count() > 0 {
+            tell(Event::Stopping { running: running.len() });
+        }
+        heard = stop.count();
+        if heard > 1 {
+            break;
+        }
+        while heard == 0 && running.len() < AT_ONCE {
+            let Some((index, job)) = jobs.next() else { break };
+            running.insert(index);
+            tasks.spawn_local(async move { (index, job.await) });
+        }
+        tokio::select! {
+            // What has ended is told before it is said that it was left.
+            biased;
+            ended = tasks.join_next() => match ended {
+                Some(Ok((index, result))) => {
+                    running.remove(&index);
+                    tell(Event::Ended(index, Ended::Done(result)));
+                }
+                Some(Err(_)) => {}
+                None => break,
+            },
+            () = stop.more_than(heard) => {}
+        }
+    }
+    tasks.shutdown().await;
+    for index in running {
+        tell(Event::Ended(index, Ended::Left));
+    }
+    for (index, _) in jobs {
+        tell(Event::Ended(index, Ended::NotBegun));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    type Events = Vec<Event<usize>>;
+
+    /// Runs `count` jobs, each of which waits for a word; `drive` gives the words and asks to stop.
+    fn run_all<D: Future<Output = ()>>(
+        count: usize,
+        drive: impl FnOnce(Rc<Vec<Notify>>, watch::Sender<u32>, Rc<RefCell<Vec<usize>>>) -> D,
+    ) -> Events {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let local = tokio::task::LocalSet::new();
+        let events = RefCell::new(Vec::new());
+        local.block_on(&runtime, async {
+            let words: Rc<Vec<_>> = Rc::new((0..count).map(|_| Notify::new()).collect());
+            let begun = Rc::new(RefCell::new(Vec::new()));
+            let (asked, stop) = watch::channel(0);
+            let jobs = (0..count).map(|index| {
+                let (words, begun) = (Rc::clone(&words), Rc::clone(&begun));
+                async move {
+                    begun.borrow_mut().push(index);
+                    words[index].notified().await;
+                    index
+                }
+            });
+            let all = run(jobs, Stop(stop), |event| events.borrow_mut().push(event));
+            tokio::join!(all, drive(Rc::clone(&words), asked, Rc::clone(&begun)));
+        });
+        events.into_inner()
+    }
+
+    /// Lets everything happen that can.
+    async fn settle() {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn done(index: usize) -> Event<usize> {
+        Event::Ended(index, Ended::Done(index))
+    }
+
+    #[test]
+    fn so_many_at_once_and_one_more_for_each_that_ends() {
+        let events = run_all(AT_ONCE + 3, async |words, _asked, begun| {
+            settle().await;
+            assert_eq!(*begun.borrow(), (0..AT_ONCE).collect::<Vec<_>>());
+            words[5].notify_one();
+            settle().await;
+            assert_eq!(begun.borrow().len(), AT_ONCE + 1);
+            words.iter().for_each(Notify::notify_one);
+        });
+        assert_eq!(events.len(), AT_ONCE + 3);
+        assert_eq!(events[0], done(5));
+        for index in 0..AT_ONCE + 3 {
+            assert!(events.contains(&done(index)), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_hangs_keeps_nobody() {
+        let events = run_all(40, async |words, _asked, begun| {
+            words.iter().skip(1).for_each(Notify::notify_one);
+            settle().await;
+            assert_eq!(begun.borrow().len(), 40);
+            words[0].notify_one();
+        });
+        assert_eq!((events.len(), events.last()), (40, Some(&done(0))));
+    }
+
+    #[test]
+    fn the_first_word_begins_nothing_more_and_waits() {
+        let events = run_all(AT_ONCE + 2, async |words, asked, begun| {
+            settle().await;
+            asked.send_replace(1);
+            settle().await;
+            words.iter().for_each(Notify::notify_one);
+            settle().await;
+            assert_eq!(begun.borrow().len(), AT_ONCE);
+        });
+        assert_eq!(events[0], Event::Stopping { running: AT_ONCE });
+        assert_eq!(events.len(), 1 + AT_ONCE + 2);
+        assert_eq!(events[AT_ONCE], done(AT_ONCE - 1));
+        for (place, index) in [(1, AT_ONCE), (2, AT_ONCE + 1)] {
+            assert_eq!(events[AT_ONCE + place], Event::Ended(index, Ended::NotBegun));
+        }
+    }
+
+    #[test]
+    fn the_second_word_waits_for_nobody() {
+        let events = run_all(AT_ONCE + 1, async |words, asked, _begun| {
+            settle().await;
+            asked.send_replace(1);
+            words[3].notify_one();
+            settle().await;
+            asked.send_replace(2);
+        });
+        let ended = |wanted: &Ended<usize>| {
+            events.iter().filter(|event| matches!(event, Event::Ended(_, ended) if ended == wanted)).count()
+        };
+        assert!(events.contains(&done(3)), "{events:?}");
+        assert_eq!((ended(&Ended::Left), ended(&Ended::NotBegun)), (AT_ONCE - 1, 1));
+    }
+
+    #[test]
+    fn a_word_before_the_beginning_counts() {
+        let events = run_all(2, async |words, asked, begun| {
+            asked.send_replace(2);
+            words.iter().for_each(Notify::notify_one);
+            settle().await;
+            assert!(begun.borrow().len() <= 2);
+        });
+        assert_eq!(events.len(), 3, "{events:?}");
+    }
+}
