@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ::node::api::{self, Failure, Request, SetHostRequest};
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::report::{Form, Output};
@@ -14,14 +14,17 @@ pub(crate) mod kubeadm;
 pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod prepare;
+pub(crate) mod remote;
 
 use join::JoinArgs;
 use node::NodeCommand;
 use pod::PodCommand;
+use remote::{CopyArgs, ExecArgs, PingArgs, RemoteRequest};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value; 3 a file that is \
-not valid; 4 the checks refuse this node; 7 no apiserver answers; 8 the image; 9 another run is at work; \
+not valid; 4 the checks refuse this node; 5 no login at a host, or no sudo there; 6 a host's key; 7 no apiserver \
+answers, or no host can be reached; 8 the image; 9 another run is at work; \
 10 --dry-run --detailed-exitcode found changes; 11 kubeadm failed; 12 not as it should be after the change; \
 13 somebody else's work would be damaged; 14 not permitted; 15 the kernel lacks a part; 130 stopped, as was asked.";
 
@@ -30,6 +33,8 @@ not valid; 4 the checks refuse this node; 7 no apiserver answers; 8 the image; 9
 /// A node of a highly available cluster must reach the apiservers before it joins. This puts lvscare's virtual server
 /// in place first (10.103.97.2:6443, in the kernel), names it in /etc/hosts, and leaves a static pod that guards it.
 /// Those three things can be seen with `lvscare-installer node status`.
+///
+/// `ping`, `exec` and `copy` work on many hosts from one machine, over SSH.
 #[derive(Debug, Parser)]
 #[command(name = "lvscare-installer", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -65,6 +70,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Box<KubeadmCommand>,
     },
+    /// Whether hosts can be worked with over SSH: login, root's rights, clock, kernel
+    #[command(after_help = remote::ping_help())]
+    Ping(Box<PingArgs>),
+    /// Run a command on hosts over SSH
+    #[command(after_help = remote::exec_help())]
+    Exec(Box<ExecArgs>),
+    /// Put a file on hosts over SSH
+    #[command(after_help = remote::copy_help())]
+    Copy(Box<CopyArgs>),
     /// The remote end of a controller
     #[command(hide = true)]
     Agent(agent::AgentArgs),
@@ -81,10 +95,21 @@ pub(crate) struct Asked {
     pub(crate) request: Result<Request, Failure>,
 }
 
+/// Who does what was typed.
+pub(crate) enum Errand {
+    /// This machine.
+    Here(Asked),
+    /// Other machines.
+    There(RemoteRequest),
+    /// A controller on another machine.
+    Agent(agent::AgentArgs),
+    /// Nobody; a script is printed.
+    Completion(clap_complete::Shell),
+}
+
 impl Command {
-    /// What is asked for. Of a completion script there is nothing to ask, and the agent asks for itself.
-    pub(crate) fn asked(self) -> Asked {
-        match self {
+    pub(crate) fn errand(self) -> Errand {
+        Errand::Here(match self {
             Self::Node { command } => command.asked(),
             Self::Kubeadm { command } => {
                 let KubeadmCommand::Join(args) = *command;
@@ -92,15 +117,18 @@ impl Command {
             }
             Self::Hosts { command } => command.asked(),
             Self::Pod { command } => command.asked(),
-            Self::Agent(_) | Self::Completion { .. } => {
-                Asked { form: Form::default(), request: Ok(Request::Status) }
-            }
-        }
+            Self::Ping(args) => return Errand::There(args.request()),
+            Self::Exec(args) => return Errand::There(args.request()),
+            Self::Copy(args) => return Errand::There(args.request()),
+            Self::Agent(args) => return Errand::Agent(args),
+            Self::Completion { shell } => return Errand::Completion(shell),
+        })
     }
 }
 
 /// Options whose values nobody may see, not even those that are none.
-const SECRETS: [&str; 4] = ["--token", "--discovery-token", "--tls-bootstrap-token", "--certificate-key"];
+const SECRETS: [&str; 5] =
+    ["--token", "--discovery-token", "--tls-bootstrap-token", "--certificate-key", "--passwd"];
 
 /// What is wrong with what was typed, in one line.
 pub(crate) fn explain(error: &clap::Error) -> String {
@@ -109,7 +137,12 @@ pub(crate) fn explain(error: &clap::Error) -> String {
         _ => "",
     };
     let option = text(ContextKind::InvalidArg).split(' ').next().unwrap_or_default();
-    let message = lvscare::cli::explain(error);
+    let mut message = lvscare::cli::explain(error);
+    // To clap a word that is too much is no word of the command, and it says nothing of the dashes.
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    if error.kind() == ErrorKind::UnknownArgument && !option.starts_with('-') && usage.contains("-- <") {
+        message.push_str("; the command comes after `--`");
+    }
     let value = text(ContextKind::InvalidValue);
     if SECRETS.contains(&option) && !value.is_empty() { message.replace(value, "***") } else { message }
 }

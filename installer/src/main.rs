@@ -5,14 +5,17 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use cli::{Cli, Command, explain};
+use cli::{Cli, Command, Errand, explain};
 use lvscare::exit::Exit;
 use node::machine::linux::Linux;
 use node::machine::programs::Terminal;
 use report::{Output, Reporter};
 
 mod cli;
+mod login;
+mod remote;
 mod report;
+mod secret;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -35,17 +38,18 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Exit {
-    if let Command::Completion { shell } = command {
-        // A reader that goes away is no failure, and the generator would panic.
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "lvscare-installer", &mut script);
-        let _ = io::stdout().write_all(&script);
-        return Exit::Success;
-    }
-    if let Command::Agent(args) = command {
-        return args.run();
-    }
-    let asked = command.asked();
+    let asked = match command.errand() {
+        Errand::Here(asked) => asked,
+        Errand::There(request) => return remote::run(request),
+        Errand::Agent(args) => return args.run(),
+        Errand::Completion(shell) => {
+            // A reader that goes away is no failure, and the generator would panic.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lvscare-installer", &mut script);
+            let _ = io::stdout().write_all(&script);
+            return Exit::Success;
+        }
+    };
     let mut reporter = Reporter::new(asked.form);
     let request = match asked.request {
         Ok(request) => request,

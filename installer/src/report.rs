@@ -8,6 +8,7 @@ use lvscare::exit::Exit;
 use node::api::{Changed, Event, Failure, Kind, Outcome, Request, StepReport};
 use serde::Serialize;
 
+pub(crate) mod remote;
 mod text;
 
 /// The form of an answer.

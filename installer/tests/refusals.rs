@@ -240,6 +240,9 @@ fn no_variable_of_the_shell_changes_what_a_node_or_a_pod_gets() {
         "node set-masters --dry-run --master 10.0.0.1",
         "kubeadm join --master 10.0.0.1 --dry-run",
         "node join --master 10.0.0.1 --dry-run --kube-version v1.34.1",
+        "ping --host 300",
+        "exec --host 300 -- true",
+        "copy --host 300 /nowhere /nowhere",
         "completion bash",
         "--help",
         "node prepare --help",
@@ -584,4 +587,141 @@ fn an_agent_that_is_to_receive_too_much() {
     {"transfer":"failed","failure":{"kind":"usage","message":"99999999999999 bytes are more than the 21474836480 that a package may have"}}
     lvscare-installer: 99999999999999 bytes are more than the 21474836480 that a package may have
     "#);
+}
+
+#[test]
+fn no_host() {
+    insta::assert_snapshot!(run("ping"), @r#"
+    exit code 2
+    lvscare-installer: there is no host; name them with --master, --node or --host
+    "#);
+}
+
+#[test]
+fn every_mistake_about_hosts_at_once() {
+    insta::assert_snapshot!(run("ping --master 10.0.0.300,10.0.0.1 --node 10.0.0.9-10.0.0.2,here --host 10.0.0.1 --user= --port 0 --passwd-file /nowhere --pk /nowhere"), @r#"
+    exit code 2
+    lvscare-installer: --port 0: port 0 is no port; SSH servers usually listen on 22
+    lvscare-installer: --master `10.0.0.300`: it is not an address such as 10.0.0.1 or 10.0.0.1:22
+    lvscare-installer: --node `10.0.0.9-10.0.0.2`: the range is the wrong way round; write 10.0.0.2-10.0.0.9
+    lvscare-installer: --node `here`: it is a name, and names are not looked up; give the IP address
+    lvscare-installer: --user "" is not the name of a user
+    lvscare-installer: --passwd-file /nowhere: No such file or directory (os error 2)
+    lvscare-installer: the key /nowhere: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn a_limit_that_is_none_of_the_hosts() {
+    insta::assert_snapshot!(run("ping --host 10.0.0.1 --limit 10.0.0.2"), @r#"
+    exit code 2
+    lvscare-installer: --limit `10.0.0.2` is none of the hosts
+    "#);
+}
+
+#[test]
+fn two_passwords() {
+    insta::assert_snapshot!(run("ping --host 10.0.0.1 --passwd SECRET --ask-pass"), @r#"
+    exit code 2
+    lvscare-installer: the argument '--passwd <PASSWORD>' cannot be used with '--ask-pass'
+    "#);
+}
+
+#[test]
+fn a_password_that_is_empty() {
+    insta::assert_snapshot!(run("ping --host 10.0.0.1 --passwd="), @r#"
+    exit code 2
+    lvscare-installer: --passwd: the password is empty
+    "#);
+}
+
+#[test]
+fn a_file_of_a_password_for_everybody() {
+    insta::assert_snapshot!(run("ping --host 10.0.0.1 --passwd-file /proc/version"), @r#"
+    exit code 2
+    lvscare-installer: --passwd-file /proc/version: others can read or change it (mode 0444); chmod 600 /proc/version, and take another secret if somebody may have seen this one
+    "#);
+}
+
+#[test]
+fn a_policy_that_is_none() {
+    insta::assert_snapshot!(run("ping --host 10.0.0.1 --host-key-policy no"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'no' for '--host-key-policy <POLICY>'; [possible values: strict, accept-new]
+    "#);
+}
+
+#[test]
+fn two_bastions() {
+    insta::assert_snapshot!(run("ping --host 10.0.0.1 --bastion me@10.0.0.2-10.0.0.3"), @r#"
+    exit code 2
+    lvscare-installer: --bastion `me@10.0.0.2-10.0.0.3`: a bastion is one host
+    "#);
+}
+
+#[test]
+fn no_command() {
+    insta::assert_snapshot!(run("exec --host 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: the following required arguments were not provided: <COMMAND>...
+    "#);
+}
+
+#[test]
+fn a_command_without_dashes() {
+    insta::assert_snapshot!(run("exec --host 10.0.0.1 uptime"), @r#"
+    exit code 2
+    lvscare-installer: unexpected argument 'uptime' found; the command comes after `--`
+    "#);
+}
+
+#[test]
+fn every_mistake_about_a_copy_at_once() {
+    insta::assert_snapshot!(run("copy --host here --mode 4755 /nowhere relative/file"), @r#"
+    exit code 2
+    lvscare-installer: --host `here`: it is a name, and names are not looked up; give the IP address
+    lvscare-installer: DEST "relative/file" is not the absolute path of a file
+    lvscare-installer: --mode `4755` is not a mode from 0000 to 0777, such as 0644
+    lvscare-installer: /nowhere: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn a_copy_into_a_directory() {
+    insta::assert_snapshot!(run("copy --host 10.0.0.1 /nowhere /root/"), @r#"
+    exit code 2
+    lvscare-installer: DEST "/root/" is not the absolute path of a file
+    lvscare-installer: /nowhere: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn a_copy_of_a_directory() {
+    insta::assert_snapshot!(run("copy --host 10.0.0.1 / /root/all"), @r#"
+    exit code 2
+    lvscare-installer: /: it is not a regular file
+    "#);
+}
+
+#[test]
+fn a_command_that_is_empty() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lvscare-installer"));
+    let output = command.args(["exec", "--host", "10.0.0.1", "--", " "]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), error.as_str()),
+        (Some(2), "lvscare-installer: the command is empty\n")
+    );
+}
+
+#[test]
+fn nobody_to_ask_for_a_password() {
+    // In a session of its own the program has no terminal.
+    let mut command = Command::new("setsid");
+    command.args(["--wait", env!("CARGO_BIN_EXE_lvscare-installer")]);
+    let output = command.args(["ping", "--host", "10.0.0.1", "--ask-pass"]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("lvscare-installer: cannot ask at a terminal ("), "{error}");
+    assert!(error.ends_with("; use --passwd-file\n"), "{error}");
 }

@@ -7,14 +7,15 @@
 //! | 2 | wrong usage or a bad value; nothing was changed |
 //! | 3 | installer: values that do not fit together, or a file that is not valid |
 //! | 4 | installer: the checks refuse this node; nothing was changed |
-//! | 7 | installer: no apiserver can be reached |
+//! | 5 | installer: a host lets nobody in, or nobody be root there |
+//! | 6 | installer: a host is not, or may not be, the one that was meant |
+//! | 7 | installer: no apiserver, or no host, can be reached |
 //! | 8 | installer: the image is missing or damaged |
 //! | 9 | another lvscare guards the same address; installer: another run holds the lock |
 //! | 10 | installer: `--dry-run --detailed-exitcode` found changes to make |
 //! | 11 | installer: `kubeadm` failed |
 //! | 12 | installer: something is not as it should be after the change |
 //! | 13 | refused, because somebody else's work would be damaged |
-//! | 5, 6 | kept for the installer's way over SSH |
 //! | 14 | not permitted: `CAP_NET_ADMIN` is missing |
 //! | 15 | the kernel lacks a part: IPVS itself or the scheduler |
 //! | 130 | installer: stopped between two steps, as was asked |
@@ -35,7 +36,11 @@ pub enum Exit {
     Invalid = 3,
     /// The checks refuse this node; nothing was changed.
     Refused = 4,
-    /// No apiserver can be reached.
+    /// A host lets nobody in, or nobody be root there.
+    Login = 5,
+    /// A host is not, or may not be, the one that was meant.
+    HostKey = 6,
+    /// No apiserver, or no host, can be reached.
     Unreachable = 7,
     /// The image is missing or damaged.
     Image = 8,

@@ -1,10 +1,7 @@
 //! Everything that kubeadm's own flags can say.
 
 use std::env;
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -14,11 +11,10 @@ use node::spec::credentials::{CaCertHash, CertificateKey, Token};
 use node::spec::kubeadm::KubeadmSpec;
 use node::spec::version::KubernetesVersion;
 
+use crate::secret;
+
 /// The one variable that says what a node gets: an argument can be read by everybody on it.
 const TOKEN_VARIABLE: &str = "LVSCARE_JOIN_TOKEN";
-
-/// No secret is longer.
-const MAX_SECRET_BYTES: u64 = 4096;
 
 /// The flags of `kubeadm join` that go into its configuration.
 #[derive(Debug, Args)]
@@ -134,25 +130,10 @@ fn from_variable() -> Result<Option<Token>, Failure> {
     }
 }
 
-/// Reads a secret from a file that nobody else can read or change, or from standard input (`-`).
+/// Reads a secret, without the blanks around it.
 fn read_secret<T: FromStr<Err = String>>(option: &str, path: &Path) -> Result<T, Failure> {
+    let text = secret::read(option, path).map_err(Failure::usage)?;
     let wrong = |why: String| Failure::usage(format!("{option} {}: {why}", path.display()));
-    let io = |error: io::Error| wrong(error.to_string());
-    let mut text = String::new();
-    if path == Path::new("-") {
-        io::stdin().take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(io)?;
-    } else {
-        let file = File::open(path).map_err(io)?;
-        let mode = file.metadata().map_err(io)?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(wrong(format!(
-                "others can read or change it (mode {mode:04o}); chmod 600 {0}, and take another secret if somebody may \
-                 have seen this one",
-                path.display()
-            )));
-        }
-        file.take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(io)?;
-    }
     text.trim().parse().map_err(wrong)
 }
 

@@ -1,0 +1,230 @@
+//! `lvscare-installer ping`, `exec` and `copy`: what is done on many hosts.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use cluster::inventory::Words;
+use cluster::transport::policy::Policy;
+
+use crate::login::{Login, PasswordFrom};
+use crate::report::Output;
+
+/// What is common to the three of them.
+const HOSTS_HELP: &str = "\
+Hosts are asked 16 at a time; one that fails stops no other. Ctrl-C begins no further host and waits for those at work, a \
+second one leaves them.
+
+A host is trusted by its key in ~/.ssh/known_hosts or /etc/ssh/ssh_known_hosts. ~/.ssh/config is not read. Hosts need an \
+SSH server and /bin/sh, and nothing else; no program but this one is needed here.
+
+Exit codes: 0 done on all; 1 failed somewhere; 2 wrong usage or a bad value, and no host was asked; 130 stopped, as was \
+asked. Where all that failed failed for one reason: 5 login or sudo; 6 the host's key; 7 unreachable.";
+
+const PING_EXAMPLES: &str = "\
+Examples:
+  Whether three masters and forty nodes can be worked with, and as what:
+    lvscare-installer ping --master 10.0.0.1-10.0.0.3 --node 10.0.1.1-10.0.1.40
+  With a password, asked for once:
+    lvscare-installer ping --node 10.0.1.1-10.0.1.40 --user ubuntu --ask-pass
+  The first time, where nobody knows the hosts' keys yet:
+    lvscare-installer ping --node 10.0.1.1 --host-key-policy accept-new";
+
+const EXEC_EXAMPLES: &str = "\
+COMMAND is a text for the host's /bin/sh; several words are joined by blanks, as ssh does it. It reads nothing. What it \
+prints is shown line by line after its host's name, hosts in their order; what it writes to standard error goes to standard \
+error. It fails where its exit code is not 0.
+
+Examples:
+  lvscare-installer exec --node 10.0.1.1-10.0.1.40 -- uptime
+  lvscare-installer exec --node 10.0.1.1-10.0.1.40 --user ubuntu --ask-pass --sudo -- systemctl restart kubelet
+  lvscare-installer exec --master 10.0.0.1-10.0.0.3 -- 'test -f /etc/kubernetes/admin.conf && echo initialised'";
+
+const COPY_EXAMPLES: &str = "\
+FILE is read once before any host is asked. It arrives beside its place, is compared by SHA-256, and is put there by a \
+rename; a host that has it already gets nothing. What a cut link has left is not sent again the next time.
+
+Examples:
+  lvscare-installer copy --node 10.0.1.1-10.0.1.40 lvscare.tar /root/lvscare.tar
+  lvscare-installer copy --node 10.0.1.1 --user ubuntu --ask-pass --sudo --mode 0755 lvscare-installer \
+/usr/local/bin/lvscare-installer";
+
+/// What follows the options of `ping`.
+pub(crate) fn ping_help() -> String {
+    format!("{HOSTS_HELP}\n\n{PING_EXAMPLES}")
+}
+
+/// What follows the options of `exec`.
+pub(crate) fn exec_help() -> String {
+    format!("{EXEC_EXAMPLES}\n\n{HOSTS_HELP}")
+}
+
+/// What follows the options of `copy`.
+pub(crate) fn copy_help() -> String {
+    format!("{COPY_EXAMPLES}\n\n{HOSTS_HELP}")
+}
+
+/// Which hosts, and how they are logged in to.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// A master, or a range of them (10.0.0.1-10.0.0.3); repeat it, or separate with commas; with a port if it is not
+    /// --port
+    #[arg(long = "master", value_name = "IP[:PORT]", help_heading = HOSTS)]
+    masters: Vec<String>,
+    /// A node that is no master, written as masters are
+    #[arg(long = "node", value_name = "IP[:PORT]", help_heading = HOSTS)]
+    nodes: Vec<String>,
+    /// A host of which nothing else is said, written as masters are
+    #[arg(long = "host", value_name = "IP[:PORT]", help_heading = HOSTS)]
+    hosts: Vec<String>,
+    /// Only these of them: `master`, `node`, addresses, ranges; repeat it, or separate with commas
+    #[arg(long, value_name = "WHICH", help_heading = HOSTS)]
+    limit: Vec<String>,
+    /// The port of their SSH servers
+    #[arg(long, value_name = "PORT", default_value = "22", help_heading = HOSTS)]
+    port: u16,
+    /// A host through which all others are reached, with the same password or key
+    #[arg(long, value_name = "[USER@]IP[:PORT]", help_heading = HOSTS)]
+    bastion: Option<String>,
+    /// What is done with a host whose key nobody knows
+    #[arg(long, value_name = "POLICY", default_value = "strict", help_heading = HOSTS)]
+    host_key_policy: HostKeyPolicy,
+    /// As whom to log in
+    #[arg(long, value_name = "NAME", default_value = "root", help_heading = LOGIN)]
+    user: String,
+    /// The password; everybody on this machine can see it in the list of processes, so prefer --passwd-file or --ask-pass
+    #[arg(long, value_name = "PASSWORD", group = "password", help_heading = LOGIN)]
+    passwd: Option<OsString>,
+    /// A file with the password, which only its owner may read; - for standard input
+    #[arg(long, value_name = "FILE", group = "password", help_heading = LOGIN)]
+    passwd_file: Option<PathBuf>,
+    /// Ask for the password at the terminal
+    #[arg(long, group = "password", help_heading = LOGIN)]
+    ask_pass: bool,
+    /// A private key, and no other one [default: those of the agent, then `~/.ssh/id_ed25519`, `id_ecdsa`, `id_rsa`]
+    #[arg(long, value_name = "FILE", help_heading = LOGIN)]
+    pk: Option<PathBuf>,
+}
+
+const HOSTS: &str = "Hosts";
+const LOGIN: &str = "Login";
+
+/// What is done with a host whose key nobody knows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HostKeyPolicy {
+    /// It is refused
+    Strict,
+    /// Its key is recorded in `~/.ssh/known_hosts`; one that differs from a recorded key is refused all the same
+    AcceptNew,
+}
+
+/// `lvscare-installer ping`.
+#[derive(Debug, Args)]
+pub(crate) struct PingArgs {
+    /// Which hosts, and how they are logged in to
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// The form of the answer
+    #[arg(long, short, default_value = "text")]
+    output: Output,
+}
+
+/// `lvscare-installer exec`.
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// Which hosts, and how they are logged in to
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// As root: with sudo where the user is another
+    #[arg(long)]
+    sudo: bool,
+    /// The form of the answer
+    #[arg(long, short, default_value = "text")]
+    output: Output,
+    /// What is run
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    command: Vec<String>,
+}
+
+/// `lvscare-installer copy`.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// A file here
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Its whole path there
+    #[arg(value_name = "DEST")]
+    dest: String,
+    /// Which hosts, and how they are logged in to
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// As root: with sudo where the user is another
+    #[arg(long)]
+    sudo: bool,
+    /// The file's mode there, such as 0644 [default: the one it has here]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+    /// The form of the answer
+    #[arg(long, short, default_value = "text")]
+    output: Output,
+}
+
+/// What is to be done on many hosts, as typed.
+pub(crate) struct RemoteRequest {
+    pub(crate) words: Words,
+    pub(crate) login: Login,
+    pub(crate) wanted: Wanted,
+    pub(crate) output: Output,
+}
+
+/// What is to be done on each.
+pub(crate) enum Wanted {
+    Ping,
+    Exec { command: String, as_root: bool },
+    Copy { file: PathBuf, dest: String, mode: Option<String>, as_root: bool },
+}
+
+impl TargetArgs {
+    fn request(self, wanted: Wanted, output: Output) -> RemoteRequest {
+        let password = match (self.passwd, self.passwd_file) {
+            (Some(password), _) => PasswordFrom::Argument(password),
+            (None, Some(file)) => PasswordFrom::File(file),
+            (None, None) if self.ask_pass => PasswordFrom::Terminal,
+            (None, None) => PasswordFrom::Nowhere,
+        };
+        let policy = match self.host_key_policy {
+            HostKeyPolicy::Strict => Policy::Strict,
+            HostKeyPolicy::AcceptNew => Policy::AcceptNew,
+        };
+        let words = Words {
+            masters: self.masters,
+            nodes: self.nodes,
+            hosts: self.hosts,
+            limit: self.limit,
+            user: self.user,
+            port: self.port,
+            bastion: self.bastion,
+        };
+        RemoteRequest { words, login: Login { password, key: self.pk, policy }, wanted, output }
+    }
+}
+
+impl PingArgs {
+    pub(crate) fn request(self) -> RemoteRequest {
+        self.targets.request(Wanted::Ping, self.output)
+    }
+}
+
+impl ExecArgs {
+    pub(crate) fn request(self) -> RemoteRequest {
+        let wanted = Wanted::Exec { command: self.command.join(" "), as_root: self.sudo };
+        self.targets.request(wanted, self.output)
+    }
+}
+
+impl CopyArgs {
+    pub(crate) fn request(self) -> RemoteRequest {
+        let (file, dest, mode, as_root) = (self.file, self.dest, self.mode, self.sudo);
+        self.targets.request(Wanted::Copy { file, dest, mode, as_root }, self.output)
+    }
+}
