@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -12,9 +11,9 @@ use cluster::inventory::Inventory;
 use cluster::remote::run::MAX_COMMAND;
 use cluster::remote::transfer::{Source, check_path};
 use lvscare::exit::{Exit, Failure};
-use lvscare::terminal::printable;
 
 use crate::cli::remote::{RemoteRequest, Wanted};
+use crate::report::refuse;
 use crate::report::remote::{RemoteReporter, exit_of};
 
 /// Does it.
@@ -51,10 +50,6 @@ pub(crate) fn run(request: RemoteRequest) -> Exit {
         };
     }
     reporter.borrow().finish()
-}
-
-fn refuse(message: &str) {
-    let _ = writeln!(io::stderr(), "lvscare-installer: {}", printable(message));
 }
 
 /// What is done on each host; a file is read for it.

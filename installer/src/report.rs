@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use lvscare::doctor::{Severity, render};
 use lvscare::exit::Exit;
+use lvscare::terminal;
 use node::api::{Changed, Event, Failure, Kind, Outcome, Request, StepReport};
 use serde::Serialize;
 
@@ -132,6 +133,11 @@ impl Reporter {
         let _ = writeln!(io::stderr(), "lvscare-installer: {message}");
         exit
     }
+}
+
+/// Says in one line, on standard error, what is wrong.
+pub(crate) fn refuse(message: &str) {
+    let _ = writeln!(io::stderr(), "lvscare-installer: {}", terminal::printable(message));
 }
 
 /// The one place where a kind of failure becomes an exit code.

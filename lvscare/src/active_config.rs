@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::config::raw::{ConfigArgs, File};
 use crate::config::value::RealServer;
-use crate::drain::Drained;
+use crate::drain::{Drained, file};
 use crate::exit::Failure;
 use crate::health::probe::Settings;
 use crate::kernel::address;
@@ -35,6 +35,14 @@ impl ActiveConfig {
             .collect::<Result<_, Failure>>()?;
         preflight::check(&config, &address::list()?)?;
         Ok(Self { config, settings, drained: Drained::default() })
+    }
+
+    /// The same with whom the file in the state directory says that an administrator has drained.
+    #[must_use]
+    pub fn follow_drained(&self) -> Self {
+        let directory = self.config.state_dir.as_deref();
+        let drained = directory.map(|directory| file::follow(directory, &self.drained));
+        Self { drained: drained.unwrap_or_default(), ..self.clone() }
     }
 
     /// The same with the settings of `before` where they say the same: whoever asks by them goes on.

@@ -78,9 +78,7 @@ async fn run_until_signal(
     // Read only once it is watched: no change is missed.
     let directory = active.config.state_dir.clone();
     let mut drains = directory.as_deref().map(|directory| Watched::new(drain::file::path(directory)));
-    let drained = directory.as_deref().map(|directory| drain::file::follow(directory, &active.drained));
-    let drained = drained.unwrap_or_default();
-    let active = Arc::new(ActiveConfig { drained, ..ActiveConfig::clone(&active) });
+    let active = Arc::new(active.follow_drained());
 
     let services = active.config.addresses();
     let listener = match active.config.listen {

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+/// Where nothing else is said, a pause is longer or shorter by up to this part.
+pub(crate) const SPREAD: f64 = 0.2;
+
 /// `pause`, longer or shorter by up to a fifth. `chance` is random, from 0 to 1.
 pub(crate) fn spread(pause: Duration, chance: f64) -> Duration {
-    spread_by(pause, 0.2, chance)
+    spread_by(pause, SPREAD, chance)
 }
 
 /// The same, by up to `part` (0 to 1).

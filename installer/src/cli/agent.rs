@@ -15,7 +15,7 @@ use node::machine::programs::Terminal;
 use node::paths;
 use node::step::Digest;
 
-use crate::report::exit_of;
+use crate::report::{exit_of, refuse};
 
 /// What the agent is to do; one of it.
 #[derive(Debug, Args)]
@@ -38,9 +38,7 @@ impl AgentArgs {
         match self.done() {
             Ok(()) => Exit::Success,
             Err(failure) => {
-                use std::io::Write as _;
-                let message = lvscare::terminal::printable(&failure.message);
-                let _ = writeln!(io::stderr(), "lvscare-installer: {message}");
+                refuse(&failure.message);
                 exit_of(failure.kind)
             }
         }

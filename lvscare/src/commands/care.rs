@@ -14,7 +14,7 @@ use crate::config::{Config, Logging};
 use crate::exit::{Exit, Failure};
 use crate::kernel::Linux;
 use crate::reload::Watched;
-use crate::{daemon, drain, oneshot, rivals};
+use crate::{daemon, oneshot, rivals};
 
 /// Guards the rules until somebody ends it, or makes them and ends.
 pub(super) fn run(args: CareArgs) -> Result<(), Failure> {
@@ -32,9 +32,7 @@ pub(super) fn run(args: CareArgs) -> Result<(), Failure> {
     }
     let mut kernel = Linux::open()?;
     if args.run_once {
-        let directory = active.config.state_dir.as_deref();
-        let nobody = drain::Drained::default();
-        let drained = directory.map(|directory| drain::file::follow(directory, &nobody)).unwrap_or_default();
+        let drained = active.follow_drained().drained;
         return run_once(&mut kernel, &drained.without(&active.config), args.force);
     }
     daemon::run(args.config, active, file, kernel, args.force)

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::Condition;
 use crate::config::Policy;
-use crate::jitter::spread_by;
+use crate::jitter::{spread, spread_by};
 
 /// With so many servers that are well nobody needs another one within moments.
 pub const ENOUGH: usize = 2;
@@ -54,9 +54,6 @@ const RETURN_SPREAD: f64 = 0.25;
 
 /// The life of a held connection is longer or shorter by up to this part.
 const RENEWAL_SPREAD: f64 = 0.25;
-
-/// In all other cases a pause is longer or shorter by up to this part.
-pub const SPREAD: f64 = 0.2;
 
 /// What the latest question brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,12 +94,12 @@ impl Situation {
         let is_well = self.condition == Condition::Alive;
         match self.news {
             News::FirstRefusal => Duration::ZERO,
-            News::Nothing | News::Failure => spread_by(fast_interval, SPREAD, chance),
-            News::Answer => spread_by(fast_interval / 4, SPREAD, chance),
+            News::Nothing | News::Failure => spread(fast_interval, chance),
+            News::Answer => spread(fast_interval / 4, chance),
             News::Same if is_well && self.in_turn => spread_by(interval, STEADY_SPREAD, chance),
             News::Same if is_well => interval.mul_f64(chance),
             News::Changed if is_well => interval.mul_f64(1.0 - RETURN_SPREAD * chance),
-            News::Same | News::Changed => spread_by(self.backoff(policy), SPREAD, chance),
+            News::Same | News::Changed => spread(self.backoff(policy), chance),
         }
     }
 

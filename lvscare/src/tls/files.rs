@@ -19,13 +19,19 @@ pub(crate) struct NamedFile {
     pub path: PathBuf,
 }
 
-/// The files of one client.
+/// A client made from files.
 #[derive(Debug)]
 pub(crate) struct ClientFiles {
+    sources: Sources,
+    latest: Mutex<Latest>,
+}
+
+/// The files of one client.
+#[derive(Debug)]
+struct Sources {
     authorities: Option<NamedFile>,
     /// The certificate and its key.
     identity: Option<(NamedFile, NamedFile)>,
-    latest: Mutex<Latest>,
 }
 
 #[derive(Debug)]
@@ -42,10 +48,10 @@ impl ClientFiles {
         authorities: Option<NamedFile>,
         identity: Option<(NamedFile, NamedFile)>,
     ) -> Result<Self, Error> {
+        let sources = Sources { authorities, identity };
         // In this order: a change meanwhile is one that will be seen.
-        let stamps = stamps(authorities.as_ref(), identity.as_ref());
-        let config = load(authorities.as_ref(), identity.as_ref())?;
-        Ok(Self { authorities, identity, latest: Mutex::new(Latest { stamps, config, problem: None }) })
+        let (stamps, config) = (sources.stamps(), sources.load()?);
+        Ok(Self { sources, latest: Mutex::new(Latest { stamps, config, problem: None }) })
     }
 
     /// Why the files are not followed, for people.
@@ -56,11 +62,11 @@ impl ClientFiles {
     /// What the files say now. When they say nothing sensible, what they said before.
     pub(crate) fn client_config(&self) -> Arc<ClientConfig> {
         let mut latest = self.latest();
-        let stamps = stamps(self.authorities.as_ref(), self.identity.as_ref());
+        let stamps = self.sources.stamps();
         if stamps != latest.stamps {
             // Even what is wrong is not read again before it changes again.
             latest.stamps = stamps;
-            match load(self.authorities.as_ref(), self.identity.as_ref()) {
+            match self.sources.load() {
                 Ok(config) => {
                     latest.config = config;
                     latest.problem = None;
@@ -79,22 +85,23 @@ impl ClientFiles {
     }
 }
 
-fn stamps(authorities: Option<&NamedFile>, identity: Option<&(NamedFile, NamedFile)>) -> Vec<Option<Stamp>> {
-    let (certificate, key) = identity.map(|(certificate, key)| (certificate, key)).unzip();
-    [authorities, certificate, key].into_iter().flatten().map(|file| Stamp::of(&file.path)).collect()
-}
+impl Sources {
+    fn stamps(&self) -> Vec<Option<Stamp>> {
+        let (certificate, key) = self.identity.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+        let files = [self.authorities.as_ref(), certificate, key];
+        files.into_iter().flatten().map(|file| Stamp::of(&file.path)).collect()
+    }
 
-fn load(
-    authorities: Option<&NamedFile>,
-    identity: Option<&(NamedFile, NamedFile)>,
-) -> Result<Arc<ClientConfig>, Error> {
-    let authorities = authorities.map(read).transpose()?;
-    let identity = identity.map(|(certificate, key)| Ok((read(certificate)?, read(key)?))).transpose()?;
-    let config = client_config(
-        authorities.as_ref().map(pem),
-        identity.as_ref().map(|(certificate, key)| (pem(certificate), pem(key))),
-    )?;
-    Ok(Arc::new(config))
+    fn load(&self) -> Result<Arc<ClientConfig>, Error> {
+        let authorities = self.authorities.as_ref().map(read).transpose()?;
+        let identity = self.identity.as_ref();
+        let identity = identity.map(|(certificate, key)| Ok((read(certificate)?, read(key)?))).transpose()?;
+        let config = client_config(
+            authorities.as_ref().map(pem),
+            identity.as_ref().map(|(certificate, key)| (pem(certificate), pem(key))),
+        )?;
+        Ok(Arc::new(config))
+    }
 }
 
 fn pem((name, bytes): &(String, Vec<u8>)) -> Pem<'_> {

@@ -7,7 +7,7 @@ use cluster::transport::ssh::Ssh;
 use cluster::transport::{Error, Exit, Kind, Piece, Transport};
 use tests::sshd::{Setup, SshLab, User};
 
-use crate::stage::{LIMIT, as_root, host_keys, run, with_password};
+use crate::stage::{LIMIT, as_root, connected, host_keys, run, with_password};
 
 #[test]
 fn streams_are_kept_apart_and_the_end_is_known() {
@@ -59,7 +59,7 @@ fn two_at_a_time_on_one_connection() {
     let host = lab.host(&Setup::default());
     let target = as_root(&lab, &host);
     lab.run(|| async {
-        let ssh = Ssh::connect(&target, &host_keys(&lab), None).await.unwrap();
+        let ssh = connected(&lab, &target).await;
         let mut first = ssh.exec("cat").await.unwrap();
         let second = ssh.exec("echo second").await.unwrap().finish("", LIMIT).await.unwrap();
         assert_eq!(second.stdout, "second\n");
@@ -77,7 +77,7 @@ fn a_server_with_fewer_sessions_says_so() {
     let host = lab.host(&Setup { config: "MaxSessions 1".into(), ..Setup::default() });
     let target = as_root(&lab, &host);
     let error = lab.run(|| async {
-        let ssh = Ssh::connect(&target, &host_keys(&lab), None).await.unwrap();
+        let ssh = connected(&lab, &target).await;
         let _first = ssh.exec("cat").await.unwrap();
         ssh.exec("cat").await.unwrap_err()
     });
@@ -92,7 +92,7 @@ fn a_silent_command_has_a_limit() {
     let target = as_root(&lab, &host);
     let limit = Duration::from_secs(1);
     let error = lab.run(|| async {
-        let ssh = Ssh::connect(&target, &host_keys(&lab), None).await.unwrap();
+        let ssh = connected(&lab, &target).await;
         ssh.exec("sleep 1000").await.unwrap().finish("", limit).await.unwrap_err()
     });
     assert!(matches!(error, Error::Silent { .. }), "{error}");
@@ -140,7 +140,7 @@ fn a_large_upload_survives_new_keys_by_both_sides() {
         lab.tool("sha256sum", &[&file.display().to_string()])[..64].to_owned()
     };
     let finished = lab.run(|| async {
-        let ssh = Ssh::connect(&target, &host_keys(&lab), None).await.unwrap();
+        let ssh = connected(&lab, &target).await;
         let process = ssh.exec("sha256sum").await.unwrap();
         for _ in 0..64 {
             process.input.write(block.clone()).await.unwrap();

@@ -11,7 +11,7 @@ use cluster::transport::{Error, Exit, Kind, Piece, Transport};
 use tests::sshd::{Setup, SshLab};
 use tests::wait::eventually;
 
-use crate::stage::{LIMIT, as_root, connect, host_keys};
+use crate::stage::{LIMIT, as_root, connect, connected, host_keys};
 
 /// Reads to the end of what a command says.
 async fn end(output: &mut cluster::transport::Output) -> Exit {
@@ -28,7 +28,7 @@ fn a_cut_link_is_lost_and_what_ran_goes_on() {
     let host = lab.host(&Setup::default());
     let target = as_root(&lab, &host);
     lab.run(|| async {
-        let ssh = Ssh::connect(&target, &host_keys(&lab), None).await.unwrap();
+        let ssh = connected(&lab, &target).await;
         let mut process = ssh.exec("echo begun; sleep 3; touch /tmp/finished; echo done").await.unwrap();
         assert_eq!(process.output.next().await, Piece::Stdout("begun\n".into()));
         host.cut(lab.controller());
@@ -50,7 +50,7 @@ fn a_link_that_is_cut_in_an_upload_is_lost_too() {
     let host = lab.host(&Setup::default());
     let target = as_root(&lab, &host);
     lab.run(|| async {
-        let ssh = Ssh::connect(&target, &host_keys(&lab), None).await.unwrap();
+        let ssh = connected(&lab, &target).await;
         let process = ssh.exec("cat >/dev/null").await.unwrap();
         let block = Bytes::from(vec![0_u8; 1 << 18]);
         for _ in 0..40 {
@@ -72,7 +72,7 @@ fn a_host_that_dies_is_lost() {
     let host = lab.host(&Setup::default());
     let target = as_root(&lab, &host);
     lab.run(|| async {
-        let ssh = Ssh::connect(&target, &host_keys(&lab), None).await.unwrap();
+        let ssh = connected(&lab, &target).await;
         let mut process = ssh.exec("sleep 1000").await.unwrap();
         drop(host);
         assert_eq!(tokio::time::timeout(LIMIT, end(&mut process.output)).await.unwrap(), Exit::Lost);

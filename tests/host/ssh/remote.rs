@@ -9,13 +9,13 @@ use cluster::remote::run::{Said, run};
 use cluster::remote::transfer::{Sent, Source, send};
 use cluster::remote::{self, elevate};
 use cluster::transport::auth::Credentials;
-use cluster::transport::ssh::{Ssh, Target};
+use cluster::transport::ssh::Target;
 use cluster::transport::{Exit, Kind};
 use node::spec::secret::Secret;
 use tests::sshd::{Host, Setup, SshLab, User};
 use tests::wait::eventually;
 
-use crate::stage::{LIMIT, as_root, host_keys, with_password};
+use crate::stage::{LIMIT, as_root, connected, with_password};
 
 /// Everything a password may be made of, but what ends a line.
 fn hard_password() -> String {
@@ -34,10 +34,6 @@ fn host_with_sudo(lab: &SshLab, defaults: &str) -> Host {
     let host = lab.host(&Setup { users, files, ..Setup::default() });
     host.check(&["sh", "-c", "echo '@includedir /etc/sudoers.d' >>/etc/sudoers"]);
     host
-}
-
-async fn connected(lab: &SshLab, target: &Target) -> Ssh {
-    Ssh::connect(target, &host_keys(lab), None).await.unwrap()
 }
 
 /// Connects, becomes root, and runs a command: its output and its end.

@@ -35,6 +35,11 @@ pub(crate) fn with_password(host: &Host, user: &str, password: &str) -> Target {
     Target { at: host.at(), credentials, policy: Policy::AcceptNew }
 }
 
+/// A connection of somebody who is let in.
+pub(crate) async fn connected(lab: &SshLab, target: &Target) -> Ssh {
+    Ssh::connect(target, &host_keys(lab), None).await.unwrap()
+}
+
 /// Logs in, and says good-bye.
 pub(crate) fn connect(lab: &SshLab, target: &Target) -> Result<(), Error> {
     lab.run(|| async {

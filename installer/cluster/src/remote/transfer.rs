@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
+use node::machine::files::copy::hash_into;
 use node::step::Digest;
 use ring::digest::{Context, SHA256};
 
@@ -13,7 +14,7 @@ use super::elevate::{Elevation, elevate};
 use super::script::TAKE;
 use crate::transport::{Exit, Transport};
 
-/// What is read and sent at once, in bytes.
+/// What is sent at once, in bytes.
 const CHUNK: usize = 256 << 10;
 
 /// What is to be sent.
@@ -43,16 +44,8 @@ impl Source {
         if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Err(wrong("it is not a regular file".to_owned()));
         }
-        let (mut hash, mut size, mut buffer) = (Context::new(&SHA256), 0, vec![0; CHUNK]);
-        loop {
-            match file.read(&mut buffer).map_err(|error| wrong(error.to_string()))? {
-                0 => break,
-                count => {
-                    hash.update(buffer.get(..count).unwrap_or_default());
-                    size += count as u64;
-                }
-            }
-        }
+        let mut hash = Context::new(&SHA256);
+        let size = hash_into(&mut hash, &mut file).map_err(|error| wrong(error.to_string()))?;
         Ok(Self { path: path.to_owned(), size, sha256: Digest::of(&hash.finish()) })
     }
 }

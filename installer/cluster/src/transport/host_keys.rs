@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::known_hosts::{HostName, Known, line};
+use super::open;
 
 /// More than this is no such file, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -87,13 +88,6 @@ impl HostKeys {
         file.write_all(added.as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
         Ok(Ok(()))
     }
-}
-
-/// Opens a regular file, through links as its owner has made them; waits for nobody.
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 fn contents(file: &mut File) -> io::Result<Vec<u8>> {

@@ -2,15 +2,15 @@
 
 use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use node::spec::secret::Secret;
 use russh::keys::{PrivateKey, decode_secret_key};
-use rustix::fs::OFlags;
 
 use super::error::Error;
+use super::open;
 
 /// More than this is no key, in bytes.
 const MAX_FILE: u64 = 64 << 10;
@@ -67,13 +67,8 @@ pub fn load(path: &Path, passphrase: Option<&Secret>) -> Result<Key, Error> {
 }
 
 fn read(path: &Path, wrong: &impl Fn(String) -> Error) -> Result<String, Error> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| wrong(error.to_string()))?;
+    let file = open(path, OpenOptions::new().read(true)).map_err(|error| wrong(error.to_string()))?;
     let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(wrong("it is not a regular file".to_owned()));
-    }
     if metadata.mode() & 0o077 != 0 {
         return Err(wrong(format!("others can read it; `chmod 600 {}`", path.display())));
     }

@@ -7,10 +7,15 @@
 //! Commands are constant texts: whatever varies goes through their input, so that no text of a shell is made of data.
 
 use std::fmt;
+use std::fs::{File, OpenOptions};
 use std::future::Future;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use rustix::fs::OFlags;
 use tokio::sync::mpsc;
 
 pub mod auth;
@@ -140,6 +145,13 @@ impl Process {
         let both = async { tokio::join!(feed, read).1 };
         tokio::time::timeout(limit, both).await.map_err(|_| Error::Silent { limit })
     }
+}
+
+/// Opens a regular file of this machine, through links as its owner has made them; waits for nobody.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 fn keep(kept: &mut BytesMut, bytes: &[u8]) {

@@ -143,15 +143,9 @@ impl Part {
         if length > self.size {
             return self.file.set_len(0).map_err(|error| failed(&self.waiting, &error));
         }
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let count = self.file.read(&mut buffer).map_err(|error| failed(&self.waiting, &error))?;
-            if count == 0 {
-                return Ok(());
-            }
-            self.hash.update(&buffer[..count]);
-            self.length += count as u64;
-        }
+        let read = files::copy::hash_into(&mut self.hash, &mut self.file);
+        self.length = read.map_err(|error| failed(&self.waiting, &error))?;
+        Ok(())
     }
 
     /// Said before the first byte, when that can be known.
@@ -215,8 +209,7 @@ impl Part {
         }
         let synced = self.file.sync_all().and_then(|()| fs::rename(&self.waiting, &self.whole));
         synced.map_err(|error| failed(&error))?;
-        let directory = self.whole.parent().unwrap_or(&self.whole);
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| failed(&error))
+        files::sync_directory(self.whole.parent()).map_err(|error| failed(&error))
     }
 }
 

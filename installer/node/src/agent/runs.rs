@@ -128,7 +128,7 @@ impl Runs {
         builder.recursive(true).mode(0o700).create(&self.0)?;
         // No name of a run begins with a dot. What a crash has left there is nobody's.
         let staged = self.0.join(".new");
-        remove_all(&staged)?;
+        files::remove_all(&staged)?;
         builder.recursive(false).create(&staged)?;
         let made = (|| {
             let alive = new_file(&staged.join("alive"))?;
@@ -140,18 +140,18 @@ impl Runs {
                 &Content::new(serde_json::to_vec(what)?, 0o600),
             )?;
             fs::rename(&staged, self.directory(&what.id))?;
-            File::open(&self.0)?.sync_all()?;
+            files::sync_directory(Some(&self.0))?;
             Ok(alive)
         })();
         if made.is_err() {
-            let _ = remove_all(&staged);
+            let _ = files::remove_all(&staged);
         }
         made
     }
 
     /// Forgets a run of which nothing came.
     pub fn remove(&self, id: &RunId) -> io::Result<()> {
-        remove_all(&self.directory(id))
+        files::remove_all(&self.directory(id))
     }
 
     /// A run, if there is one of that name.
@@ -244,7 +244,7 @@ impl Runs {
         let file = new_file(&waiting)?;
         rustix::io::pwrite(&file, &[b' '; MAX_END], 0)?;
         file.sync_all()?;
-        Ok(Reserved { file, waiting, ended: self.file(id, "ended"), directory: self.directory(id) })
+        Ok(Reserved { file, waiting, ended: self.file(id, "ended") })
     }
 }
 
@@ -257,7 +257,6 @@ pub struct Reserved {
     file: File,
     waiting: PathBuf,
     ended: PathBuf,
-    directory: PathBuf,
 }
 
 impl Reserved {
@@ -273,19 +272,12 @@ impl Reserved {
         rustix::io::pwrite(&self.file, &bytes, 0)?;
         self.file.sync_all()?;
         fs::rename(&self.waiting, &self.ended)?;
-        File::open(&self.directory)?.sync_all()
+        files::sync_directory(self.ended.parent())
     }
 }
 
 fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
-}
-
-fn remove_all(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! One session with a controller: one command after the other.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,7 +14,7 @@ use super::task::{CommandLine, Task};
 use super::wire::{Answer, Command, FileContent, Hello, Reply, TaskSignal, WriteFile, encode};
 use crate::api::{Failure, Kind, Outcome, Request};
 use crate::facts::{host, machine as facts};
-use crate::machine::{Machine, Supervised};
+use crate::machine::{Machine, Supervised, files};
 use crate::paths;
 use crate::run::image::Importer;
 use crate::run::{file, run};
@@ -303,10 +302,7 @@ impl<M: Machine> Session<'_, M> {
         self.machine.lock("agent")?;
         let failed = |error: io::Error| Failure::io(format_args!("tidy up {}", paths::STATE), &error);
         self.places.runs.prune(0).map_err(failed)?;
-        match fs::remove_dir_all(&self.places.received) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
+        files::remove_all(&self.places.received).map_err(failed)?;
         let programs = Path::new(paths::PROGRAMS);
         self.machine.remove(&programs.join(self.sha256.to_string())).map_err(failed)?;
         if self.machine.entries(programs).is_some() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::paths;
+use crate::run::kubeadm::join_words;
 use crate::spec::version::{KubeadmApi, KubernetesVersion};
 use crate::step::Digest;
 
@@ -266,10 +267,9 @@ impl Kubeadm {
                 words.extend(upload_certs.then(|| upload_flag(*version)));
             }
             Self::Join { ignore_preflight_errors, verbosity } => {
-                words.extend(["join", "--config", paths::JOIN]);
                 let checks = ignore_preflight_errors.iter();
-                more.extend(checks.map(|check| format!("--ignore-preflight-errors={}", check.0)));
-                more.extend(verbosity.map(|Verbosity(level)| format!("--v={level}")));
+                let flags = checks.map(|check| format!("--ignore-preflight-errors={}", check.0));
+                more = join_words(flags, verbosity.map(|Verbosity(level)| level));
             }
             Self::Phase { phase, version } => words.extend(phase.words(*version)),
             Self::Reset { cri_socket } => {

@@ -161,6 +161,14 @@ fn is_torn(now: &[u8], old: &[u8], new: &[u8]) -> bool {
     })
 }
 
+/// Removes a directory with all that is in it. That there is none is fine.
+pub(crate) fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
 /// A disk that is read-only refuses to remove even what is not there.
 fn remove_if_there(path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_ok() { remove(path) } else { Ok(()) }
@@ -251,7 +259,7 @@ fn overwrite(path: &Path, content: &Content) -> io::Result<()> {
 }
 
 /// Until then a crash may bring the old name back.
-fn sync_directory(directory: Option<&Path>) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: Option<&Path>) -> io::Result<()> {
     match directory {
         Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),

@@ -57,9 +57,13 @@ pub fn render<M: Machine>(
 
 /// What is typed to have it join.
 pub fn words(asked: &KubeadmSpec, rendered: &Rendered) -> Vec<String> {
-    let verbosity = asked.verbosity.map(|level| format!("--v={level}"));
+    join_words(rendered.flags.iter().cloned(), asked.verbosity)
+}
+
+/// The same, with these flags and so much said.
+pub fn join_words(flags: impl IntoIterator<Item = String>, verbosity: Option<u8>) -> Vec<String> {
     let words = ["join".to_owned(), "--config".to_owned(), paths::JOIN.to_owned()];
-    words.into_iter().chain(rendered.flags.iter().cloned()).chain(verbosity).collect()
+    words.into_iter().chain(flags).chain(verbosity.map(|level| format!("--v={level}"))).collect()
 }
 
 /// Joins. Secrets are in the file alone.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::jitter::SPREAD;
 
 const CONDITIONS: [Condition; 4] = [Condition::Dead, Condition::Sick, Condition::Draining, Condition::Alive];
 const NEWS: [News; 6] =

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::jitter;
+
 /// An answer is late after this part of its time limit.
 const LATE: f64 = 0.25;
 
@@ -72,7 +74,7 @@ impl Hedge {
         if now < self.hedge_after {
             return Next::Wait;
         }
-        self.hedge_after = now + PAUSE.mul_f64(0.8 + 0.4 * chance);
+        self.hedge_after = now + jitter::spread(PAUSE, chance);
         Next::Hedge
     }
 }

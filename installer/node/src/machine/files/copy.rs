@@ -11,6 +11,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown};
 use super::{READ, copy_label, real, regular, remove_if_there, staged, sync_directory};
 use crate::step::Digest;
 
+/// What is read at once, in bytes.
 const CHUNK: usize = 1 << 16;
 
 /// What a file holds; `None` when there is none.
@@ -19,11 +20,21 @@ pub fn digest(path: &Path) -> io::Result<Option<Digest>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    let (mut context, mut chunk) = (Context::new(&SHA256), vec![0; CHUNK]);
+    let mut hash = Context::new(&SHA256);
+    hash_into(&mut hash, &mut file)?;
+    Ok(Some(Digest::of(&hash.finish())))
+}
+
+/// Hashes what is left of a file, and says how many bytes that were.
+pub fn hash_into(hash: &mut Context, from: &mut impl Read) -> io::Result<u64> {
+    let (mut length, mut chunk) = (0, vec![0; CHUNK]);
     loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(Some(Digest::of(&context.finish()))),
-            length => context.update(&chunk[..length]),
+        match from.read(&mut chunk)? {
+            0 => return Ok(length),
+            count => {
+                hash.update(&chunk[..count]);
+                length += count as u64;
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use fastrand::Rng;
 
 use super::*;
-use crate::health::cadence::{self, SPREAD, Situation};
+use crate::health::cadence::{self, Situation};
+use crate::jitter::SPREAD;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const PROBE: Duration = Duration::from_millis(5);
