@@ -25,6 +25,8 @@ pub enum Request {
     Prepare(Box<PrepareRequest>),
     /// Get ready, and join with the stock kubeadm.
     Join(Box<JoinRequest>),
+    /// Take over from an older lvscare.
+    Adopt(Box<AdoptRequest>),
     /// Know other masters.
     SetMasters(SetMastersRequest),
     /// Say what is there of what should be.
@@ -116,6 +118,26 @@ pub struct JoinRequest {
     pub prefer_local: bool,
     /// How long the daemon's pod may take after the join.
     pub wait: Duration,
+}
+
+/// A node that an older installer made. The virtual server and the masters stand in its static pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdoptRequest {
+    /// The image that our static pod runs.
+    pub image: String,
+    /// An archive with it.
+    pub archive: Option<PathBuf>,
+    /// The name by which clients call the virtual server; `None`: the one by which kubelet or the hosts file calls it.
+    pub name: Option<String>,
+    /// The node's address in the cluster; `None`: the one that the older one was told, else the one used towards the
+    /// masters.
+    pub node_ip: Option<IpAddr>,
+    /// Further options of the daemon.
+    pub daemon_args: Vec<String>,
+    /// How long the daemon's pod may take to start.
+    pub wait: Duration,
+    /// How the change is made.
+    pub change: Change,
 }
 
 /// Other masters.

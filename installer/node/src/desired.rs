@@ -30,6 +30,9 @@ pub struct DesiredNode {
     pub files: Vec<DesiredFile>,
     /// A name that shall mean an address.
     pub hosts: Option<(String, IpAddr)>,
+    /// Whether an older lvscare is at work that is replaced: the table is its business meanwhile, and others' lines of
+    /// that name, which it needed, are covered.
+    pub adopts: bool,
     /// The image that the static pod runs.
     pub image: Option<String>,
     /// What that pod is told.
@@ -89,6 +92,7 @@ impl DesiredNode {
             rules: has(Part::Rules),
             files: Vec::new(),
             hosts: vip(&config).filter(|_| has(Part::Hosts)).map(|vip| (name.to_owned(), vip)),
+            adopts: false,
             image: None,
             daemon: None,
             archive: rendered.archive.filter(|_| has(Part::Pod)),

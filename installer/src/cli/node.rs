@@ -1,16 +1,17 @@
 //! `lvscare-installer node`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use lvscare::config::value;
-use node::api::{CheckRequest, Request, SetMastersRequest, UndoRequest};
+use lvscare::config::value::{self, NodeAddress};
+use node::api::{AdoptRequest, CheckRequest, Request, SetMastersRequest, UndoRequest};
 use node::spec::Role;
 
 use super::join::{self, JoinArgs};
 use super::kubeadm::KubeadmArgs;
-use super::prepare::{MastersArgs, PrepareArgs, SpecArgs};
+use super::prepare::{MastersArgs, PodArgs, PrepareArgs, SpecArgs};
 use super::{Asked, ChangeArgs};
 use crate::report::{Form, Output};
 
@@ -35,6 +36,14 @@ Example:
   A fourth and a fifth master:
     lvscare-installer node set-masters --master 10.0.0.1-10.0.0.5";
 
+const ADOPT_HELP: &str = "\
+Virtual server and masters are read from the static pod of the older lvscare (kube-sealyun-lvscare.yaml, \
+kube-sealos-lvscare.yaml or kube-lvscare.yaml). No request fails meanwhile: its rules stay, our static pod starts beside it, \
+and only when our daemon answers does its manifest go. `lvscare-installer node undo` puts it back.
+
+Example:
+    lvscare-installer node adopt --import lvscare-image.tar --dry-run --diff";
+
 /// `lvscare-installer node`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
@@ -46,6 +55,9 @@ pub(crate) enum NodeCommand {
     /// Prepare this node, then join it with the stock kubeadm; the same as `lvscare-installer kubeadm join`
     #[command(after_help = join::HELP)]
     Join(Box<JoinArgs>),
+    /// Take this node over from an older lvscare that sealos, or the like, has put here as a static pod
+    #[command(after_help = ADOPT_HELP)]
+    Adopt(Box<AdoptArgs>),
     /// Tell a prepared node of other masters
     #[command(after_help = SET_MASTERS_HELP)]
     SetMasters(SetMastersArgs),
@@ -104,6 +116,32 @@ pub(crate) struct SetMastersArgs {
     pub(crate) change: ChangeArgs,
 }
 
+/// `lvscare-installer node adopt`.
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// How our static pod is made
+    #[command(flatten)]
+    pub(crate) pod: PodArgs,
+    /// The name by which clients call the virtual server [default: the one that kubelet uses, or that the hosts file has]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) apiserver: Option<String>,
+    /// This node's address in the cluster [default: the one that the older lvscare was told, or used towards the masters]
+    #[arg(long, value_name = "IP")]
+    pub(crate) node_ip: Option<NodeAddress>,
+    /// An archive with the image, for nodes that cannot pull it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) import: Option<PathBuf>,
+    /// How long our static pod may take to start; until then the older lvscare stays
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = value::duration)]
+    pub(crate) wait: Duration,
+    /// Take over what somebody else made: real servers that the older lvscare was not told of
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How that is done and told
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+}
+
 /// `lvscare-installer node status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -144,6 +182,7 @@ impl NodeCommand {
                 Asked { form, request: request.map(|request| Request::Prepare(Box::new(request))) }
             }
             Self::Join(args) => args.asked(),
+            Self::Adopt(args) => args.asked(),
             Self::SetMasters(args) => args.asked(),
             Self::Status(args) => {
                 let form = Form { output: args.output, ..Form::default() };
@@ -159,6 +198,21 @@ impl CheckArgs {
         let form = Form { output: self.output, verbose: self.verbose, ..Form::default() };
         let (role, cri_socket) = (self.role, self.cri_socket);
         Asked { form, request: Ok(Request::Check(CheckRequest { spec: self.spec.spec(), role, cri_socket })) }
+    }
+}
+
+impl AdoptArgs {
+    fn asked(self) -> Asked {
+        let request = AdoptRequest {
+            image: self.pod.image,
+            archive: self.import,
+            name: self.apiserver,
+            node_ip: self.node_ip.map(|NodeAddress(ip)| ip),
+            daemon_args: self.pod.lvscare_arg,
+            wait: self.wait,
+            change: self.change.change(self.force),
+        };
+        Asked { form: self.change.form(), request: Ok(Request::Adopt(Box::new(request))) }
     }
 }
 

@@ -44,6 +44,17 @@ pub(crate) struct MastersArgs {
     pub(crate) masters: Vec<Masters>,
 }
 
+/// How the static pod is made.
+#[derive(Debug, Args)]
+pub(crate) struct PodArgs {
+    /// The image that the static pod runs; never `latest`
+    #[arg(long, value_name = "REF", default_value = concat!("docker.io/library/lvscare:", env!("CARGO_PKG_VERSION")))]
+    pub(crate) image: String,
+    /// An option for the daemon, as `lvscare care --help` has them, such as --lvscare-arg=--interval=5s; repeat it
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub(crate) lvscare_arg: Vec<String>,
+}
+
 /// What a node shall have.
 #[derive(Debug, Args)]
 pub(crate) struct SpecArgs {
@@ -59,18 +70,15 @@ pub(crate) struct SpecArgs {
     /// This node's address in the cluster, for kubelet as well [default: the one used towards the masters]
     #[arg(long, value_name = "IP")]
     pub(crate) node_ip: Option<NodeAddress>,
-    /// The image that the static pod runs; never `latest`
-    #[arg(long, value_name = "REF", default_value = concat!("docker.io/library/lvscare:", env!("CARGO_PKG_VERSION")))]
-    pub(crate) image: String,
+    /// How the static pod is made
+    #[command(flatten)]
+    pub(crate) pod: PodArgs,
     /// A range of addresses that Kubernetes gives to Services; the virtual address must lie outside
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(crate) service_cidr: Vec<Subnet>,
     /// A range of addresses that Kubernetes gives to pods; the virtual address must lie outside
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(crate) pod_cidr: Vec<Subnet>,
-    /// An option for the daemon, as `lvscare care --help` has them, such as --lvscare-arg=--interval=5s; repeat it
-    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
-    pub(crate) lvscare_arg: Vec<String>,
 }
 
 fn parts() -> impl TypedValueParser<Value = Part> {
@@ -148,10 +156,10 @@ impl SpecArgs {
             masters: self.masters.all(),
             name: self.apiserver.unwrap_or_else(|| "apiserver.cluster.local".to_owned()),
             node_ip: self.node_ip.map(|NodeAddress(ip)| ip),
-            image: self.image,
+            image: self.pod.image,
             service_cidrs: self.service_cidr,
             pod_cidrs: self.pod_cidr,
-            daemon_args: self.lvscare_arg,
+            daemon_args: self.pod.lvscare_arg,
         }
     }
 }

@@ -112,6 +112,7 @@ fn joined(changed: &Changed) -> Option<String> {
 /// What is said when there was nothing to do.
 fn nothing(request: &Request) -> &'static str {
     match request {
+        Request::Adopt(_) => "nothing to do; no older lvscare is left, and ours is here",
         Request::SetMasters(_) => "nothing to do; these are the masters",
         Request::Undo(_) => "nothing to undo; nothing was changed on this node",
         Request::SetHost(_) | Request::UnsetHost { .. } => "nothing to do",
@@ -122,6 +123,6 @@ fn nothing(request: &Request) -> &'static str {
 
 /// Whether a request shows what there is when it is done.
 fn shows_status(request: &Request, changed: &Changed) -> Option<NodeStatus> {
-    let shows = matches!(request, Request::Prepare(_) | Request::SetMasters(_));
+    let shows = matches!(request, Request::Prepare(_) | Request::Adopt(_) | Request::SetMasters(_));
     changed.status.clone().filter(|_| shows && changed.changed)
 }

@@ -151,7 +151,7 @@ fn disables_cri(config: &str) -> bool {
 /// Static pods that others left, and that guard the same.
 pub fn manifests(facts: &Facts) -> Vec<Finding> {
     const ID: &str = "foreign-manifest";
-    if facts.manifests.is_empty() {
+    if facts.manifests.is_empty() && facts.former.is_empty() {
         return vec![Finding::ok(ID, "no other static pod guards the apiservers")];
     }
     let finding = |path: &String| {
@@ -162,7 +162,16 @@ pub fn manifests(facts: &Facts) -> Vec<Finding> {
             format!("if it is of no use any more: mv {path} /root/"),
         )
     };
-    facts.manifests.iter().map(finding).collect()
+    let former = |path: &String| {
+        Finding::warning(
+            ID,
+            format!("{path} runs an older lvscare"),
+            "two guards of one address undo what the other does",
+            "let it be taken over, with the masters that it knows and without a failed request: lvscare-installer node \
+             adopt",
+        )
+    };
+    facts.former.iter().map(former).chain(facts.manifests.iter().map(finding)).collect()
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ fn bare() -> Facts {
         runtimes: vec![("/run/containerd/containerd.sock".into(), true)],
         containerd: None,
         manifests: Vec::new(),
+        former: Vec::new(),
         ipvs: Some(true),
         contradicted: Vec::new(),
         swap: false,
@@ -115,7 +116,7 @@ fn each_thing_that_is_wrong_is_found_and_nothing_else() {
     let answered = |facts: &mut Facts| {
         facts.doctor.through.as_mut().unwrap().answer = Err("TLS: unexpected message".into());
     };
-    let cases: [(&str, Severity, Damage); 40] = [
+    let cases: [(&str, Severity, Damage); 41] = [
         ("permission", Error, |facts| facts.root = false),
         ("kernel-version", Warning, |facts| facts.kernel = "3.10.0-1160.el7".into()),
         ("host-name", Error, |facts| facts.node_name = "Worker_1".into()),
@@ -136,6 +137,7 @@ fn each_thing_that_is_wrong_is_found_and_nothing_else() {
         }),
         ("cgroup-driver", Warning, |facts| facts.containerd = Some("version = 2\n".into())),
         ("foreign-manifest", Warning, |facts| facts.manifests = vec!["/m/kube-vip.yaml".into()]),
+        ("foreign-manifest", Warning, |facts| facts.former = vec!["/m/kube-sealos-lvscare.yaml".into()]),
         ("vip-in-use", Error, answered),
         ("vip-in-service-cidr", Error, |facts| {
             facts.doctor.cluster.services = vec![("10.96.0.0/12".parse().unwrap(), "told".into())];

@@ -9,6 +9,7 @@ use lvscare::model::Sysctl;
 use lvscare::{preflight, yaml};
 use serde::Deserialize;
 
+use super::former;
 use super::kubelet::{self, Joined};
 use super::reach::LIMIT;
 use super::{read, refusal, text};
@@ -90,6 +91,8 @@ pub struct Facts {
     pub containerd: Option<String>,
     /// Static pods of other guards.
     pub manifests: Vec<String>,
+    /// Static pods of older lvscares.
+    pub former: Vec<String>,
     /// Whether the kernel has IPVS, loaded or not; `None`: that cannot be told.
     pub ipvs: Option<bool>,
     /// Settings of `/etc/sysctl.conf`, which some systems make last of all, against ours.
@@ -165,6 +168,7 @@ pub fn gather<M: Machine>(
         runtimes: runtimes(machine, asked.cri_socket.as_deref()),
         containerd: text(machine, "/etc/containerd/config.toml"),
         manifests: manifests(machine),
+        former: former::guards(machine).into_iter().map(|(path, _)| path.display().to_string()).collect(),
         ipvs: ipvs(machine, &line(paths::RELEASE)),
         contradicted: contradicted(&text(machine, "/etc/sysctl.conf").unwrap_or_default()),
         swap: text(machine, "/proc/swaps").is_some_and(|text| text.lines().count() > 1),
@@ -255,7 +259,10 @@ fn manifests<M: Machine>(machine: &M) -> Vec<String> {
             .filter_map(image)
             .any(|image| guards.iter().any(|guard| image.contains(guard)))
     };
-    let others = paths.filter(|path| path != Path::new(paths::POD)).filter(is_guard);
+    let ours = |path: &PathBuf| {
+        path == Path::new(paths::POD) || former::guards(machine).iter().any(|(former, _)| former == path)
+    };
+    let others = paths.filter(|path| !ours(path)).filter(is_guard);
     others.map(|path| path.display().to_string()).collect()
 }
 

@@ -32,6 +32,7 @@ struct Named {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Cluster {
+    server: Option<String>,
     certificate_authority: Option<PathBuf>,
     certificate_authority_data: Option<String>,
 }
@@ -41,6 +42,16 @@ pub fn joined<M: Machine>(machine: &M) -> Option<Joined> {
     let text = facts::text(machine, paths::KUBELET)?;
     let pem = authority(machine, &text);
     Some(Joined { authority: pem.as_deref().and_then(certificate::pem_key_hash), pem })
+}
+
+/// The name by which kubelet calls the API; nothing when it does so by an address.
+pub fn server_name<M: Machine>(machine: &M) -> Option<String> {
+    let text = facts::text(machine, paths::KUBELET)?;
+    let config: Kubeconfig = yaml::parse(text.as_bytes()).ok()?;
+    let server = config.clusters.into_iter().next()?.cluster.server?;
+    let (_, rest) = server.split_once("://")?;
+    let host = rest.split(['/', ':']).next()?;
+    (!host.is_empty() && host.parse::<std::net::IpAddr>().is_err()).then(|| host.to_owned())
 }
 
 fn authority<M: Machine>(machine: &M, text: &str) -> Option<Vec<u8>> {

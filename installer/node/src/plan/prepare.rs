@@ -99,6 +99,7 @@ fn write(file: &DesiredFile, facts: &Facts, made: &mut BTreeSet<PathBuf>, steps:
 fn hosts_entry(desired: &DesiredNode, facts: &Facts, force: bool) -> Result<Option<Step>, Failure> {
     let Some((name, address)) = &desired.hosts else { return Ok(None) };
     let before = facts.files.get(Path::new(paths::HOSTS)).cloned();
+    let force = force || desired.adopts;
     let edit = HostsEdit::Set { name: name.clone(), address: *address, force };
     Ok(edit_hosts(edit, before)?)
 }
@@ -152,15 +153,16 @@ fn rules(desired: &DesiredNode, facts: &Facts, force: bool) -> Result<Vec<Step>,
         sources.insert(vip, source);
         refuse_foreign(service, facts, force)?;
     }
-    let mut rules = judged(&desired.config, &sources, |service| Some(weights(service, facts)));
+    let mut rules =
+        judged(&desired.config, &sources, |service| Some(weights(service, facts, desired.adopts)));
     rules.sysctls.clear();
     Ok(reconcile::plan(&rules, &facts.table).into_iter().map(Step::Rule).collect())
 }
 
-fn weights(service: &ServiceConfig, facts: &Facts) -> BTreeMap<SocketAddr, u32> {
+fn weights(service: &ServiceConfig, facts: &Facts, adopts: bool) -> BTreeMap<SocketAddr, u32> {
     let table = facts.table.services.get(&service.at);
     let all = || service.servers.iter().map(|server| (server.address, server.weight));
-    if let Some(seen) = table.filter(|_| facts.guarded) {
+    if let Some(seen) = table.filter(|_| facts.guarded || adopts) {
         let weight = |server| Some((server, seen.destinations.get(&server)?.destination.weight));
         return all().filter_map(|(server, _)| weight(server)).collect();
     }

@@ -134,6 +134,15 @@ pub fn others(file: &[u8], name: &str) -> Result<Vec<Foreign>, Error> {
     Ok(text.lines.iter().filter(|line| line.defines(name)).map(text::Line::foreign).collect())
 }
 
+/// The names that `address` has, on lines of ours and of others.
+pub fn names_of(file: &[u8], address: IpAddr) -> Result<Vec<String>, Error> {
+    let text = Text::parse(file)?;
+    let ours = text.block.iter().flat_map(|block| &block.entries).filter(|entry| entry.address == address);
+    let ours: Vec<_> = ours.map(|entry| entry.name.clone()).collect();
+    let others = text.lines.iter().flat_map(|line| line.names_of(address));
+    Ok(others.chain(ours).collect())
+}
+
 impl Text {
     fn names(&self) -> Vec<String> {
         self.block.iter().flat_map(|block| &block.entries).map(|entry| entry.name.clone()).collect()

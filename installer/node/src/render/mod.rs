@@ -2,8 +2,10 @@
 //!
 //! - [`hosts`]: the hosts file, edited without touching a byte of anybody else's.
 //! - [`pod`]: the static pod. [`join`]: how kubeadm is told to join, in the words of its version.
+//! - [`former`]: static pods of older lvscares, read but never written.
 //! - [`yaml`]: printed as Kubernetes reads it.
 
+pub mod former;
 pub mod hosts;
 pub mod join;
 pub mod pod;

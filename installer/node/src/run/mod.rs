@@ -1,7 +1,7 @@
 //! The order of the work, one file per request.
 //!
 //! - [`check`], [`status`]: only look. [`prepare`]: on the way to a join. [`join`]: all the way.
-//! - [`set_masters`]: other masters, without a gap. [`undo`]: the way back. [`part`]: hosts entry and pod alone.
+//! - [`adopt`]: from an older lvscare. [`set_masters`]: other masters, without a gap. [`undo`]: the way back. [`part`]: hosts entry and pod alone.
 //! - [`job`]: what a preparation comes to. [`session`]: what each change has in common.
 //! - [`image`], [`kubeadm`]: programs of the node. [`mod@file`]: single files and programs, as a controller wants them.
 
@@ -9,6 +9,7 @@ use crate::api::{Event, Failure, Kind, Outcome, Request, StepReport};
 use crate::machine::Machine;
 use crate::step::Step;
 
+pub mod adopt;
 pub mod check;
 pub mod file;
 pub mod image;
@@ -35,6 +36,7 @@ pub fn run<M: Machine>(
         Request::Check(request) => check::run(machine, request),
         Request::Prepare(request) => prepare::run(machine, request, tell),
         Request::Join(request) => join::run(machine, request, tell),
+        Request::Adopt(request) => adopt::run(machine, request, tell),
         Request::SetMasters(request) => set_masters::run(machine, request, tell),
         Request::Status => status::run(machine),
         Request::Undo(request) => undo::run(machine, *request, tell),

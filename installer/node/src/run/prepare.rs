@@ -20,6 +20,9 @@ use crate::plan::prepare::{Plan, plan};
 use crate::plan::undo::steps as undo_steps;
 use crate::step::Step;
 
+/// Findings that name the older guard.
+const MENDED_BY_ADOPTION: [&str; 2] = ["foreign-manifest", "another-guard"];
+
 /// Answers the request.
 pub fn run<M: Machine>(
     machine: &mut M,
@@ -209,7 +212,7 @@ fn verify<M: Machine>(
     let left: Vec<_> = left
         .all()
         .filter(|step| !matches!(step, Step::ImportImage { .. }))
-        .filter(|step| !(facts.guarded && matches!(step, Step::Rule(_))))
+        .filter(|step| !((facts.guarded || desired.adopts) && matches!(step, Step::Rule(_))))
         .map(ToString::to_string)
         .collect();
     if left.is_empty() {
@@ -235,6 +238,8 @@ fn look<M: Machine>(
             let report = check::before(&checked);
             check::refuse(&report)?;
             let warnings = report.findings.iter().filter(|found| found.severity == Severity::Warning);
+            let warnings =
+                warnings.filter(|found| !(desired.adopts && MENDED_BY_ADOPTION.contains(&found.id.as_ref())));
             notes.extend(warnings.map(warning));
             checked.doctor.servers
         }

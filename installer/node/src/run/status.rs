@@ -7,7 +7,7 @@ use lvscare::model::Sysctl;
 use lvscare::status::Status;
 
 use crate::api::{Failure, NodeStatus, Outcome};
-use crate::facts::{self, installed, kubelet};
+use crate::facts::{self, former, installed, kubelet};
 use crate::journal::{Journal, Original};
 use crate::machine::Machine;
 use crate::paths;
@@ -48,6 +48,14 @@ pub fn look<M: Machine>(machine: &mut M, journal: &Journal) -> Result<NodeStatus
     };
     if let Some((at, _)) = recorded {
         status.differences.extend(data_path(machine, &status, at)?);
+    }
+    if status.manifest.is_some() {
+        status.differences.extend(former::guards(machine).into_iter().map(|(path, _)| {
+            format!(
+                "{} runs an older lvscare as well; lvscare-installer node adopt takes it over",
+                path.display()
+            )
+        }));
     }
     if journal.is_joining() {
         status.differences.push("a join was begun that kubeadm never said was done".to_owned());

@@ -12,6 +12,7 @@ use crate::spec::kubeadm::KubeadmSpec;
 use crate::spec::masters::Masters;
 use crate::spec::{NodeSpec, Role, Spec};
 
+mod adopt;
 mod cancel;
 mod failures;
 mod join;

@@ -11,6 +11,7 @@ use crate::journal::{Journal, Original};
 use crate::machine::{Machine, until};
 use crate::paths;
 use crate::plan::undo::{Circumstances, Now, order, stays, steps};
+use crate::render::former;
 
 /// kubelet looks at its manifests every 20 s, and gives a pod time to end.
 const DAEMON_ENDS: Duration = Duration::from_secs(60);
@@ -43,7 +44,7 @@ fn refuse<M: Machine>(machine: &M, journal: &Journal, request: UndoRequest) -> R
     if request.change.force || journal.is_empty() {
         return Ok(());
     }
-    if kubelet::joined(machine).is_some() {
+    if kubelet::joined(machine).is_some() && !gives_back_guard(journal) {
         return Err(Failure::new(
             Kind::Foreign,
             format!(
@@ -73,6 +74,16 @@ fn refuse<M: Machine>(machine: &M, journal: &Journal, request: UndoRequest) -> R
             edited.join(", ")
         ),
     ))
+}
+
+/// Whether an older guard takes the place of ours again, so that kubelet keeps its way to the apiservers.
+fn gives_back_guard(journal: &Journal) -> bool {
+    journal.originals().iter().any(|original| match original {
+        Original::File { path, before: Some(before) } => {
+            path.starts_with(paths::MANIFESTS) && former::read(&before.bytes).is_some()
+        }
+        _ => false,
+    })
 }
 
 fn preview<M: Machine>(machine: &mut M, journal: &Journal) -> Result<Changed, Failure> {

@@ -1,6 +1,7 @@
 //! A hosts file as lines of bytes, with our block taken out of them. Whatever is not ours is kept as it is, valid or
 //! not.
 
+use std::net::IpAddr;
 use std::str::from_utf8;
 
 use super::{Entry, Error, Foreign};
@@ -121,6 +122,15 @@ impl Line {
     /// take; here any word will do.
     pub(super) fn defines(&self, name: &str) -> bool {
         words(&self.bytes).skip(1).any(|word| is(word, name))
+    }
+
+    /// The names that it gives to `address`.
+    pub(super) fn names_of(&self, address: IpAddr) -> Vec<String> {
+        let mut words = words(&self.bytes).filter_map(|word| from_utf8(word).ok());
+        match words.next().map(str::parse::<IpAddr>) {
+            Some(Ok(said)) if said == address => words.map(str::to_lowercase).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Comments the line out as far as it has one of `names`.
