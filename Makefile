@@ -20,7 +20,7 @@ VM = date '+%T building the laboratory, about a minute the first time' >&2 && $(
 # The peers of the benchmark, as Debian packages them.
 PEERS = haproxy keepalived ldirectord libio-socket-ssl-perl liblwp-protocol-https-perl libnginx-mod-stream nginx strace
 
-.PHONY: help bench build dashboard deb demo image man test test-host test-guest test-busy test-kubernetes test-long test-package lint lint-manifests install clean
+.PHONY: help bench build dashboard deb demo dist image man test test-host test-guest test-busy test-kubernetes test-long test-package lint lint-manifests install clean
 
 help:
 	@echo 'make demo        the main job on a real kernel: three apiservers, one killed, failover shown'
@@ -38,7 +38,8 @@ help:
 	@echo '                 builds Kubernetes 1.20.2 the first time; ARGS="--only death" for one part'
 	@echo 'make dashboard   docs/dashboard.svg drawn anew from a real Prometheus; takes four minutes'
 	@echo 'make man         manual pages and shell completions, in target/man'
-	@echo 'make deb         the Debian package, in target/deb'
+	@echo 'make deb         the Debian packages of daemon and installer, in target/deb'
+	@echo 'make dist        all that a release consists of, in target/dist: programs, packages, image, SBOM, checksums'
 	@echo 'make image       the container image as an OCI archive, in target/image, without a docker engine'
 	@echo 'make lint        format, clippy, documentation, licences'
 
@@ -53,19 +54,28 @@ build: install
 
 man: install
 	@date '+%T building manual pages and completions'
-	$(CARGO) run --package lvscare --example man -- $(TARGET_DIR)/man
-	@ls $(TARGET_DIR)/man
+	$(CARGO) run --package lvscare --example man -- $(TARGET_DIR)/man/lvscare
+	$(CARGO) run --package installer --example installer-man -- $(TARGET_DIR)/man/lvscare-installer
+	@ls $(TARGET_DIR)/man/*
 
-# Only the package of this version may lie there: the test takes what it finds.
+# Only packages of this version may lie there: the test takes what it finds.
 deb: build man
 	rm -rf $(TARGET_DIR)/deb
-	manifests/deb/build $(LVSCARE) $(TARGET_DIR)/man $(TARGET_DIR)/deb
+	manifests/deb/build $(LVSCARE) $(TARGET_DIR)/man/lvscare $(TARGET_DIR)/deb
+	manifests/deb/build $(INSTALLER) $(TARGET_DIR)/man/lvscare-installer $(TARGET_DIR)/deb
 
 # As with the package: what lies there is of this version.
 image: build
 	@tests/install.sh buildah
 	rm -rf $(TARGET_DIR)/image
 	manifests/image/build $(LVSCARE) $(TARGET_DIR)/image
+
+# All that a release consists of, with checksums and a list of what is in it.
+dist: deb image
+	rm -rf $(TARGET_DIR)/dist
+	manifests/dist/build $(TARGET_DIR)/dist $(LVSCARE) $(INSTALLER) $(TARGET_DIR)/deb/*.deb $(TARGET_DIR)/image/*.oci.tar
+	$(CARGO) run --quiet --package tests --bin sbom -- $(HOST) $(TARGET_DIR)/dist
+	cd $(TARGET_DIR)/dist && sha256sum -- * >SHA256SUMS && sha256sum --check SHA256SUMS
 
 demo: build
 	$(VM) run --bin $(LVSCARE) -- demo
@@ -99,7 +109,7 @@ test-long: build
 # The Debian package is built here and tried under a real systemd, the image under a real containerd; dashboard and
 # alerts are tried in a real Prometheus.
 test-package: deb image
-	$(VM) test --guest --limit 600 --test service --bin $(TARGET_DIR)/deb/*.deb $(ARGS)
+	$(VM) test --guest --limit 600 --test service $$(printf -- '--bin %s ' $(TARGET_DIR)/deb/*.deb) $(ARGS)
 	$(VM) test --guest --limit 600 --test image --bin $(INSTALLER) --bin $(TARGET_DIR)/image/*.oci.tar $(ARGS)
 	$(VM) test --guest --limit 1800 --test interrupted --bin $(INSTALLER) $(ARGS)
 	$(VM) test --guest --limit 600 --test prometheus --bin $(LVSCARE) $(ARGS)

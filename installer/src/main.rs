@@ -1,67 +1,7 @@
-//! The life of the process: parse, do it, say what came of it.
+//! `lvscare-installer`: the program. What it does stands in the library beside it, from which the manual is made as well.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
-use cli::{Cli, Command, Errand, explain};
-use lvscare::exit::Exit;
-use node::machine::linux::Linux;
-use node::machine::programs::Terminal;
-use report::{Output, Reporter};
-
-mod cli;
-mod login;
-mod remote;
-mod report;
-mod secret;
-
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        // `--help` and `--version` are errors to clap.
-        Err(help) if !help.use_stderr() => {
-            let _ = help.print();
-            return ExitCode::SUCCESS;
-        }
-        Err(nothing) if nothing.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = nothing.print();
-            return Exit::Usage.into();
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "lvscare-installer: {}", explain(&error));
-            return Exit::Usage.into();
-        }
-    };
-    run(cli.command).into()
-}
-
-fn run(command: Command) -> Exit {
-    let asked = match command.errand() {
-        Errand::Here(asked) => asked,
-        Errand::There(request) => return remote::run(request),
-        Errand::Agent(args) => return args.run(),
-        Errand::Completion(shell) => {
-            // A reader that goes away is no failure, and the generator would panic.
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "lvscare-installer", &mut script);
-            let _ = io::stdout().write_all(&script);
-            return Exit::Success;
-        }
-    };
-    let mut reporter = Reporter::new(asked.form);
-    let request = match asked.request {
-        Ok(request) => request,
-        Err(failure) => return reporter.failed(&failure),
-    };
-    let terminal = match asked.form.output {
-        Output::Text => Terminal::Both,
-        Output::Json => Terminal::Errors,
-    };
-    let outcome = node::run(&request, &mut Linux::new(terminal), &mut |event| reporter.tell(event));
-    match outcome {
-        Ok(outcome) => reporter.ended(&request, &outcome),
-        Err(failure) => reporter.failed(&failure),
-    }
+    installer::main()
 }

@@ -103,10 +103,13 @@ impl Systemd {
     }
 }
 
-fn package() -> PathBuf {
-    let found = fs::read_dir("/bin").unwrap().map(|entry| entry.unwrap().path());
-    let mut found = found.filter(|path| path.extension().is_some_and(|kind| kind == "deb"));
-    found.next().unwrap_or_else(|| panic!("no package: `--bin target/deb/lvscare_VERSION_ARCHITECTURE.deb`"))
+fn package(name: &str) -> PathBuf {
+    let names = fs::read_dir("/bin").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut found = names.filter(|file| file.starts_with(&format!("{name}_")) && file.ends_with(".deb"));
+    let file = found
+        .next()
+        .unwrap_or_else(|| panic!("no package: `--bin target/deb/{name}_VERSION_ARCHITECTURE.deb`"));
+    Path::new("/bin").join(file)
 }
 
 /// What the daemon says, once every server has a verdict.
@@ -137,7 +140,7 @@ fn field(status: &str, name: &str) -> String {
 fn the_life_of_a_package() {
     let lab = Lab::new();
     let masters: Vec<SocketAddr> = lab.masters().iter().map(tests::lab::Master::address).collect();
-    let package = package();
+    let package = package("lvscare");
     let package = package.to_str().unwrap();
     fs::create_dir_all("/var/lib/dpkg/updates").unwrap();
     for file in ["status", "available"] {
@@ -232,4 +235,19 @@ fn the_life_of_a_package() {
     assert_eq!(process_status(), None);
     systemd.check(&["dpkg", "--purge", "lvscare"]);
     assert!(!Path::new(DEFAULT).exists());
+
+    // The installer's package needs no other, and nothing of it stays.
+    let installer = self::package("lvscare-installer");
+    systemd.check(&["dpkg", "--install", installer.to_str().unwrap()]);
+    let text = systemd.check(&["lvscare-installer", "--version"]);
+    assert_eq!(text, format!("lvscare-installer {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(systemd.check(&["dpkg", "--verify", "lvscare-installer"]), "");
+    let files = [
+        "/usr/share/man/man1/lvscare-installer-node-adopt.1.gz",
+        "/usr/share/bash-completion/completions/lvscare-installer",
+        "/usr/share/doc/lvscare-installer/copyright",
+    ];
+    assert!(files.iter().all(|file| Path::new(file).exists()), "{files:?}");
+    systemd.check(&["dpkg", "--purge", "lvscare-installer"]);
+    assert!(!files.iter().any(|file| Path::new(file).exists()), "{files:?}");
 }

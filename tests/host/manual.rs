@@ -69,7 +69,7 @@ fn every_value_has_a_name_for_people() {
 }
 
 /// The file of the package that configures the service.
-const DEFAULT: &str = include_str!("../../manifests/deb/lvscare.default");
+const DEFAULT: &str = include_str!("../../manifests/deb/lvscare/default");
 
 #[test]
 fn the_file_of_the_service_names_every_variable_with_a_value_that_works() {

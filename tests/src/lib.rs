@@ -13,6 +13,7 @@
 //! client, kubelet    what clients of the virtual server see; load, many of them; refusal, clients in vain
 //! wait               which every test needs
 //! kubernetes         real apiservers, a real kubelet: `make test-kubernetes`
+//! sbom               what a release is made of, for `make dist`
 //! vm                 the kernel, if the host's own will not do
 //! ```
 //!
@@ -37,6 +38,7 @@ pub mod pki;
 pub mod prepared;
 pub mod process;
 pub mod refusal;
+pub mod sbom;
 pub mod sshd;
 pub mod stub;
 pub mod vm;
