@@ -105,7 +105,7 @@ impl Systemd {
 
 fn package(name: &str) -> PathBuf {
     let names = fs::read_dir("/bin").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut found = names.filter(|file| file.starts_with(&format!("{name}_")) && file.ends_with(".deb"));
+    let mut found = names.filter(|file| file.starts_with(&format!("{name}_")) && file.contains(".deb"));
     let file = found
         .next()
         .unwrap_or_else(|| panic!("no package: `--bin target/deb/{name}_VERSION_ARCHITECTURE.deb`"));

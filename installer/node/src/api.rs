@@ -66,6 +66,7 @@ impl Request {
             Self::SetHost(_) | Self::UnsetHost { .. } => return true,
             Self::Prepare(request) => request.change,
             Self::Join(request) => request.prepare.change,
+            Self::Adopt(request) => request.change,
             Self::SetMasters(request) => request.change,
             Self::Undo(request) => request.change,
             Self::WritePod { change, .. } | Self::RemovePod { change } => *change,
