@@ -308,7 +308,7 @@ fn hash(digest: &Digest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::fake::Fake;
+    use crate::fake::Fake;
 
     fn sysctl(value: &str) -> Original {
         Original::Sysctl { name: "net.ipv4.ip_forward".into(), before: value.into() }

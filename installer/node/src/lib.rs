@@ -13,15 +13,17 @@
 //!                                                             undo ◄─────────────────────────┘
 //! ```
 //!
-//! - [`api`]: what goes in and comes out. [`spec`]: what can be asked for, each value valid on its own.
+//! - [`api`]: what goes in and comes out, or why something ended early ([`failure`]). [`spec`]: what can be asked for, each
+//!   value valid on its own.
 //! - [`run`](mod@run): one file per request, the order of the work as it reads.
 //! - [`desired`]: what a machine shall have. [`plan`], [`check`]: pure decisions. [`facts`]: all that looks.
 //! - [`render`]: pure bytes, for hosts file, static pod and kubeadm.
 //! - [`journal`]: how things were. [`step`]: how they are changed.
-//! - [`machine`]: the one place where a machine is touched; its fake refuses as the real one does.
+//! - [`machine`]: the one place where a machine is touched; `fake` is one in memory, which refuses as the real one does.
 //! - [`agent`]: requests in and events out as lines, for a controller elsewhere; tasks that outlive the link to it.
 //!
-//! Arrows point one way: `agent > run > {plan, check} > facts > {desired, journal, render} > machine > {api, spec, step}`, never back.
+//! Arrows point one way: `agent > run > {plan, check} > facts > {desired, journal, render} > machine > api > {spec, step} >
+//! {failure, paths}`, never back (`tests/arrows.rs`).
 //! Nothing here prints, reads arguments or knows of another machine.
 
 pub mod agent;
@@ -29,6 +31,9 @@ pub mod api;
 pub mod check;
 pub mod desired;
 pub mod facts;
+pub mod failure;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod journal;
 pub mod machine;
 pub mod paths;

@@ -1,8 +1,7 @@
 //! Where things are on a machine.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-
-use crate::step::Digest;
 
 /// What the installer knows of a node between its runs.
 pub const STATE: &str = "/var/lib/lvscare-installer";
@@ -40,8 +39,8 @@ pub const POD: &str = "/etc/kubernetes/manifests/kube-lvscare.yaml";
 /// The release of the kernel, as `uname -r` tells it.
 pub const RELEASE: &str = "/proc/sys/kernel/osrelease";
 
-/// Where the program lies that held this.
-pub fn kept(digest: &Digest) -> PathBuf {
+/// Where the program lies that held what has this SHA-256.
+pub fn kept(digest: impl fmt::Display) -> PathBuf {
     Path::new(KEPT).join(digest.to_string())
 }
 

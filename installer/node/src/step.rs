@@ -10,8 +10,6 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
-use crate::api::StepReport;
-
 /// One step. Its `Display` is what people see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields carry the names of what they hold")]
@@ -38,6 +36,18 @@ pub enum Step {
     ImportImage { archive: PathBuf, image: String },
     /// Have kubeadm join; `config` is what it is told, without secrets.
     Join { words: Vec<String>, config: String },
+}
+
+/// A step, done or planned, as it may be shown: never with a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// A stable name of the kind of step, for programs.
+    pub kind: String,
+    /// What people see.
+    pub text: String,
+    /// What it changes in its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
 }
 
 /// A change of our entries in the hosts file.

@@ -10,7 +10,7 @@ use super::task::{Systemctl, Task, Unit};
 use super::wire::{Answer, Command, FileContent, Hello, PROTOCOL, Reply, WriteFile, encode};
 use super::{Places, serve};
 use crate::api::{Change, Event, Failure, Kind, Outcome, PrepareRequest, Request, UndoRequest};
-use crate::machine::fake::Fake;
+use crate::fake::Fake;
 use crate::paths;
 use crate::spec::kubeadm::KubeadmSpec;
 use crate::step::Content;

@@ -337,7 +337,7 @@ fn cloud_hosts<M: Machine>(machine: &M) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::fake::Fake;
+    use crate::fake::Fake;
 
     #[test]
     fn ports_are_read_as_the_kernel_writes_them() {

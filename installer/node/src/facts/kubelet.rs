@@ -67,7 +67,7 @@ fn authority<M: Machine>(machine: &M, text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::fake::Fake;
+    use crate::fake::Fake;
 
     #[test]
     fn the_authority_stands_in_the_file_or_beside_it() {

@@ -110,7 +110,7 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::fake::Fake;
+    use crate::fake::Fake;
 
     #[test]
     fn a_bare_machine_says_what_it_has() {

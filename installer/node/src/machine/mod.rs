@@ -1,5 +1,4 @@
-//! All that a machine can be asked and made to do. [`linux`] is the one we run on; `fake` is one in memory, which
-//! refuses as the real one does.
+//! All that a machine can be asked and made to do. [`linux`] is the one we run on.
 //!
 //! Paths are absolute, and those of the machine.
 
@@ -18,8 +17,6 @@ use crate::api::Failure;
 use crate::step::{Content, Digest};
 
 pub mod cancel;
-#[cfg(any(test, feature = "fake"))]
-pub mod fake;
 pub mod files;
 pub mod linux;
 pub mod lock;

@@ -147,7 +147,7 @@ fn program(path: &Path, kept: Option<Digest>, now: Option<Digest>) -> Vec<Step> 
     match kept {
         _ if kept == now => Vec::new(),
         None => vec![Step::RemoveFile { path }],
-        Some(kept) => vec![Step::InstallProgram { from: paths::kept(&kept), path, mode: None }],
+        Some(kept) => vec![Step::InstallProgram { from: paths::kept(kept), path, mode: None }],
     }
 }
 

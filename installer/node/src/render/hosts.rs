@@ -14,9 +14,9 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::api::{Failure, Kind};
+use crate::api::{Failure, HostEntry, Kind};
 use crate::spec::names::{NameError, check_resolvable};
 use crate::step::HostsEdit;
 
@@ -26,15 +26,6 @@ mod text;
 mod tests;
 
 use text::{Block, Text};
-
-/// What [`set`] has put there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The name.
-    pub name: String,
-    /// What it means.
-    pub address: IpAddr,
-}
 
 /// A line that is not ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -96,7 +87,7 @@ pub fn set(file: &[u8], name: &str, address: IpAddr, force: bool) -> Result<Vec<
         }
         covers.push(line.uncover(&names) || defines);
     }
-    text.set(Entry { name: name.to_owned(), address });
+    text.set(HostEntry { name: name.to_owned(), address });
     let names = text.names();
     for (line, _) in text.lines.iter_mut().zip(covers).filter(|(_, covers)| *covers) {
         line.cover(&names);
@@ -119,7 +110,7 @@ pub fn unset(file: &[u8], name: &str) -> Result<Vec<u8>, Error> {
 }
 
 /// Our entries, in their order.
-pub fn list(file: &[u8]) -> Result<Vec<Entry>, Error> {
+pub fn list(file: &[u8]) -> Result<Vec<HostEntry>, Error> {
     Ok(Text::parse(file)?.block.map_or_else(Vec::new, |block| block.entries))
 }
 
@@ -148,7 +139,7 @@ impl Text {
         self.block.iter().flat_map(|block| &block.entries).map(|entry| entry.name.clone()).collect()
     }
 
-    fn set(&mut self, entry: Entry) {
+    fn set(&mut self, entry: HostEntry) {
         let block = self.block.get_or_insert_with(|| Block::after(&mut self.lines));
         match block.entries.iter_mut().find(|other| other.name == entry.name) {
             Some(other) => *other = entry,

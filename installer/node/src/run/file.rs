@@ -139,7 +139,7 @@ fn check_path(path: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::api::{Request, UndoRequest};
-    use crate::machine::fake::Fake;
+    use crate::fake::Fake;
     use crate::paths;
 
     fn changed(outcome: Result<Outcome, Failure>) -> bool {

@@ -195,7 +195,7 @@ impl<'m, M: Machine> Session<'m, M> {
         let Some(digest) = facts::digest(self.machine, path)? else { return Ok(None) };
         let failed = |error: io::Error| Failure::io(format_args!("keep {}", path.display()), &error);
         self.machine.make_directory(Path::new(paths::KEPT), 0o700).map_err(failed)?;
-        self.machine.copy(path, &paths::kept(&digest), None).map_err(failed)?;
+        self.machine.copy(path, &paths::kept(digest), None).map_err(failed)?;
         Ok(Some(digest))
     }
 

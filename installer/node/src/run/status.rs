@@ -6,12 +6,12 @@ use std::path::Path;
 use lvscare::model::Sysctl;
 use lvscare::status::Status;
 
-use crate::api::{Failure, NodeStatus, Outcome};
+use crate::api::{Failure, HostEntry, NodeStatus, Outcome};
 use crate::facts::{self, former, installed, kubelet};
 use crate::journal::{Journal, Original};
 use crate::machine::Machine;
 use crate::paths;
-use crate::render::hosts::{self, Entry};
+use crate::render::hosts;
 
 /// Answers the request.
 pub fn run<M: Machine>(machine: &mut M) -> Result<Outcome, Failure> {
@@ -109,7 +109,7 @@ fn difference<M: Machine>(
     machine: &M,
     journal: &Journal,
     original: &Original,
-    entries: &[Entry],
+    entries: &[HostEntry],
 ) -> Result<Option<String>, Failure> {
     Ok(match original {
         Original::File { path, .. } | Original::Program { path, .. } if path != Path::new(paths::JOIN) => {

@@ -7,7 +7,7 @@ use crate::api::{
     Change, Changed, CheckRequest, Event, Failure, JoinRequest, Kind, NodeStatus, Outcome, PrepareRequest,
     Request, SetHostRequest, SetMastersRequest, UndoRequest,
 };
-use crate::machine::fake::{Fails, Fake};
+use crate::fake::{Fails, Fake};
 use crate::spec::kubeadm::KubeadmSpec;
 use crate::spec::masters::Masters;
 use crate::spec::{NodeSpec, Role, Spec};

@@ -9,7 +9,7 @@ use lvscare::config::Config;
 use lvscare::config::raw::{CareArgs, ConfigArgs};
 use lvscare::config::value::{NodeAddress, RealServer, RealServers, VirtualAddress};
 
-use crate::api::Failure;
+use crate::failure::Failure;
 
 /// Where kubeadm puts the cluster's authority, on masters and workers.
 const AUTHORITY: &str = "/etc/kubernetes/pki/ca.crt";
@@ -63,7 +63,7 @@ impl DaemonOptions {
     pub fn read(arguments: &[String]) -> Result<Self, Failure> {
         let foreign = |why: &str| {
             Failure::new(
-                crate::api::Kind::Foreign,
+                crate::failure::Kind::Foreign,
                 format!("the manifest is not as this installer writes it: its pod is told {why}"),
             )
         };

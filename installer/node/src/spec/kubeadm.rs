@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credentials::{CaCertHash, CertificateKey, Token};
 use super::version::KubernetesVersion;
-use crate::api::Failure;
+use crate::failure::Failure;
 
 /// The flags of `kubeadm join` that go into its configuration, and how kubeadm itself is run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

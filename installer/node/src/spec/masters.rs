@@ -9,7 +9,7 @@ use lvscare::config::value::{self, RealServers};
 use serde::{Deserialize, Serialize};
 
 use super::names::check_resolvable;
-use crate::api::Failure;
+use crate::failure::Failure;
 
 /// The port of apiservers, when none is typed.
 const APISERVER: u16 = 6443;

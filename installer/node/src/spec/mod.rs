@@ -13,7 +13,7 @@ use lvscare::config::value::{self, RealServer};
 use lvscare::doctor::subnet::Subnet;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Failure, Kind};
+use crate::failure::{Failure, Kind};
 
 pub mod credentials;
 pub mod daemon;

@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::str::from_utf8;
 
-use super::{Entry, Error, Foreign};
+use super::{Error, Foreign};
+use crate::api::HostEntry;
 
 const BEGIN: &str = "# BEGIN lvscare-installer";
 /// The mark of a block before which a line had to be ended.
@@ -38,7 +39,7 @@ pub(super) struct Block {
     /// Whether the line before it had no end, and was given one.
     pub(super) ended_the_line: bool,
     /// What it says.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<HostEntry>,
 }
 
 impl Text {
@@ -95,10 +96,10 @@ impl Text {
 }
 
 /// `ADDRESS NAME`, as [`Block::print`] writes it.
-fn entry(said: &str) -> Option<Entry> {
+fn entry(said: &str) -> Option<HostEntry> {
     let (address, name) = said.split_once(' ')?;
     crate::spec::names::check_name(name).ok()?;
-    Some(Entry { name: name.to_owned(), address: address.parse().ok()? })
+    Some(HostEntry { name: name.to_owned(), address: address.parse().ok()? })
 }
 
 impl Block {
@@ -111,7 +112,7 @@ impl Block {
 
     fn print(&self) -> String {
         let begin = if self.ended_the_line { BEGIN_AFTER_OPEN_LINE } else { BEGIN };
-        let entry = |Entry { name, address }: &Entry| format!("{address} {name}\n");
+        let entry = |HostEntry { name, address }: &HostEntry| format!("{address} {name}\n");
         let entries: String = self.entries.iter().map(entry).collect();
         format!("{begin}\n{HINT}\n{entries}{END}\n")
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::Joined;
-use crate::machine::fake::Kubeadm;
+use crate::fake::Kubeadm;
 use crate::paths;
 
 fn request() -> Request {

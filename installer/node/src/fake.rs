@@ -23,8 +23,8 @@ use lvscare::kernel::{self, Kernel as _};
 use lvscare::model::{Actual, Change, Sysctl};
 use lvscare::status::Status;
 
-use super::{Cancel, Closed, Finished, Machine, Mended, Place, Program, Supervised, lock};
 use crate::api::{Failure, Kind};
+use crate::machine::{Cancel, Closed, Finished, Machine, Mended, Place, Program, Supervised, lock};
 use crate::paths;
 use crate::step::{Content, Digest};
 
