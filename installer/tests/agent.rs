@@ -4,13 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 
 use std::fs;
-use std::io::Write;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use agent_host::{Agent, Host, children, eventually, kill};
-use node::agent::receive::Transfer;
 use node::agent::runs::End;
 use node::agent::task::{Kubeadm, Systemctl, Task};
 use node::agent::wire::{Answer, Command, FileContent, Reply, TaskSignal, WriteFile};
@@ -193,39 +191,16 @@ fn ten_runs_are_kept() {
 }
 
 #[test]
-fn a_file_is_received_over_a_link_that_is_cut() {
+fn a_program_is_made_of_what_was_received_and_taken_back() {
     let host = Host::new();
-    let bytes: Vec<u8> = (0..=250).cycle().take(1_000_000).collect();
-    let sha256 = Content::new(&bytes[..], 0).digest().to_string();
-    let receiver = || {
-        let mut command = host.command(Host::program());
-        command.args(["agent", "--receive", &sha256, &bytes.len().to_string()]);
-        Agent::spawn(command)
-    };
-    let offset = |agent: &mut Agent| match agent.transfer() {
-        Some(Transfer::From { offset }) => usize::try_from(offset).unwrap(),
-        other => panic!("{other:?}"),
-    };
-    let mut first = receiver();
-    assert_eq!(offset(&mut first), 0);
-    first.input.as_mut().unwrap().write_all(&bytes[..700_000]).unwrap();
-    let part = format!("{}/{sha256}.part", paths::RECEIVED);
-    eventually("most of it is there", || host.length(&part) > 600_000);
-    kill(first.child.id());
-    first.child.wait().unwrap();
-    let mut second = receiver();
-    let from = offset(&mut second);
-    assert!(from > 600_000, "{from}");
-    second.input.as_mut().unwrap().write_all(&bytes[from..]).unwrap();
-    assert_eq!(second.transfer(), Some(Transfer::Whole));
-    assert!(second.child.wait().unwrap().success());
-    // Then a program is made of it, and taken back.
+    let bytes = vec![7; 1_000_000];
+    let sha256 = Content::new(&bytes[..], 0).digest();
     let mut agent = host.agent();
-    let program = Command::InstallProgram {
-        sha256: sha256.parse().unwrap(),
-        path: "/var/lib/kubeadm".into(),
-        mode: 0o755,
-    };
+    let program = Command::InstallProgram { sha256, path: "/var/lib/kubeadm".into(), mode: 0o755 };
+    assert_eq!(agent.ask(&program).1.unwrap_err().kind, Kind::Usage, "it was not received");
+    host.write(&format!("{}/{sha256}", paths::RECEIVED), &bytes[1..]);
+    assert_eq!(agent.ask(&program).1.unwrap_err().kind, Kind::Invalid, "it is something else");
+    host.write(&format!("{}/{sha256}", paths::RECEIVED), &bytes);
     agent.ask(&program).1.unwrap();
     assert_eq!(host.length("/var/lib/kubeadm"), 1_000_000);
     let undo = r#"{"command":"run","request":{"request":"undo","change":{"dry_run":false,"force":false}}}"#;
@@ -237,32 +212,23 @@ fn a_file_is_received_over_a_link_that_is_cut() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_told_and_nothing_is_left_half() {
-    let host = Host::with_room("2m");
-    let bytes = vec![7; 1_500_000];
-    let sha256 = Content::new(&bytes[..], 0).digest().to_string();
-    let receiver = |size: &str| {
-        let mut command = host.command(Host::program());
-        command.args(["agent", "--receive", &sha256, size]);
-        Agent::spawn(command)
-    };
-    let failure = |agent: &mut Agent| match agent.transfer() {
-        Some(Transfer::Failed { failure }) => failure,
-        other => panic!("{other:?}"),
-    };
-    // What is known before is said before.
-    let mut agent = receiver("9000000");
-    let refusal = failure(&mut agent);
-    assert!(refusal.message.contains("9000000 bytes are to come"), "{refusal}");
-    assert!(!agent.child.wait().unwrap().success());
-    let mut agent = receiver("1500000");
-    assert!(matches!(agent.transfer(), Some(Transfer::From { offset: 0 })));
-    host.fill();
-    let _ = agent.input.as_mut().unwrap().write_all(&bytes);
-    let refusal = failure(&mut agent);
-    assert!(refusal.message.contains("No space left"), "{refusal}");
-    assert!(!agent.child.wait().unwrap().success());
-    assert_eq!(host.names(paths::RECEIVED), [""; 0]);
+fn who_only_looked_leaves_nothing_and_who_changed_something_leaves_the_way_back() {
+    let host = Host::new();
+    let mut agent = host.agent();
+    agent.ask(&Command::Facts).1.unwrap();
+    let program = format!("{}/{}", paths::PROGRAMS, agent.sha256);
+    host.write(&program, b"the agent");
+    agent.ask(&Command::Bye { forget: false }).1.unwrap();
+    assert!(host.names("/var/lib").is_empty(), "{:?}", host.names("/var/lib"));
+
+    let mut agent = host.agent();
+    host.write(&program, b"the agent");
+    let file =
+        WriteFile { path: "/var/lib/file".into(), content: FileContent::Plain(b"x".to_vec()), mode: 0o644 };
+    agent.ask(&Command::WriteFile(file)).1.unwrap();
+    agent.ask(&Command::Bye { forget: false }).1.unwrap();
+    assert!(host.state().contains(&"journal.json".to_owned()), "{:?}", host.state());
+    assert!(host.names(paths::PROGRAMS).is_empty());
 }
 
 const CANARY: &str = "canary0123456789";

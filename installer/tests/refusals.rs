@@ -559,7 +559,7 @@ fn an_unknown_command() {
 fn an_agent_without_a_task() {
     insta::assert_snapshot!(run("agent"), @r"
     exit code 2
-    lvscare-installer: the following required arguments were not provided: <NONCE|--receive <SHA256> <BYTES>|--supervise <RUN>>
+    lvscare-installer: the following required arguments were not provided: <NONCE|--supervise <RUN>>
     ");
 }
 
@@ -568,24 +568,6 @@ fn an_agent_with_a_word_that_is_none() {
     insta::assert_snapshot!(run("agent ../../x"), @r#"
     exit code 2
     lvscare-installer: invalid value '../../x' for '[NONCE]': "../../x" is no name: 1 to 64 of a to z, 0 to 9 and -, not - first
-    "#);
-}
-
-#[test]
-fn an_agent_that_is_to_receive_what_has_no_hash() {
-    insta::assert_snapshot!(run("agent --receive ../../etc/passwd 5"), @r"
-    exit code 2
-    lvscare-installer: `../../etc/passwd` is not a SHA-256 of 64 hexadecimal digits
-    ");
-}
-
-#[test]
-fn an_agent_that_is_to_receive_too_much() {
-    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    insta::assert_snapshot!(run(&format!("agent --receive {hash} 99999999999999")), @r#"
-    exit code 2
-    {"transfer":"failed","failure":{"kind":"usage","message":"99999999999999 bytes are more than the 21474836480 that a package may have"}}
-    lvscare-installer: 99999999999999 bytes are more than the 21474836480 that a package may have
     "#);
 }
 

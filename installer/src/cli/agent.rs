@@ -1,19 +1,19 @@
 //! `lvscare-installer agent`: what a controller starts on a machine; nobody types it.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use clap::Args;
 use lvscare::exit::Exit;
 use node::agent::name::{Nonce, RunId};
 use node::agent::runs::Runs;
-use node::agent::{Places, receive, serve, supervise};
+use node::agent::silence::{Attentive, SILENCE};
+use node::agent::{Places, serve, supervise};
 use node::api::Failure;
 use node::machine::linux::Linux;
 use node::machine::programs::Terminal;
 use node::paths;
-use node::step::Digest;
 
 use crate::report::{exit_of, refuse};
 
@@ -24,9 +24,6 @@ pub(crate) struct AgentArgs {
     /// Speak with a controller, which knows the first line by this word
     #[arg(value_name = "NONCE")]
     nonce: Option<Nonce>,
-    /// Take a file of this SHA-256 and of so many bytes
-    #[arg(long, num_args = 2, value_names = ["SHA256", "BYTES"])]
-    receive: Option<Vec<String>>,
     /// Watch over a run of a task
     #[arg(long, value_name = "RUN")]
     supervise: Option<RunId>,
@@ -48,12 +45,11 @@ impl AgentArgs {
         if let Some(nonce) = self.nonce {
             // What programs print must not get between the lines.
             let mut machine = Linux::new(Terminal::Errors);
-            return serve(io::stdin(), io::stdout(), &mut machine, nonce, &Places::default());
-        }
-        if let Some(words) = self.receive {
-            let (sha256, size) = transfer(&words)?;
-            let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
-            return receive(Path::new(paths::RECEIVED), &sha256, size, &mut input, &mut output);
+            // Rust's own standard input keeps bytes back.
+            let input = io::stdin().as_fd().try_clone_to_owned();
+            let input = File::from(input.map_err(|error| Failure::io("read", &error))?);
+            let input = Attentive::new(input, SILENCE);
+            return serve(input, io::stdout(), &mut machine, nonce, &Places::default());
         }
         let Some(id) = self.supervise else { return Err(Failure::usage("nothing was asked for")) };
         let lock = io::stdin().as_fd().try_clone_to_owned();
@@ -62,10 +58,4 @@ impl AgentArgs {
         let _machine = Linux::inherit(Terminal::Errors, lock, &format!("agent, at the task {id}"))?;
         supervise(&Runs::new(paths::RUNS), &id, io::stdin(), io::stdout())
     }
-}
-
-fn transfer(words: &[String]) -> Result<(Digest, u64), Failure> {
-    let [sha256, size] = words else { return Err(Failure::usage("--receive takes a SHA-256 and a size")) };
-    let size = size.parse().map_err(|_| Failure::usage(format!("`{size}` is not a number of bytes")))?;
-    Ok((sha256.parse().map_err(Failure::usage)?, size))
 }

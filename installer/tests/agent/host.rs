@@ -1,6 +1,6 @@
 //! A host of its own: its `/var/lib` is a file system in memory that nobody else sees, its kubeadm a script.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command as Process, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use node::agent::receive::Transfer;
 use node::agent::wire::{Answer, Command, Hello, Reply, encode};
 use node::api::Failure;
 use node::paths;
+use node::step::Digest;
 
 /// For what happens at all, on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -26,7 +26,7 @@ echo "kubeadm $*"
 echo "to stderr" >&2
 env > environment
 touch begun
-until [ -s ends ]; do sleep 0.05; done
+until [ -s ends ]; do [ -e kubeadm ] || exit 9; sleep 0.05; done
 echo "the last line"
 exit "$(cat ends)"
 "#;
@@ -152,6 +152,12 @@ impl Host {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
     pub(crate) fn length(&self, path: &str) -> u64 {
         fs::metadata(self.path(path)).map_or(0, |meta| meta.len())
     }
@@ -189,12 +195,6 @@ impl Host {
         all
     }
 
-    /// Leaves no room.
-    pub(crate) fn fill(&self) {
-        let mut file = File::create(self.path("/var/lib/filler")).unwrap();
-        while file.write_all(&[0; 4096]).is_ok() {}
-    }
-
     /// Tells kubeadm something.
     pub(crate) fn note(&self, name: &str) {
         fs::write(self.notes.path().join(name), "").unwrap();
@@ -221,11 +221,22 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // Whatever is still at work ends by itself.
-        self.ends_with(0);
+        // Whatever is still at work ends with it, also what has long left its parent.
+        for process in processes_of(self.keeper.id()) {
+            let _ = Process::new("kill").args(["-KILL", &process.to_string()]).status();
+        }
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }
+}
+
+/// Those in the same mount namespace, but for that one.
+fn processes_of(keeper: u32) -> Vec<u32> {
+    let namespace = |process: u32| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    let of_keeper = namespace(keeper);
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    processes.filter(|process| *process != keeper && namespace(*process) == of_keeper).collect()
 }
 
 fn is_root() -> bool {
@@ -236,29 +247,20 @@ fn is_root() -> bool {
 pub(crate) struct Agent {
     pub(crate) child: Child,
     pub(crate) input: Option<ChildStdin>,
+    /// Of its program.
+    pub(crate) sha256: Digest,
     output: BufReader<ChildStdout>,
 }
 
 impl Agent {
-    pub(crate) fn spawn(mut command: Process) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        Self { child, input, output }
-    }
-
     /// One that has said who it is.
-    pub(crate) fn begin(command: Process) -> Self {
-        let mut agent = Self::spawn(command);
-        assert_eq!(agent.line().as_deref(), Some("n0nce"));
-        let hello: Hello = serde_json::from_str(&agent.line().unwrap()).unwrap();
+    pub(crate) fn begin(mut command: Process) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, mut output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        assert_eq!(line(&mut output).as_deref(), Some("n0nce"));
+        let hello: Hello = serde_json::from_str(&line(&mut output).unwrap()).unwrap();
         assert_eq!(hello.nonce.as_str(), "n0nce");
-        agent
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        line.strip_suffix('\n').map(str::to_owned)
+        Self { child, input, sha256: hello.sha256, output }
     }
 
     pub(crate) fn say(&mut self, command: &Command) {
@@ -270,11 +272,7 @@ impl Agent {
     }
 
     pub(crate) fn reply(&mut self) -> Option<Reply> {
-        Some(serde_json::from_str(&self.line()?).unwrap())
-    }
-
-    pub(crate) fn transfer(&mut self) -> Option<Transfer> {
-        Some(serde_json::from_str(&self.line()?).unwrap())
+        Some(serde_json::from_str(&line(&mut self.output)?).unwrap())
     }
 
     #[track_caller]
@@ -300,6 +298,12 @@ impl Agent {
             }
         }
     }
+}
+
+fn line(output: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    line.strip_suffix('\n').map(str::to_owned)
 }
 
 impl Drop for Agent {

@@ -111,6 +111,8 @@ impl<R: Read> Reader<R> {
         loop {
             let heard = match self.lines.read() {
                 Ok(None) => break,
+                // It says only that somebody is there.
+                Ok(Some(line)) if line.is_empty() => continue,
                 Ok(Some(line)) => decode(&line),
                 Err(error) => Err(Failure::usage(error.to_string())),
             };

@@ -8,7 +8,6 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::link::Link;
 use super::name::{Nonce, RunId};
-use super::receive;
 use super::runs::{KEPT, Runs, What};
 use super::task::{CommandLine, Task};
 use super::wire::{Answer, Command, FileContent, Hello, Reply, TaskSignal, WriteFile, encode};
@@ -120,7 +119,7 @@ impl<M: Machine> Session<'_, M> {
             }
             Command::RemoveFile { path } => self.change(|machine, tell| file::remove(machine, &path, tell)),
             Command::InstallProgram { sha256, path, mode } => {
-                let from = receive::path(&self.places.received, &sha256);
+                let from = self.places.received.join(sha256.to_string());
                 self.change(|machine, tell| file::install(machine, &from, &sha256, &path, mode, tell))
             }
             Command::Start { id, task } => self.start(&id, task),
@@ -130,7 +129,8 @@ impl<M: Machine> Session<'_, M> {
                 Ok(Answer::Tasks { runs: self.places.runs.list().map_err(|error| runs(&error))? })
             }
             // Of `cancel` the reader has seen to it.
-            Command::Cancel | Command::Bye { forget: false } => Ok(Answer::Nothing),
+            Command::Cancel => Ok(Answer::Nothing),
+            Command::Bye { forget: false } => self.leave(),
             Command::Bye { forget: true } => self.forget(),
         }
     }
@@ -236,7 +236,7 @@ impl<M: Machine> Session<'_, M> {
     }
 
     fn received(&self, sha256: &Digest) -> Result<PathBuf, Failure> {
-        let path = receive::path(&self.places.received, sha256);
+        let path = self.places.received.join(sha256.to_string());
         if path.is_file() {
             Ok(path)
         } else {
@@ -300,22 +300,46 @@ impl<M: Machine> Session<'_, M> {
     fn forget(&mut self) -> Result<Answer, Failure> {
         self.refuse_beside_task()?;
         self.machine.lock("agent")?;
-        let failed = |error: io::Error| Failure::io(format_args!("tidy up {}", paths::STATE), &error);
-        self.places.runs.prune(0).map_err(failed)?;
-        files::remove_all(&self.places.received).map_err(failed)?;
-        let programs = Path::new(paths::PROGRAMS);
-        self.machine.remove(&programs.join(self.sha256.to_string())).map_err(failed)?;
-        if self.machine.entries(programs).is_some() {
-            self.machine.remove_directory(programs).map_err(failed)?;
-        }
-        self.holder = None;
-        let is_empty = self.machine.entries(Path::new(paths::STATE)).is_none_or(|names| names == ["lock"]);
-        self.machine.unlock(is_empty).map_err(failed)?;
-        if is_empty {
-            self.machine.remove_directory(Path::new(paths::STATE)).map_err(failed)?;
+        self.places.runs.prune(0).map_err(|error| tidy(&error))?;
+        files::remove_all(&self.places.received).map_err(|error| tidy(&error))?;
+        self.remove_program()?;
+        self.unlock()?;
+        Ok(Answer::Nothing)
+    }
+
+    /// Leaves what others may need; where nothing was changed, there is nothing.
+    fn leave(&mut self) -> Result<Answer, Failure> {
+        self.remove_program()?;
+        // Whoever holds the machine tidies up behind himself.
+        if self.machine.lock("agent").is_ok() {
+            self.unlock()?;
         }
         Ok(Answer::Nothing)
     }
+
+    fn remove_program(&mut self) -> Result<(), Failure> {
+        let programs = Path::new(paths::PROGRAMS);
+        self.machine.remove(&programs.join(self.sha256.to_string())).map_err(|error| tidy(&error))?;
+        if self.machine.entries(programs).is_some() {
+            self.machine.remove_directory(programs).map_err(|error| tidy(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Lets others in, and removes the directory if there is nothing in it but the lock.
+    fn unlock(&mut self) -> Result<(), Failure> {
+        self.holder = None;
+        let is_empty = self.machine.entries(Path::new(paths::STATE)).is_none_or(|names| names == ["lock"]);
+        self.machine.unlock(is_empty).map_err(|error| tidy(&error))?;
+        if is_empty {
+            self.machine.remove_directory(Path::new(paths::STATE)).map_err(|error| tidy(&error))?;
+        }
+        Ok(())
+    }
+}
+
+fn tidy(error: &io::Error) -> Failure {
+    Failure::io(format_args!("tidy up {}", paths::STATE), error)
 }
 
 fn runs(error: &io::Error) -> Failure {

@@ -130,6 +130,8 @@ fn it_says_who_it_is_and_then_one_answer_for_each_command() {
     let other = Hello { protocol: PROTOCOL + 1, ..ours.clone() };
     assert!(other.check(&ours).unwrap_err().message.contains("both must be the same"));
 
+    // An empty line says only that somebody is there.
+    talk.say(b"\n\n");
     assert!(matches!(talk.ask(&Command::Facts).1, Ok(Answer::Facts(facts)) if facts.name == "worker-1"));
     // A dry run changes nothing; then it is done, step by step, and once.
     let dry = Change { dry_run: true, force: false };
@@ -289,7 +291,7 @@ fn garbage_and_what_is_too_long_end_the_session() {
     let two = [encode(&attach("one", 0)).unwrap(), encode(&Command::Facts).unwrap()].concat();
     for (said, why) in [
         (&b"GET / HTTP/1.1\r\n"[..], "no JSON, from column 1"),
-        (b"\n", "no JSON"),
+        (b" \n", "no JSON"),
         (b"{\"command\":\"format\",\"disk\":\"sda\"}\n", "no message of ours"),
         (b"{\"command\":\"facts\"} {\"command\":\"facts\"}\n", "no JSON, from column 21"),
         (b"\xff\xfe\n", "no JSON"),

@@ -80,9 +80,9 @@ pub enum Command {
         /// The file.
         path: PathBuf,
     },
-    /// Give a program its content, which was received before.
+    /// Give a program its content, which lies in [`paths::RECEIVED`](crate::paths::RECEIVED).
     InstallProgram {
-        /// What was received.
+        /// What lies there.
         sha256: Digest,
         /// Where it belongs.
         path: PathBuf,
@@ -115,9 +115,9 @@ pub enum Command {
     /// Begin nothing more of the request that is at work. The one command that is read meanwhile, and that has no reply
     /// of its own: the request's reply tells. A task goes on; who follows it lets go.
     Cancel,
-    /// End the session.
+    /// End the session. The agent's own program goes with it.
     Bye {
-        /// Whether all that the agent kept for later is removed: what was received, logs of tasks, its own program.
+        /// Whether all else goes too that was kept for later: what was received, logs of tasks.
         forget: bool,
     },
 }
