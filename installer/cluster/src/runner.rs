@@ -41,22 +41,39 @@ pub enum Event<T> {
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<u32>);
 
+/// Whoever asks to stop.
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<u32>);
+
+impl Stopper {
+    /// Asks once more.
+    pub fn ask(&self) {
+        self.0.send_modify(|count| *count = count.saturating_add(1));
+    }
+}
+
 impl Stop {
+    /// Asked by the other one. When that is gone, nobody asks.
+    pub fn new() -> (Stopper, Self) {
+        let (asked, stop) = watch::channel(0);
+        (Stopper(asked), Self(stop))
+    }
+
     /// By SIGINT or SIGTERM.
     pub fn by_signals() -> io::Result<Self> {
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let (asked, stop) = watch::channel(0_u32);
+        let (stopper, stop) = Self::new();
         tokio::task::spawn_local(async move {
-            while !asked.is_closed() {
+            while !stopper.0.is_closed() {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                asked.send_modify(|count| *count = count.saturating_add(1));
+                stopper.ask();
             }
         });
-        Ok(Self(stop))
+        Ok(stop)
     }
 
     /// Waits until it was asked at least once.

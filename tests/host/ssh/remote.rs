@@ -301,13 +301,29 @@ fn a_full_disk_is_told_and_left_as_it_was() {
     host.check(&["mkdir", "/small"]);
     host.check(&["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", "/small"]);
     let target = as_root(&lab, &host);
-    let (source, _) = source(&lab, 8 << 20);
-    let error = lab.run(|| async {
-        let ssh = connected(&lab, &target).await;
-        send(&ssh, &Elevation::NotNeeded, &source, "/small/file", 0o600, |_| ()).await.unwrap_err()
-    });
-    assert!(error.to_string().contains("No space left on device"), "{error}");
+    let (small, _) = source(&lab, 3 << 20);
+    let (large, _) = source(&lab, 8 << 20);
+    let send = |source: &Source, tell: &mut (dyn FnMut(u64) + Send)| {
+        lab.run(async || {
+            let ssh = connected(&lab, &target).await;
+            send(&ssh, &Elevation::NotNeeded, source, "/small/file", 0o600, tell)
+                .await
+                .unwrap_err()
+                .to_string()
+        })
+    };
+    // What is known before is said before.
+    let error = send(&large, &mut |_| panic!("a byte was sent"));
+    assert!(error.ends_with(": 8388608 bytes are to come, and there is room for 4194304"), "{error}");
     assert_eq!(fs::read_dir(host.path("/small")).unwrap().count(), 0);
+    let filler = host.path("/small/filler");
+    let error = send(&small, &mut |_| {
+        if !filler.exists() {
+            fs::write(&filler, vec![0; 2 << 20]).unwrap();
+        }
+    });
+    assert!(error.contains("No space left on device"), "{error}");
+    assert_eq!(fs::read_dir(host.path("/small")).unwrap().count(), 1);
 }
 
 /// `Credentials` has no password here; `check` is what `ping` asks.

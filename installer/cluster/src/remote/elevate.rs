@@ -48,13 +48,13 @@ impl Elevation {
 
 /// A script that is root by now.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Elevated {
     pub(super) input: Input,
     output: Output,
     /// Standard output that was not asked for yet.
     pending: BytesMut,
-    complaints: BytesMut,
-    nonce: String,
+    pub(super) complaints: BytesMut,
+    pub(super) nonce: String,
     /// The rest of its first line, after the nonce.
     pub(super) word: String,
 }
@@ -73,7 +73,7 @@ pub(super) async fn elevate(
     script: &Script,
     how: &Elevation,
     arguments: [&str; 4],
-) -> Result<Session, Error> {
+) -> Result<Elevated, Error> {
     let command = match how {
         Elevation::NotNeeded => script.plain,
         Elevation::Free => script.free,
@@ -84,7 +84,7 @@ pub(super) async fn elevate(
     let header = format!("{nonce}\n{}\n", arguments.join("\n"));
     let (pending, complaints) = (BytesMut::new(), BytesMut::new());
     let (input, output) = (process.input, process.output);
-    let mut session = Session { input, output, pending, complaints, nonce, word: String::new() };
+    let mut session = Elevated { input, output, pending, complaints, nonce, word: String::new() };
     // A command that has ended already tells why.
     let _ = session.input.write(header).await;
     let deadline = Instant::now() + SPEAK_LIMIT;
@@ -98,7 +98,7 @@ pub(super) async fn elevate(
     Ok(session)
 }
 
-impl Session {
+impl Elevated {
     /// Waits until the script speaks, and gives the password if it is asked for.
     async fn wait(&mut self, how: &Elevation) -> Result<String, Error> {
         let mut is_given = false;

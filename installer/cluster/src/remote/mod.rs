@@ -3,8 +3,11 @@
 //! - [`script`]: the texts that run there, all of them. [`probe`]: what is asked first.
 //! - [`elevate`]: how one of them becomes root; a password is said to nobody but `sudo`, and only when it asks.
 //! - [`run`]: what a person typed. [`transfer`]: files, which go on where they were cut.
+//! - [`session`]: this program at the other end, as root, and all that it can be asked.
 
 use std::time::Duration;
+
+use node::api::Failure;
 
 use crate::transport::{self, Exit, Kind};
 
@@ -12,6 +15,7 @@ pub mod elevate;
 pub mod probe;
 pub mod run;
 pub mod script;
+pub mod session;
 pub mod transfer;
 
 /// For a script to say its first word, and for `sudo` to ask.
@@ -47,6 +51,26 @@ pub enum Error {
         /// What it said.
         said: String,
     },
+    /// It is of another kind than this machine, so that this program does not run there.
+    #[error(
+        "this program is for Linux on {}; the host is {system} on {machine}: use one of that kind",
+        std::env::consts::ARCH
+    )]
+    OtherMachine {
+        /// Its system; fit for a terminal.
+        system: String,
+        /// Its architecture; fit for a terminal.
+        machine: String,
+    },
+    /// The agent there says so. Its words are a stranger's.
+    #[error(transparent)]
+    Host(#[from] Failure),
+    /// What was asked of the agent may be done, half done, or still at work.
+    #[error("{why}; what came of it is not known, so ask again")]
+    Unknown {
+        /// How the session ended; fit for a terminal.
+        why: String,
+    },
     /// A file of this machine.
     #[error("{path}: {why}")]
     File {
@@ -63,8 +87,10 @@ impl Error {
         match self {
             Self::Transport(error) => error.kind(),
             Self::Elevation { .. } => Kind::Login,
-            Self::Ended { exit: Exit::Lost, .. } => Kind::Unreachable,
-            Self::Ended { .. } | Self::Strange { .. } => Kind::Failed,
+            Self::Ended { exit: Exit::Lost, .. } | Self::Unknown { .. } => Kind::Unreachable,
+            Self::Ended { .. } | Self::Strange { .. } | Self::OtherMachine { .. } | Self::Host(_) => {
+                Kind::Failed
+            }
             Self::File { .. } => Kind::Local,
         }
     }

@@ -26,14 +26,14 @@ pub(super) struct Script {
 }
 
 macro_rules! script {
-    ($body:literal) => {
+    ($body:expr) => {
         Script {
             plain: script!("", $body),
             free: script!("sudo -n -- ", $body),
             asked: script!("sudo -S -p \"$n\" -- ", $body),
         }
     };
-    ($sudo:literal, $body:literal) => {
+    ($sudo:literal, $body:expr) => {
         concat!(
             "exec /bin/sh -c 'LC_ALL=C; export LC_ALL; ",
             "for v in n a b c d; do IFS= read -r \"$v\" || exit 64; done; exec ",
@@ -45,6 +45,37 @@ macro_rules! script {
     };
 }
 
+/// Takes a file. Arguments: its SHA-256, its length, its path, its mode. Says `same` if it is there already, or how many
+/// bytes are; then reads the others, and says `done` when it is in its place.
+///
+/// What is there of it lies beside its place, so that the last step is a rename; a cut link leaves it for the next time,
+/// a full disk does not. It is copied before more is added: the server of a link that was cut notices nothing for hours,
+/// and so long the script before this one has the old file open, which can neither be trusted nor be run. File systems in
+/// memory without a limit say that they have no blocks at all.
+macro_rules! take {
+    () => {
+        "umask 077; t=\"$4.$2.part\"; \
+         if [ -d \"$4\" ]; then echo \"$4 is a directory; name the file\" >&2; exit 73; fi; \
+         if [ -f \"$4\" ] && [ \"$(sha256sum <\"$4\" | cut -c1-64)\" = \"$2\" ]; then \
+         chmod \"$5\" \"$4\" || exit 1; rm -f \"$t\"; echo; echo \"$1 same\"; else \
+         if [ -L \"$t\" ]; then rm -f \"$t\"; fi; w=0; \
+         if [ -f \"$t\" ]; then \
+         if cp \"$t\" \"$t.new\" && mv -f -T \"$t.new\" \"$t\"; then w=$(stat -c %s \"$t\") || exit 1; \
+         else rm -f \"$t\" \"$t.new\"; fi; fi; \
+         if [ \"$w\" -gt \"$3\" ]; then rm -f \"$t\"; w=0; fi; \
+         touch \"$t\" || exit 73; \
+         r=$(stat -f -c \"%b==0?$3:%a*%S\" \"$t\") || r=$3; r=$(($r)); \
+         if [ \"$r\" -lt \"$(($3 - w))\" ]; then [ \"$w\" -gt 0 ] || rm -f \"$t\"; \
+         echo \"$(($3 - w)) bytes are to come, and there is room for $r\" >&2; exit 74; fi; \
+         echo; echo \"$1 $w\"; \
+         head -c \"$(($3 - w))\" >>\"$t\" || { rm -f \"$t\"; exit 74; }; \
+         if [ \"$(stat -c %s \"$t\")\" -lt \"$3\" ]; then exit 75; fi; \
+         if [ \"$(sha256sum <\"$t\" | cut -c1-64)\" = \"$2\" ]; then :; else \
+         rm -f \"$t\"; echo \"what arrived is not what was sent\" >&2; exit 65; fi; \
+         chmod \"$5\" \"$t\" && sync \"$t\" && mv -f -T \"$t\" \"$4\" || exit 1; echo \"$1 done\"; fi; "
+    };
+}
+
 /// Runs what a person typed. Arguments: its length in bytes. Then its text.
 pub(super) const RUN: Script =
     script!("echo; echo \"$1\"; s=$(head -c \"$2\") || exit 1; exec /bin/sh -c \"$s\" </dev/null");
@@ -52,26 +83,20 @@ pub(super) const RUN: Script =
 /// Nothing but to become root.
 pub(super) const NOTHING: Script = script!("echo; echo \"$1\"");
 
-/// Takes a file. Arguments: its SHA-256, its length, its path, its mode. Says `same` if it is there already, or how many
-/// bytes are; then reads the others, and says `done` when it is in its place.
-///
-/// What is there of it lies beside its place, so that the last step is a rename; a cut link leaves it for the next time,
-/// a full disk does not.
-pub(super) const TAKE: Script = script!(
-    "umask 077; t=\"$4.$2.part\"; \
-     if [ -d \"$4\" ]; then echo \"$4 is a directory; name the file\" >&2; exit 73; fi; \
-     if [ -f \"$4\" ] && [ \"$(sha256sum <\"$4\" | cut -c1-64)\" = \"$2\" ]; then \
-     chmod \"$5\" \"$4\" || exit 1; rm -f \"$t\"; echo; echo \"$1 same\"; exit 0; fi; \
-     if [ -L \"$t\" ]; then rm -f \"$t\"; fi; w=0; \
-     if [ -f \"$t\" ]; then w=$(stat -c %s \"$t\") || exit 1; fi; \
-     if [ \"$w\" -gt \"$3\" ]; then rm -f \"$t\"; w=0; fi; \
-     touch \"$t\" || exit 73; echo; echo \"$1 $w\"; \
-     head -c \"$(($3 - w))\" >>\"$t\" || { rm -f \"$t\"; exit 74; }; \
-     if [ \"$(stat -c %s \"$t\")\" -lt \"$3\" ]; then exit 75; fi; \
-     if [ \"$(sha256sum <\"$t\" | cut -c1-64)\" = \"$2\" ]; then :; else \
-     rm -f \"$t\"; echo \"what arrived is not what was sent\" >&2; exit 65; fi; \
-     chmod \"$5\" \"$t\" && sync \"$t\" && mv -f -T \"$t\" \"$4\" || exit 1; echo \"$1 done\""
-);
+/// Takes a file into a directory that is there.
+pub(super) const TAKE: Script = script!(take!());
+
+/// Takes a file into a directory that is made if need be, for root alone.
+pub(super) const STORE: Script = script!(concat!("umask 077; mkdir -p \"${4%/*}\" || exit 73; ", take!()));
+
+/// Takes a program in the same way, and becomes it: the remote end of a controller. Whoever logged in cannot change what
+/// root has compared. What it starts has the usual umask and finds the usual programs.
+pub(super) const AGENT: Script = script!(concat!(
+    "umask 077; mkdir -p \"${4%/*}\" || exit 73; ",
+    take!(),
+    "umask 022; cd /; PATH=\"$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"; export PATH; ",
+    "exec \"$4\" agent \"$1\""
+));
 
 #[cfg(test)]
 mod tests {
@@ -79,7 +104,8 @@ mod tests {
 
     #[test]
     fn every_login_shell_can_read_them() {
-        let scripts = [RUN, NOTHING, TAKE].map(|script| [script.plain, script.free, script.asked]);
+        let scripts =
+            [RUN, NOTHING, TAKE, STORE, AGENT].map(|script| [script.plain, script.free, script.asked]);
         for text in scripts.iter().flatten().chain([&PROBE]) {
             let bodies: Vec<_> = text.split('\'').collect();
             // exec /bin/sh -c '…', and one more text in quotes where there is a script.

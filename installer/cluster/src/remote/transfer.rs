@@ -10,8 +10,8 @@ use node::step::Digest;
 use ring::digest::{Context, SHA256};
 
 use super::Error;
-use super::elevate::{Elevation, elevate};
-use super::script::TAKE;
+use super::elevate::{Elevated, Elevation, elevate};
+use super::script::{Script, TAKE};
 use crate::transport::{Exit, Transport};
 
 /// What is sent at once, in bytes.
@@ -68,19 +68,32 @@ pub async fn send(
     source: &Source,
     path: &str,
     mode: u32,
-    mut tell: impl FnMut(u64),
+    tell: impl FnMut(u64),
 ) -> Result<Sent, Error> {
+    take(transport, &TAKE, how, source, path, mode, tell).await.map(|(_, sent)| sent)
+}
+
+/// Has a script take a file to `path`, which may then go on.
+pub(super) async fn take(
+    transport: &impl Transport,
+    script: &Script,
+    how: &Elevation,
+    source: &Source,
+    path: &str,
+    mode: u32,
+    mut tell: impl FnMut(u64),
+) -> Result<(Elevated, Sent), Error> {
     let what = "taking a file";
     check_path(path).map_err(|why| Error::File { path: path.to_owned(), why })?;
     let (sha256, size, mode) = (source.sha256.to_string(), source.size.to_string(), format!("{mode:04o}"));
-    let mut session = elevate(transport, &TAKE, how, [&sha256, &size, path, &mode]).await?;
-    if session.word == "same" {
+    let mut there = elevate(transport, script, how, [&sha256, &size, path, &mode]).await?;
+    if there.word == "same" {
         tell(source.size);
-        return Ok(Sent::Already);
+        return Ok((there, Sent::Already));
     }
-    let offset: u64 = match session.word.parse() {
+    let offset: u64 = match there.word.parse() {
         Ok(offset) if offset <= source.size => offset,
-        _ => return Err(Error::Strange { what, said: session.word }),
+        _ => return Err(Error::Strange { what, said: there.word }),
     };
     let wrong = |error: std::io::Error| Error::File {
         path: source.path.display().to_string(),
@@ -94,15 +107,15 @@ pub async fn send(
         let wanted = usize::try_from(source.size - sent).unwrap_or(CHUNK).min(CHUNK);
         let mut chunk = BytesMut::zeroed(wanted);
         file.read_exact(&mut chunk).map_err(wrong)?;
-        if session.input.write(chunk.freeze()).await.is_err() {
+        if there.input.write(chunk.freeze()).await.is_err() {
             // It reads no more; how it ended says why.
             break;
         }
         sent += wanted as u64;
         tell(sent);
     }
-    match session.next_word(what).await {
-        Ok(word) if word == "done" => Ok(Sent::Bytes(source.size - offset)),
+    match there.next_word(what).await {
+        Ok(word) if word == "done" => Ok((there, Sent::Bytes(source.size - offset))),
         Ok(said) => Err(Error::Strange { what, said }),
         Err(Error::Ended { exit: Exit::Code(75), .. }) => Err(crate::transport::Error::Lost.into()),
         Err(error) => Err(error),

@@ -40,6 +40,12 @@ pub trait Transport {
     fn exec(&self, command: &'static str) -> impl Future<Output = Result<Process, Error>>;
 }
 
+impl<T: Transport> Transport for &T {
+    fn exec(&self, command: &'static str) -> impl Future<Output = Result<Process, Error>> {
+        T::exec(self, command)
+    }
+}
+
 /// A command that runs on another machine. Whoever drops it ends its streams, not the command.
 #[derive(Debug)]
 pub struct Process {
@@ -144,6 +150,15 @@ impl Process {
         };
         let both = async { tokio::join!(feed, read).1 };
         tokio::time::timeout(limit, both).await.map_err(|_| Error::Silent { limit })
+    }
+}
+
+#[cfg(test)]
+impl Process {
+    /// One that is played: what it reads, and what it says.
+    pub(crate) fn played() -> (Self, mpsc::Receiver<Bytes>, mpsc::Sender<Piece>) {
+        let ((input, read), (said, output)) = (mpsc::channel(QUEUE), mpsc::channel(QUEUE));
+        (Self { input: Input(input), output: Output(output) }, read, said)
     }
 }
 
