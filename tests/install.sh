@@ -8,7 +8,7 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
-packages="gcc libc6-dev busybox-static iproute2 ipvsadm kmod nftables qemu-system-x86 $*"
+packages="gcc libc6-dev busybox-static iproute2 ipvsadm kmod nftables openssl qemu-system-x86 $*"
 
 missing=
 for package in $packages; do

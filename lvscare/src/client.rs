@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use crate::exit::{Exit, Failure};
 use crate::http::{self, Limits};
@@ -82,6 +85,26 @@ fn ask(address: SocketAddr) -> Result<Status, Error> {
     runtime::build().map_err(Error::Unreachable)?.block_on(question)
 }
 
+/// The HTTP status with which a health page answers; `None`: nobody does. Over TLS whoever answers will do.
+pub fn health(address: SocketAddr, tls: bool, path: &str) -> Option<u16> {
+    let path: Uri = path.parse().ok()?;
+    let limits = Limits { body_bytes: 1 << 20, keep_body: false };
+    let question = async {
+        let stream = TcpStream::connect(address).await.ok()?;
+        let request = http::get(&path, address, AGENT, None);
+        let answer = if tls {
+            let connector = TlsConnector::from(Arc::new(crate::tls::client_config(None, None).ok()?));
+            let stream = connector.connect(ServerName::IpAddress(address.ip().into()), stream).await.ok()?;
+            http::ask(stream, request, limits).await
+        } else {
+            http::ask(stream, request, limits).await
+        };
+        answer.ok().map(|answer| answer.status)
+    };
+    let answered = runtime::build().ok()?.block_on(async { timeout(PATIENCE, question).await });
+    answered.ok().flatten()
+}
+
 /// What the daemon at `address` says. The caller limits the time.
 pub(crate) async fn fetch(address: SocketAddr) -> Result<Status, Error> {
     let stream = TcpStream::connect(address).await.map_err(Error::Unreachable)?;
@@ -127,6 +150,31 @@ mod tests {
                 other => panic!("{}: {other:?}", hostile.name),
             }
             stranger.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_health_page_is_judged_by_its_status_and_nobody_is_none() {
+        for hostile in HOSTILE {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let stranger = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                stream.set_nonblocking(true).unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    hostile.speak(&mut TcpStream::from_std(stream).unwrap()).await;
+                });
+            });
+            match (health(address, false, "/livez"), hostile.verdict) {
+                (Some(status), Verdict::Judged(wanted)) => assert_eq!(status, wanted, "{}", hostile.name),
+                (Some(status), _) => panic!("{}: {status}", hostile.name),
+                // A busy machine may be late for a good answer, too.
+                (None, _) => {}
+            }
+            stranger.join().unwrap();
+            assert_eq!(health(address, true, "/livez"), None, "nobody is there any more");
         }
     }
 

@@ -14,6 +14,10 @@ use crate::spec::masters::Master;
 use crate::spec::{NodeSpec, Part, Role};
 pub use crate::step::StepReport;
 
+pub mod certificates;
+
+use certificates::{AddNamesRequest, Certificates, RenewRequest, RestoreRequest};
+
 /// What a machine is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
@@ -55,13 +59,23 @@ pub enum Request {
         /// How the change is made.
         change: Change,
     },
+    /// Say what is true of the cluster's certificates here.
+    Certificates,
+    /// Give them a later end.
+    Renew(RenewRequest),
+    /// Give the apiserver's certificate more names.
+    AddNames(AddNamesRequest),
+    /// Put back those that the last renewal has replaced.
+    Restore(RestoreRequest),
 }
 
 impl Request {
     /// Whether a machine may be another one afterwards.
     pub fn changes(&self) -> bool {
         let change = match self {
-            Self::Check(_) | Self::Status | Self::ListHosts | Self::RenderPod(_) => return false,
+            Self::Check(_) | Self::Status | Self::ListHosts | Self::RenderPod(_) | Self::Certificates => {
+                return false;
+            }
             Self::SetHost(_) | Self::UnsetHost { .. } => return true,
             Self::Prepare(request) => request.change,
             Self::Join(request) => request.prepare.change,
@@ -69,6 +83,9 @@ impl Request {
             Self::SetMasters(request) => request.change,
             Self::Undo(request) => request.change,
             Self::WritePod { change, .. } | Self::RemovePod { change } => *change,
+            Self::Renew(request) => request.change,
+            Self::AddNames(request) => request.change,
+            Self::Restore(request) => request.change,
         };
         !change.dry_run
     }
@@ -209,6 +226,8 @@ pub enum Outcome {
         /// Every byte of it.
         text: String,
     },
+    /// The cluster's certificates here.
+    Certificates(Certificates),
 }
 
 /// What was changed, or would be.

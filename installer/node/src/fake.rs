@@ -24,7 +24,9 @@ use lvscare::model::{Actual, Change, Sysctl};
 use lvscare::status::Status;
 
 use crate::api::{Failure, Kind};
-use crate::machine::{Cancel, Closed, Finished, Machine, Mended, Place, Program, Supervised, lock};
+use crate::machine::{
+    Cancel, Closed, Finished, HealthPage, Machine, Mended, Place, Program, Supervised, lock,
+};
 use crate::paths;
 use crate::step::{Content, Digest};
 
@@ -109,6 +111,10 @@ pub struct Fake {
     pub clock: Cell<Duration>,
     /// What kubelet runs.
     pub pod: Option<Pod>,
+    /// The other static pods, by their manifests: since when each runs, and until when it does if its manifest is gone.
+    pub others: BTreeMap<PathBuf, Duration>,
+    /// What kubelet has started and ended.
+    pub lives: Vec<String>,
 }
 
 impl Fake {
@@ -338,6 +344,7 @@ impl Machine for Fake {
         match program.name {
             "kubeadm" => self.kubeadm(&program.words),
             "ctr" => self.ctr(&program.words),
+            "systemctl" => Ok(self.systemctl(&program.words)),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -403,6 +410,11 @@ impl Machine for Fake {
         self.sockets.contains(socket)
     }
 
+    fn health(&mut self, page: &HealthPage) -> Option<u16> {
+        self.tick();
+        self.answers_at(page.address.port())
+    }
+
     fn is_root(&self) -> bool {
         true
     }
@@ -439,6 +451,11 @@ impl Machine for Fake {
 
     fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+
+    fn unix_time(&self) -> Duration {
+        // 2026-09-01, as the doctor has it.
+        Duration::from_secs(1_788_220_800) + self.clock.get()
     }
 
     fn now(&self) -> Duration {

@@ -104,6 +104,16 @@ impl Original {
     }
 }
 
+/// What is restarted so that it reads its files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// kubelet itself.
+    Kubelet,
+    /// A static pod, by its manifest.
+    Pod(PathBuf),
+}
+
 /// The records of a machine.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
@@ -119,6 +129,9 @@ struct Records {
     /// Whether kubeadm was told to join and has not yet said that it has.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     joining: bool,
+    /// What still runs with files that were renewed, in the order in which it is restarted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    restarts: Vec<Restart>,
     /// Of each file of ours the hashes of what we wrote, the newest last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     written: BTreeMap<PathBuf, Vec<String>>,
@@ -171,7 +184,7 @@ impl Journal {
 
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.records.originals.is_empty() && !self.records.joining
+        self.records.originals.is_empty() && !self.records.joining && self.records.restarts.is_empty()
     }
 
     /// The virtual servers that were made here, and where the daemon that guards each listens, the newest last.
@@ -186,6 +199,24 @@ impl Journal {
     /// Whether a join was begun of which kubeadm has not said that it was done.
     pub fn is_joining(&self) -> bool {
         self.records.joining
+    }
+
+    /// What still runs with files that were renewed.
+    pub fn restarts(&self) -> &[Restart] {
+        &self.records.restarts
+    }
+
+    /// Notes what runs with files that are about to be renewed, or what of it still does.
+    pub fn set_restarts<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        restarts: Vec<Restart>,
+    ) -> Result<(), Failure> {
+        if self.records.restarts == restarts {
+            return Ok(());
+        }
+        self.records.restarts = restarts;
+        self.save(machine)
     }
 
     /// Whether somebody else has changed a file of ours since. Of what an older installer wrote, that is not known.

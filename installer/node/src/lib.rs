@@ -29,6 +29,7 @@
 pub mod agent;
 pub mod api;
 pub mod check;
+pub mod date;
 pub mod desired;
 pub mod facts;
 pub mod failure;
@@ -37,6 +38,7 @@ pub mod fake;
 pub mod journal;
 pub mod machine;
 pub mod paths;
+pub mod pki;
 pub mod plan;
 pub mod render;
 pub mod run;

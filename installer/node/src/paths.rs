@@ -23,6 +23,10 @@ pub const PACKAGES: &str = "/var/lib/lvscare-installer/pkg";
 pub const PROGRAMS: &str = "/var/lib/lvscare-installer/bin";
 /// Where programs lie that others took the place of, each under its SHA-256.
 pub const KEPT: &str = "/var/lib/lvscare-installer/kept";
+/// Where files lie that were renewed, as they were, each under its whole path.
+pub const FORMER: &str = "/var/lib/lvscare-installer/certificates";
+/// Where the manifest of a static pod lies that is being restarted.
+pub const MOVED: &str = "/var/lib/lvscare-installer/manifests";
 /// Modules to load at boot (`modules-load.d(5)`).
 pub const MODULES: &str = "/etc/modules-load.d/lvscare.conf";
 /// Settings to make at boot (`sysctl.d(5)`): the last file by name wins, and many have a `99-sysctl.conf`.
@@ -31,6 +35,22 @@ pub const SYSCTLS: &str = "/etc/sysctl.d/zz-lvscare.conf";
 pub const HOSTS: &str = "/etc/hosts";
 /// kubelet's kubeconfig, which a join makes.
 pub const KUBELET: &str = "/etc/kubernetes/kubelet.conf";
+/// kubelet's configuration, which it has from kubeadm before it is started.
+pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+/// kubelet's own certificate and key, which it renews by itself.
+pub const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+/// Where kubeadm keeps kubeconfigs.
+pub const KUBERNETES: &str = "/etc/kubernetes";
+/// Where kubeadm keeps certificates.
+pub const PKI: &str = "/etc/kubernetes/pki";
+/// The cluster's authority.
+pub const CA: &str = "/etc/kubernetes/pki/ca.crt";
+/// The apiserver's certificate.
+pub const APISERVER: &str = "/etc/kubernetes/pki/apiserver.crt";
+/// The administrator's kubeconfig.
+pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
+/// Root's copy of it, which kubeadm advises to make.
+pub const ROOTS_KUBECONFIG: &str = "/root/.kube/config";
 /// Where kubelet finds its static pods.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Ours.
@@ -42,6 +62,11 @@ pub const RELEASE: &str = "/proc/sys/kernel/osrelease";
 /// Where the program lies that held what has this SHA-256.
 pub fn kept(digest: impl fmt::Display) -> PathBuf {
     Path::new(KEPT).join(digest.to_string())
+}
+
+/// Where a file lies as it was before it was renewed.
+pub fn former(path: &Path) -> PathBuf {
+    Path::new(FORMER).join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// The file of a kernel setting.

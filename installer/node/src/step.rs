@@ -34,6 +34,12 @@ pub enum Step {
     InstallProgram { from: PathBuf, path: PathBuf, mode: Option<u32> },
     /// Give the container runtime an image.
     ImportImage { archive: PathBuf, image: String },
+    /// Give a file its certificates made anew; `what` is different. The old file is kept.
+    RenewCertificates { path: PathBuf, after: Content, what: String },
+    /// Have kubelet make a static pod anew, which then reads its files.
+    RestartPod { manifest: PathBuf },
+    /// Restart kubelet, which then reads its files.
+    RestartKubelet,
     /// Have kubeadm join; `config` is what it is told, without secrets.
     Join { words: Vec<String>, config: String },
 }
@@ -82,6 +88,9 @@ impl Step {
             Self::RemoveFile { .. } => "remove-file",
             Self::InstallProgram { .. } => "install-program",
             Self::ImportImage { .. } => "import-image",
+            Self::RenewCertificates { .. } => "renew-certificates",
+            Self::RestartPod { .. } => "restart-pod",
+            Self::RestartKubelet => "restart-kubelet",
             Self::Join { .. } => "kubeadm-join",
         }
     }
@@ -142,6 +151,12 @@ impl fmt::Display for Step {
             }
             Self::InstallProgram { path, mode: None, .. } => write!(f, "put back {}", path.display()),
             Self::ImportImage { archive, .. } => write!(f, "import the image of {}", archive.display()),
+            Self::RenewCertificates { path, what, .. } => write!(f, "renew {}: {what}", path.display()),
+            Self::RestartPod { manifest } => {
+                let name = manifest.file_stem().unwrap_or_default().to_string_lossy();
+                write!(f, "restart the static pod {name}")
+            }
+            Self::RestartKubelet => f.write_str("restart kubelet"),
             Self::Join { words, .. } => write!(f, "run kubeadm {}", words.join(" ")),
         }
     }

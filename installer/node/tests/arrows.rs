@@ -11,13 +11,13 @@ const FLOORS: [&[&str]; 9] = [
     &["run"],
     &["plan", "check"],
     &["fake"],
-    &["facts"],
+    &["facts", "pki"],
     &["desired", "journal", "render"],
     &["machine"],
     &["api"],
     &["spec", "step"],
 ];
-const GROUND: [&str; 2] = ["failure", "paths"];
+const GROUND: [&str; 3] = ["date", "failure", "paths"];
 
 fn floor(module: &str) -> Option<usize> {
     let floors = FLOORS.iter().copied().chain([&GROUND[..]]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lvscare::doctor::facts::visit::{Answer, NO_CONNECTION, Visit};
@@ -32,6 +33,7 @@ impl Fake {
     pub(super) fn tick(&mut self) {
         let Some(ending) = self.kubelet else { return };
         let now = self.clock.get();
+        self.run_others(ending, now);
         if let Some(told) = installed::told(self) {
             let listen = told.config().ok().and_then(|config| config.listen);
             let guarded = match &self.pod {
@@ -48,6 +50,41 @@ impl Fake {
             }
             _ => self.pod = None,
         }
+    }
+
+    /// Static pods that are none of ours. What has no manifest any more ends after a while.
+    fn run_others(&mut self, ending: Duration, now: Duration) {
+        let ours = Path::new(paths::POD);
+        let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let is_manifest =
+            |path: &&PathBuf| path.parent() == Some(Path::new(paths::MANIFESTS)) && **path != ours;
+        for manifest in self.files.keys().filter(is_manifest) {
+            if self.others.insert(manifest.clone(), now + ending).is_none() {
+                self.lives.push(format!("{} begins", name(manifest)));
+            }
+        }
+        let ended: Vec<_> =
+            self.others.iter().filter(|(_, end)| **end < now).map(|(path, _)| path.clone()).collect();
+        for manifest in ended {
+            self.others.remove(&manifest);
+            self.lives.push(format!("{} ends", name(&manifest)));
+        }
+    }
+
+    /// The static pod that names this port in its manifest, which is there as long as it runs.
+    pub(super) fn answers_at(&self, port: u16) -> Option<u16> {
+        let port = format!("port: {port}\n");
+        let says = |path: &&PathBuf| {
+            let moved = Path::new(paths::MOVED).join(path.file_name().unwrap_or_default());
+            let manifest = self.files.get(*path).or_else(|| self.files.get(&moved));
+            manifest.is_some_and(|content| String::from_utf8_lossy(&content.bytes).contains(&port))
+        };
+        self.others.keys().find(says).map(|_| 200)
+    }
+
+    pub(super) fn systemctl(&mut self, words: &[String]) -> Finished {
+        self.lives.push(words.join(" "));
+        Finished { success: true, ..Finished::default() }
     }
 
     pub(super) fn visited(&mut self, address: SocketAddr) -> Visit {

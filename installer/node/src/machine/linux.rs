@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lvscare::client;
 use lvscare::doctor::facts::visit::{Caller, Visit};
@@ -22,7 +22,7 @@ use rustix::fs::{IFlags, StatVfsMountFlags, ioctl_getflags, statvfs};
 
 use super::lock::{self, Lock};
 use super::programs::{self, Finished, Program, Supervised, Terminal};
-use super::{Cancel, Closed, Machine, Mended, Place, files};
+use super::{Cancel, Closed, HealthPage, Machine, Mended, Place, files};
 use crate::api::{Failure, Kind};
 use crate::paths;
 use crate::step::{Content, Digest};
@@ -205,6 +205,10 @@ impl Machine for Linux {
         UnixStream::connect(socket).is_ok()
     }
 
+    fn health(&mut self, page: &HealthPage) -> Option<u16> {
+        client::health(page.address, page.tls, &page.path)
+    }
+
     fn is_root(&self) -> bool {
         rustix::process::geteuid().is_root()
     }
@@ -235,6 +239,10 @@ impl Machine for Linux {
 
     fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+
+    fn unix_time(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     fn now(&self) -> Duration {

@@ -95,6 +95,9 @@ pub trait Machine {
     /// Whether somebody answers at a socket of the file system.
     fn answers(&self, socket: &Path) -> bool;
 
+    /// The HTTP status with which a health page answers; `None`: nobody does.
+    fn health(&mut self, page: &HealthPage) -> Option<u16>;
+
     /// Whether everything may be changed.
     fn is_root(&self) -> bool;
 
@@ -116,11 +119,25 @@ pub trait Machine {
     /// By which it is said that no new step shall be begun.
     fn cancel(&self) -> &Cancel;
 
+    /// Time since 1970, as the machine knows it.
+    fn unix_time(&self) -> Duration;
+
     /// Time since some moment.
     fn now(&self) -> Duration;
 
     /// Lets time pass.
     fn sleep(&mut self, time: Duration);
+}
+
+/// Where a server says how it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthPage {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS. Its certificate is not looked at.
+    pub tls: bool,
+    /// The path, such as `/livez`.
+    pub path: String,
 }
 
 /// What keeps a place from being written to.

@@ -3,6 +3,7 @@
 //! - [`check`], [`status`]: only look. [`prepare`]: on the way to a join. [`join`]: all the way.
 //! - [`adopt`]: from an older lvscare. [`set_masters`]: other masters, without a gap. [`undo`]: the way back. [`part`]: hosts entry and pod alone.
 //! - [`job`]: what a preparation comes to. [`session`]: what each change has in common.
+//! - [`certificates`]: those of the cluster, and later ends for them. [`restart`]: kubelet and static pods.
 //! - [`image`], [`kubeadm`]: programs of the node. [`mod@file`]: single files and programs, as a controller wants them.
 
 use crate::api::{Event, Failure, Kind, Outcome, Request, StepReport};
@@ -10,6 +11,7 @@ use crate::machine::Machine;
 use crate::step::Step;
 
 pub mod adopt;
+pub mod certificates;
 pub mod check;
 pub mod file;
 pub mod image;
@@ -18,6 +20,7 @@ pub mod join;
 pub mod kubeadm;
 pub mod part;
 pub mod prepare;
+pub mod restart;
 pub mod session;
 pub mod set_masters;
 pub mod status;
@@ -46,6 +49,10 @@ pub fn run<M: Machine>(
         Request::RenderPod(spec) => part::render_pod(machine, spec),
         Request::WritePod { spec, change } => part::write_pod(machine, spec, *change, tell),
         Request::RemovePod { change } => part::remove_pod(machine, *change, tell),
+        Request::Certificates => certificates::look(machine),
+        Request::Renew(request) => certificates::renew(machine, request, tell),
+        Request::AddNames(request) => certificates::add_names(machine, request, tell),
+        Request::Restore(request) => certificates::restore(machine, *request, tell),
     };
     done.map_err(|failure| match failure.kind {
         // A wait that was given up is no proof of anything.

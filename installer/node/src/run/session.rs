@@ -13,6 +13,7 @@ use crate::paths;
 use crate::plan::prepare::edit_hosts;
 use crate::render::hosts;
 use crate::run::image::Importer;
+use crate::run::restart;
 use crate::step::{Digest, Step};
 
 /// One run. It ends with [`close`](Session::close), or with the process.
@@ -137,8 +138,15 @@ impl<'m, M: Machine> Session<'m, M> {
                 Some(importer) => importer.import(machine, archive, image)?,
                 None => return Err(Failure::new(Kind::Image, "there is no client of a container runtime")),
             },
-            // Whoever joins does it, and knows what follows.
-            Step::Join { .. } => return Ok(None),
+            Step::RenewCertificates { path, after, .. } => {
+                let former = paths::former(path);
+                let directory = former.parent().unwrap_or(Path::new(paths::FORMER));
+                machine.make_directory(directory, 0o700).map_err(|error| failed(&error))?;
+                machine.copy(path, &former, None).map_err(|error| failed(&error))?;
+                machine.write(path, after).map_err(|error| failed(&error))?;
+            }
+            // Whoever joins or restarts does it, and knows what follows.
+            Step::Join { .. } | Step::RestartPod { .. } | Step::RestartKubelet => return Ok(None),
         }
         Ok(Some(step.clone()))
     }
@@ -214,6 +222,10 @@ impl<'m, M: Machine> Session<'m, M> {
             | Step::ImportImage { .. }
             | Step::RemoveDirectory { .. }
             | Step::InstallProgram { .. }
+            // The way back from a renewal is another one than that from a preparation: see `certificates`.
+            | Step::RenewCertificates { .. }
+            | Step::RestartPod { .. }
+            | Step::RestartKubelet
             | Step::Join { .. } => None,
             Step::MakeDirectory { path } => Some(Original::Directory { path: path.clone() }),
             // What lies there is ours, may hold secrets, and is of no use to anybody afterwards.
@@ -257,6 +269,7 @@ fn begin<M: Machine>(machine: &mut M, tell: &mut dyn FnMut(Event)) -> Result<Jou
         );
         tell(Event::Note { text });
     }
+    restart::put_back(machine)?;
     let mut journal = Journal::of(machine)?;
     // Whoever has reset the node has ended the join that was begun.
     if journal.is_joining() && kubelet::joined(machine).is_none() {

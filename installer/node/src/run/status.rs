@@ -8,7 +8,7 @@ use lvscare::status::Status;
 
 use crate::api::{Failure, HostEntry, NodeStatus, Outcome};
 use crate::facts::{self, former, installed, kubelet};
-use crate::journal::{Journal, Original};
+use crate::journal::{Journal, Original, Restart};
 use crate::machine::Machine;
 use crate::paths;
 use crate::render::hosts;
@@ -59,6 +59,15 @@ pub fn look<M: Machine>(machine: &mut M, journal: &Journal) -> Result<NodeStatus
     }
     if journal.is_joining() {
         status.differences.push("a join was begun that kubeadm never said was done".to_owned());
+    }
+    for restart in journal.restarts() {
+        let what = match restart {
+            Restart::Kubelet => "kubelet".to_owned(),
+            Restart::Pod(manifest) => manifest.display().to_string(),
+        };
+        status.differences.push(format!(
+            "certificates were renewed that {what} has not read yet; run `lvscare-installer node cert renew` again"
+        ));
     }
     for original in journal.originals() {
         status.differences.extend(difference(machine, journal, original, &status.hosts)?);

@@ -14,6 +14,7 @@ use crate::spec::{NodeSpec, Role, Spec};
 
 mod adopt;
 mod cancel;
+mod certificates;
 mod failures;
 mod join;
 mod parts;

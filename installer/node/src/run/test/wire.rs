@@ -1,6 +1,7 @@
 //! Everything goes through JSON both ways, and nothing on the way out holds a secret.
 
 use super::*;
+use crate::api::certificates::{AddNamesRequest, RenewRequest, RestoreRequest};
 use crate::spec::secret::revealed;
 
 #[track_caller]
@@ -23,6 +24,19 @@ fn requests_are_read_as_they_were_written() {
         Request::UnsetHost { name: "api".into() },
         Request::RenderPod(asked()),
         Request::RemovePod { change: Change::default() },
+        Request::Certificates,
+        Request::Renew(RenewRequest {
+            until: 4_918_060_800,
+            files: vec!["/etc/kubernetes/admin.conf".into()],
+            wait: Duration::from_secs(360),
+            change: Change::default(),
+        }),
+        Request::AddNames(AddNamesRequest {
+            names: vec!["api".into()],
+            wait: Duration::from_secs(360),
+            change: Change::default(),
+        }),
+        Request::Restore(RestoreRequest { wait: Duration::from_secs(360), change: Change::default() }),
     ] {
         there_and_back(&request);
     }
