@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::report::{Form, Output};
 
 pub(crate) mod agent;
+pub(crate) mod cert;
 pub(crate) mod join;
 pub(crate) mod kubeadm;
 pub(crate) mod node;
@@ -175,7 +176,7 @@ pub(crate) struct ChangeArgs {
 impl ChangeArgs {
     pub(crate) fn form(self) -> Form {
         let (output, diff, detailed_exitcode) = (self.output, self.diff, self.detailed_exitcode);
-        Form { output, diff, detailed_exitcode, verbose: false }
+        Form { output, diff, detailed_exitcode, ..Form::default() }
     }
 
     pub(crate) fn change(self, force: bool) -> api::Change {

@@ -56,14 +56,14 @@ fn run(command: Command) -> Exit {
             return Exit::Success;
         }
     };
+    let terminal = match asked.form.output {
+        Output::Text => Terminal::Both,
+        Output::Json => Terminal::Errors,
+    };
     let mut reporter = Reporter::new(asked.form);
     let request = match asked.request {
         Ok(request) => request,
         Err(failure) => return reporter.failed(&failure),
-    };
-    let terminal = match asked.form.output {
-        Output::Text => Terminal::Both,
-        Output::Json => Terminal::Errors,
     };
     let outcome = node::run(&request, &mut Linux::new(terminal), &mut |event| reporter.tell(event));
     match outcome {

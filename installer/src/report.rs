@@ -1,6 +1,7 @@
 //! What a run says: to people line by line as it goes, to programs one document at its end, whatever came of it.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use lvscare::doctor::{Severity, render};
@@ -9,6 +10,7 @@ use lvscare::terminal;
 use node::api::{Changed, Event, Failure, Kind, Outcome, Request, StepReport};
 use serde::Serialize;
 
+mod certificates;
 pub(crate) mod remote;
 mod text;
 
@@ -23,7 +25,7 @@ pub(crate) enum Output {
 }
 
 /// How a run is told.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Form {
     /// For whom.
     pub(crate) output: Output,
@@ -33,6 +35,8 @@ pub(crate) struct Form {
     pub(crate) verbose: bool,
     /// Whether something to do has an exit code of its own.
     pub(crate) detailed_exitcode: bool,
+    /// Where the `node_exporter` of Prometheus finds the answer as well.
+    pub(crate) textfile: Option<PathBuf>,
 }
 
 /// Tells of one run.
@@ -82,6 +86,11 @@ impl Reporter {
             }
             (Output::Json, Outcome::Status(status)) => document(status),
             (Output::Json, Outcome::Hosts { entries }) => document(entries),
+            (Output::Json, Outcome::Certificates(table)) => document(table),
+            (Output::Text, Outcome::Certificates(table)) => {
+                let text = certificates::table(table, self.form.verbose);
+                say(&text::printable(text.trim_end()));
+            }
             (Output::Text, Outcome::Checked(report)) => {
                 say(render::render(report, self.form.verbose).trim_end());
             }
@@ -98,6 +107,12 @@ impl Reporter {
                 }
             }
         }
+        if let (Some(path), Outcome::Certificates(table)) = (&self.form.textfile, outcome)
+            && let Err(error) = certificates::write(path, table)
+        {
+            refuse(&format!("cannot write {}: {error}", path.display()));
+            return Exit::Failed;
+        }
         self.exit(outcome)
     }
 
@@ -113,6 +128,7 @@ impl Reporter {
                 Exit::Pending
             }
             Outcome::Status(status) if !status.differences.is_empty() => Exit::NotVerified,
+            Outcome::Certificates(table) if !table.is_fine() => Exit::Failed,
             _ => Exit::Success,
         }
     }

@@ -15,6 +15,30 @@ fn run(words: &str) -> String {
 }
 
 #[test]
+fn a_validity_that_is_none() {
+    insta::assert_snapshot!(run("node cert renew --cert-validity 99"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '99' for '--cert-validity <TIME>': `99` is no time such as 99y, 365d or 8760h
+    "#);
+    insta::assert_snapshot!(run("node cert renew --cert-validity 5000y"), @r#"
+    exit code 2
+    lvscare-installer: invalid value '5000y' for '--cert-validity <TIME>': `5000y`: from a day to a thousand years
+    "#);
+}
+
+#[test]
+fn a_name_that_no_apiserver_has() {
+    insta::assert_snapshot!(run("node cert add-sans api_server"), @r#"
+    exit code 2
+    lvscare-installer: "api_server" is not a name for a host: only a to z, 0 to 9, `-` and `.` are allowed
+    "#);
+    insta::assert_snapshot!(run("node cert add-sans"), @r#"
+    exit code 2
+    lvscare-installer: the following required arguments were not provided: <SAN>...
+    "#);
+}
+
+#[test]
 fn no_master() {
     insta::assert_snapshot!(run("node prepare"), @r#"
     exit code 2

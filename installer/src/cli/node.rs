@@ -9,6 +9,7 @@ use lvscare::config::value::{self, NodeAddress};
 use node::api::{AdoptRequest, CheckRequest, Request, SetMastersRequest, UndoRequest};
 use node::spec::Role;
 
+use super::cert::CertCommand;
 use super::join::{self, JoinArgs};
 use super::kubeadm::KubeadmArgs;
 use super::prepare::{MastersArgs, PodArgs, PrepareArgs, SpecArgs};
@@ -64,6 +65,12 @@ pub(crate) enum NodeCommand {
     /// Show the three things that were added to this node, manifest, rules and hosts entry, and what is not as it should
     /// be; ends with 12 when there is such a thing
     Status(StatusArgs),
+    /// The certificates of the cluster on this node, which need no apiserver for it
+    Cert {
+        /// What to do with them
+        #[command(subcommand)]
+        command: CertCommand,
+    },
     /// Take back everything that was changed on this node
     Undo(UndoArgs),
 }
@@ -188,6 +195,7 @@ impl NodeCommand {
                 let form = Form { output: args.output, ..Form::default() };
                 Asked { form, request: Ok(Request::Status) }
             }
+            Self::Cert { command } => command.asked(),
             Self::Undo(args) => args.asked(),
         }
     }

@@ -116,6 +116,9 @@ fn nothing(request: &Request) -> &'static str {
         Request::SetMasters(_) => "nothing to do; these are the masters",
         Request::Undo(_) => "nothing to undo; nothing was changed on this node",
         Request::SetHost(_) | Request::UnsetHost { .. } => "nothing to do",
+        Request::Renew(_) => "nothing to do; no certificate would end more than 30 days later",
+        Request::AddNames(_) => "nothing to do; the apiserver's certificate has these names",
+        Request::Restore(_) => "nothing to do; no certificates are kept from a renewal",
         Request::WritePod { .. } | Request::RemovePod { .. } => "nothing to do; the manifest is so already",
         _ => "nothing to do; this node is prepared",
     }

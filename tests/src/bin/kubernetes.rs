@@ -14,7 +14,7 @@ use tests::kubernetes::disk::{Contents, Disk};
 use tests::kubernetes::pause;
 use tests::kubernetes::scenario::gone::Snapshot;
 use tests::kubernetes::scenario::{
-    Laboratory, alone, death, discovery, gone, join, kube_proxy, reboot, say, seconds,
+    Laboratory, alone, certificates, death, discovery, gone, join, kube_proxy, reboot, say, seconds,
 };
 use tests::vm::{self, Request, Tree};
 
@@ -41,6 +41,8 @@ struct Cli {
 /// What is proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// Certificates that kubeadm takes for its own; needs no machine
+    Certificates,
     /// A join without our image, and the way back
     Bare,
     /// Apiservers that die
@@ -67,6 +69,12 @@ fn main() -> Result<()> {
     fs::create_dir_all(&work)?;
     println!("kubernetes: logs are in {}", work.display());
 
+    if cli.only.is_empty() || cli.only.contains(&Part::Certificates) {
+        certificates::are_kubeadms_own(&cli.programs, &cli.installer, &work)?;
+        if cli.only == [Part::Certificates] {
+            return Ok(());
+        }
+    }
     let built = vm::build(&Request::default())?;
     let remote = built.programs.iter().find(|program| program.name == "remote");
     let pause = pause::make(&work)?;

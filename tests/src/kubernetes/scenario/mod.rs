@@ -15,6 +15,7 @@ use super::worker::{NAME, Worker};
 use super::{VIP, patiently};
 
 pub mod alone;
+pub mod certificates;
 pub mod death;
 pub mod discovery;
 pub mod gone;
