@@ -3,6 +3,7 @@
 //! - [`inventory`]: which machines, by what a person typed. Pure.
 //! - [`flow`]: a task on all of them. [`runner`]: how many at once, and what ends it.
 //! - [`remote`]: root's rights on one host, what is run there, and files for it.
+//! - [`template`]: texts with holes, as Go fills them. Pure.
 //! - [`transport`]: a command on another machine, its streams and how it ended; over SSH.
 //!
 //! Nothing in `transport` knows Kubernetes. tokio is used here and nowhere below, on one thread.
@@ -11,4 +12,5 @@ pub mod flow;
 pub mod inventory;
 pub mod remote;
 pub mod runner;
+pub mod template;
 pub mod transport;
