@@ -10,6 +10,7 @@ use crate::report::{Form, Output};
 
 pub(crate) mod agent;
 pub(crate) mod cert;
+pub(crate) mod config;
 pub(crate) mod join;
 pub(crate) mod kubeadm;
 pub(crate) mod node;
@@ -80,6 +81,9 @@ pub(crate) enum Command {
     /// Put a file on hosts over SSH
     #[command(after_help = remote::copy_help())]
     Copy(Box<CopyArgs>),
+    /// Templates of configurations: print one, or fill one in
+    #[command(after_help = config::HELP)]
+    Config(Box<config::ConfigArgs>),
     /// The remote end of a controller
     #[command(hide = true)]
     Agent(agent::AgentArgs),
@@ -104,6 +108,8 @@ pub(crate) enum Errand {
     There(RemoteRequest),
     /// A controller on another machine.
     Agent(agent::AgentArgs),
+    /// Nobody; a text is printed.
+    Config(Box<config::ConfigArgs>),
     /// Nobody; a script is printed.
     Completion(clap_complete::Shell),
 }
@@ -122,6 +128,7 @@ impl Command {
             Self::Exec(args) => return Errand::There(args.request()),
             Self::Copy(args) => return Errand::There(args.request()),
             Self::Agent(args) => return Errand::Agent(args),
+            Self::Config(args) => return Errand::Config(args),
             Self::Completion { shell } => return Errand::Completion(shell),
         })
     }

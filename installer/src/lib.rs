@@ -48,6 +48,7 @@ fn run(command: Command) -> Exit {
         Errand::Here(asked) => asked,
         Errand::There(request) => return remote::run(request),
         Errand::Agent(args) => return args.run(),
+        Errand::Config(args) => return args.run(),
         Errand::Completion(shell) => {
             // A reader that goes away is no failure, and the generator would panic.
             let mut script = Vec::new();

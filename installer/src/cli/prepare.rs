@@ -107,6 +107,13 @@ impl FromStr for Vip {
     }
 }
 
+impl Vip {
+    /// With the port that was typed, or the usual one.
+    pub(crate) fn address(self) -> SocketAddr {
+        self.address
+    }
+}
+
 impl SpecArgs {
     fn vip(&self) -> Vip {
         self.vip.unwrap_or(USUAL)

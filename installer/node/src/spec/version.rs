@@ -35,6 +35,14 @@ pub enum KubeadmApi {
 }
 
 impl KubernetesVersion {
+    /// The newest whose configuration is known; later ones are taken to be alike.
+    pub const NEWEST: Self = Self::minor(35);
+
+    /// All of 1.`minor`.
+    pub const fn minor(minor: u16) -> Self {
+        Self { minor, patch: None }
+    }
+
     /// The configuration that its kubeadm is given: the newest that it reads.
     pub fn kubeadm_api(self) -> KubeadmApi {
         match self.minor {
