@@ -14,6 +14,7 @@ pub(crate) mod config;
 pub(crate) mod join;
 pub(crate) mod kubeadm;
 pub(crate) mod node;
+pub(crate) mod package;
 pub(crate) mod pod;
 pub(crate) mod prepare;
 pub(crate) mod remote;
@@ -26,7 +27,7 @@ use remote::{CopyArgs, ExecArgs, PingArgs, RemoteRequest};
 const EXIT_CODES: &str = "\
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value; 3 a file that is \
 not valid; 4 the checks refuse this node; 5 no login at a host, or no sudo there; 6 a host's key; 7 no apiserver \
-answers, or no host can be reached; 8 the image; 9 another run is at work; \
+answers, or no host can be reached; 8 the image or package; 9 another run is at work; \
 10 --dry-run --detailed-exitcode found changes; 11 kubeadm failed; 12 not as it should be after the change; \
 13 somebody else's work would be damaged; 14 not permitted; 15 the kernel lacks a part; 130 stopped, as was asked.";
 
@@ -84,6 +85,12 @@ pub(crate) enum Command {
     /// Templates of configurations: print one, or fill one in
     #[command(after_help = config::HELP)]
     Config(Box<config::ConfigArgs>),
+    /// Packages: all that a node without a network needs, in one archive
+    Pkg {
+        /// What to do with one
+        #[command(subcommand)]
+        command: package::PackageCommand,
+    },
     /// The remote end of a controller
     #[command(hide = true)]
     Agent(agent::AgentArgs),
@@ -110,6 +117,8 @@ pub(crate) enum Errand {
     Agent(agent::AgentArgs),
     /// Nobody; a text is printed.
     Config(Box<config::ConfigArgs>),
+    /// Nobody; an archive is read or made here.
+    Package(package::PackageCommand),
     /// Nobody; a script is printed.
     Completion(clap_complete::Shell),
 }
@@ -129,6 +138,7 @@ impl Command {
             Self::Copy(args) => return Errand::There(args.request()),
             Self::Agent(args) => return Errand::Agent(args),
             Self::Config(args) => return Errand::Config(args),
+            Self::Pkg { command } => return Errand::Package(command),
             Self::Completion { shell } => return Errand::Completion(shell),
         })
     }

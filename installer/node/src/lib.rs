@@ -19,11 +19,12 @@
 //! - [`desired`]: what a machine shall have. [`plan`], [`check`]: pure decisions. [`facts`]: all that looks.
 //! - [`render`]: pure bytes, for hosts file, static pod and kubeadm.
 //! - [`journal`]: how things were. [`step`]: how they are changed.
+//! - [`package`]: what a node without a network gets instead; an archive that strangers have made.
 //! - [`machine`]: the one place where a machine is touched; `fake` is one in memory, which refuses as the real one does.
 //! - [`agent`]: requests in and events out as lines, for a controller elsewhere; tasks that outlive the link to it.
 //!
-//! Arrows point one way: `agent > run > {plan, check} > facts > {desired, journal, render} > machine > api > {spec, step} >
-//! {failure, paths}`, never back (`tests/arrows.rs`).
+//! Arrows point one way: `agent > run > {plan, check} > facts > {desired, journal, render} > machine > package > api >
+//! {spec, step} > {failure, paths}`, never back (`tests/arrows.rs`).
 //! Nothing here prints, reads arguments or knows of another machine.
 
 pub mod agent;
@@ -37,6 +38,7 @@ pub mod failure;
 pub mod fake;
 pub mod journal;
 pub mod machine;
+pub mod package;
 pub mod paths;
 pub mod pki;
 pub mod plan;

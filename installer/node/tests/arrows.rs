@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down. A module may use those below it, and none beside it.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["agent"],
     &["run"],
     &["plan", "check"],
@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 9] = [
     &["facts", "pki"],
     &["desired", "journal", "render"],
     &["machine"],
+    &["package"],
     &["api"],
     &["spec", "step"],
 ];

@@ -124,13 +124,13 @@ const AS_GO: &[(&str, &str)] = &[
     (r#"{{if ne .Network "cilium"}}not cilium{{end}}"#, "not cilium"),
     (r#"{{if (eq .Network "calico")}}calico{{end}}"#, "calico"),
     (r#"{{if and (eq .Network "calico") (not .Empty)}}both{{end}}"#, "both"),
-    (r#"{{eq 3 .Count}} {{ne 3 .Count}} {{eq true .Yes}}"#, "true false true"),
-    (r#"{{and .Network .Yes}} {{and .Network .Empty .Yes}}."#, "true ."),
-    (r#"{{or .Empty .Network}} {{or .Empty 0}}"#, "calico 0"),
+    (r"{{eq 3 .Count}} {{ne 3 .Count}} {{eq true .Yes}}", "true false true"),
+    (r"{{and .Network .Yes}} {{and .Network .Empty .Yes}}.", "true ."),
+    (r"{{or .Empty .Network}} {{or .Empty 0}}", "calico 0"),
     ("{{not .Yes}} {{not 0}} {{not (not .Empty)}}", "false true false"),
     // With.
-    (r#"{{with .A}}{{.B.C}}{{end}}"#, "deep"),
-    (r#"{{with .Empty}}T1{{else}}{{.VIP}}{{end}}"#, "10.103.97.2"),
+    (r"{{with .A}}{{.B.C}}{{end}}", "deep"),
+    (r"{{with .Empty}}T1{{else}}{{.VIP}}{{end}}", "10.103.97.2"),
     (r#"{{with "output"}}{{.}}{{$.VIP}}{{end}}"#, "output10.103.97.2"),
     // Loops.
     ("{{range .Masters}}[{{.}}]{{end}}", "[192.168.0.2][192.168.0.3][192.168.0.4]"),

@@ -1,0 +1,227 @@
+//! `lvscare-installer pkg`: packages on this machine; no host is asked.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use lvscare::exit::Exit;
+use lvscare::terminal::printable;
+use node::package::images::Image;
+use node::package::program::Arch;
+use node::package::read::FileFacts;
+use node::package::verify::PROGRAMS;
+use node::package::{self, Package, Verdict, Wanted};
+use node::spec::version::KubernetesVersion;
+use node::step::Digest;
+use serde::Serialize;
+
+use crate::report::{Output, refuse};
+
+const BUILD_HELP: &str = "\
+DIR holds bin/kubeadm, bin/kubectl and bin/kubelet, archives of images in images/ (as `docker save` and `ctr images export` write \
+them), and what else is to lie on nodes: conf/, shell/init.sh, shell/master.sh. From the same files comes the same package, byte \
+for byte; SHA256SUMS is written into it.
+
+Example:
+  lvscare-installer pkg build kube -o kube1.34.1.tar.gz";
+
+const VERIFY_HELP: &str = "\
+A package is a tar, plain or compressed with gzip or zstd. All that is wrong with it is said at once. Exit codes: 0 it can be \
+used; 2 wrong usage; 8 it cannot.
+
+Example:
+  lvscare-installer pkg verify kube1.34.1.tar.gz --version v1.34.1 --arch amd64";
+
+/// `lvscare-installer pkg`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PackageCommand {
+    /// Make a package of a directory
+    #[command(after_help = BUILD_HELP)]
+    Build(BuildArgs),
+    /// Say all that is wrong with a package
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Show what is in a package
+    Inspect(InspectArgs),
+}
+
+/// `lvscare-installer pkg build`.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// What is put into it
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The package, such as kube1.34.1.tar.gz
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// `lvscare-installer pkg verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The package
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The version of Kubernetes that it must be of
+    #[arg(long, value_name = "VERSION")]
+    version: Option<KubernetesVersion>,
+    /// The processor that it must be for, such as amd64 or arm64
+    #[arg(long, value_name = "ARCH", value_parser = arch)]
+    arch: Option<Arch>,
+    /// The SHA-256 that it must have
+    #[arg(long, value_name = "SHA256")]
+    pkg_sha256: Option<Digest>,
+}
+
+/// `lvscare-installer pkg inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The package
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The form of the answer
+    #[arg(long, short, default_value = "text")]
+    output: Output,
+}
+
+fn arch(text: &str) -> Result<Arch, String> {
+    Arch::named(text)
+        .ok_or_else(|| "it is no processor that Kubernetes knows, such as amd64 or arm64".to_owned())
+}
+
+/// A package as programs see it.
+#[derive(Serialize)]
+struct Document<'a> {
+    sha256: Digest,
+    bytes: u64,
+    unpacked: u64,
+    images: Vec<&'a Image>,
+    files: &'a BTreeMap<String, FileFacts>,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+}
+
+impl PackageCommand {
+    /// Does it.
+    pub(crate) fn run(self) -> Exit {
+        match self {
+            Self::Build(args) => args.run(),
+            Self::Verify(args) => args.run(),
+            Self::Inspect(args) => args.run(),
+        }
+    }
+}
+
+impl BuildArgs {
+    fn run(&self) -> Exit {
+        let package = match package::build(&self.directory, &self.output) {
+            Ok(package) => package,
+            Err(error) => return unusable(&self.directory, &error.to_string()),
+        };
+        let verdict = package::verify(&package, &Wanted::default());
+        let exit = judge(&self.output, &verdict);
+        if exit == Exit::Success {
+            summary(&self.output, &package, &verdict);
+        }
+        exit
+    }
+}
+
+impl VerifyArgs {
+    fn run(self) -> Exit {
+        let package = match package::read(&self.file) {
+            Ok(package) => package,
+            Err(error) => return unusable(&self.file, &error.to_string()),
+        };
+        let mut verdict = package::verify(&package, &Wanted { version: self.version, arch: self.arch });
+        if let Some(wanted) = self.pkg_sha256.filter(|wanted| *wanted != package.sha256) {
+            verdict.problems.insert(0, format!("its SHA-256 is {}, not {wanted}", package.sha256));
+        }
+        let exit = judge(&self.file, &verdict);
+        if exit == Exit::Success {
+            summary(&self.file, &package, &verdict);
+        }
+        exit
+    }
+}
+
+impl InspectArgs {
+    fn run(&self) -> Exit {
+        let package = match package::read(&self.file) {
+            Ok(package) => package,
+            Err(error) => return unusable(&self.file, &error.to_string()),
+        };
+        let verdict = package::verify(&package, &Wanted::default());
+        let Package { sha256, bytes, unpacked, files, .. } = &package;
+        let images: Vec<_> = package.all_images().collect();
+        match self.output {
+            Output::Json => {
+                let (sha256, bytes, unpacked) = (*sha256, *bytes, *unpacked);
+                let document = Document { sha256, bytes, unpacked, images, files, verdict: &verdict };
+                say(&serde_json::to_string_pretty(&document).unwrap_or_default());
+            }
+            Output::Text => {
+                let unknown = || "not known".to_owned();
+                let version = verdict.version.map_or_else(unknown, |version| version.to_string());
+                let arch = verdict.arch.as_ref().map_or_else(unknown, ToString::to_string);
+                say(&format!("sha256      {sha256}"));
+                say(&format!(
+                    "size        {bytes} bytes, {unpacked} bytes unpacked in {} files",
+                    files.len()
+                ));
+                say(&format!("kubernetes  {version} for {arch}"));
+                let there = PROGRAMS.iter().map(|name| format!("bin/{name}"));
+                list("programs", there.filter(|path| files.contains_key(path)));
+                let below = |top| files.keys().filter(move |path| path.starts_with(top)).cloned();
+                list("hooks", below("shell/"));
+                list("network", below("conf/net/"));
+                list("images", images.iter().map(|image| image.name.clone()));
+                list("problems", verdict.problems.iter().cloned());
+                list("notes", verdict.notes.iter().cloned());
+            }
+        }
+        Exit::Success
+    }
+}
+
+/// Says what is wrong, and what a person should know.
+fn judge(file: &Path, verdict: &Verdict) -> Exit {
+    for note in &verdict.notes {
+        let _ = writeln!(io::stderr(), "! {}", printable(note));
+    }
+    for problem in &verdict.problems {
+        refuse(&format!("{}: {problem}", file.display()));
+    }
+    if verdict.problems.is_empty() { Exit::Success } else { Exit::Image }
+}
+
+fn summary(file: &Path, package: &Package, verdict: &Verdict) {
+    let version = verdict.version.map_or("of no known version".to_owned(), |version| version.to_string());
+    let arch = verdict.arch.as_ref().map(ToString::to_string).unwrap_or_default();
+    let images = package.all_images().count();
+    say(&format!(
+        "{}: Kubernetes {version} for {arch}, {images} images, {} bytes",
+        file.display(),
+        package.bytes
+    ));
+    say(&format!("sha256 {}", package.sha256));
+}
+
+fn unusable(path: &Path, why: &str) -> Exit {
+    refuse(&format!("{}: {why}", path.display()));
+    Exit::Image
+}
+
+/// One a line, the first beside the title.
+fn list(title: &str, lines: impl Iterator<Item = String>) {
+    for (index, line) in lines.enumerate() {
+        say(&format!("{:<11} {line}", if index == 0 { title } else { "" }));
+    }
+}
+
+/// A reader that went away is no failure.
+fn say(text: &str) {
+    let text: Vec<_> = text.lines().map(printable).collect();
+    let _ = writeln!(io::stdout(), "{}", text.join("\n"));
+}
