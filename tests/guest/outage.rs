@@ -49,6 +49,34 @@ fn an_uplink_that_comes_back_cuts_nobody() {
     assert!(!care.log().contains(" connections of this node"), "{}", care.log());
 }
 
+/// A switch that forgets to forward: no link is lost, every neighbour stays known, and the packets of all connections
+/// are. However long that lasts, nobody is cut, not even when it ends while the servers are being dialled in doubt.
+#[test]
+fn a_switch_that_forwards_nothing_for_a_while_cuts_nobody() {
+    let lab = Lab::new();
+    let care = Care::judged(&lab, &[]);
+    for millis in [1200, 1600, 1800, 2000, 2100, 2200, 2300, 2500, 3000, 5000] {
+        let mut open = connections(&lab, 9);
+        let film = Film::start(lab.node(), vip());
+        lab.net().ip("link set node nomaster");
+        thread::sleep(Duration::from_millis(millis));
+        lab.net().ip("link set node master br0");
+        for (server, connection) in &mut open {
+            let answer = connection.get("/", 2 * LIMIT);
+            let answer =
+                answer.unwrap_or_else(|error| panic!("{millis} ms: {server}: {error}\n{}", care.log()));
+            assert_eq!(answer.body, *server, "the same connection");
+        }
+        wait_all_serve(&lab);
+        for (time, table) in film.stop() {
+            let servers = table.unwrap_or_default();
+            let whole = lab.addresses().iter().all(|server| servers.contains_key(server));
+            assert!(whole, "{millis} ms, {:?} ago: {servers:?}\n{}", time.elapsed(), care.log());
+        }
+    }
+    assert!(!care.log().contains(" connections of this node"), "{}", care.log());
+}
+
 /// Two of three behind one dead switch: the third is witness enough.
 #[test]
 fn two_of_three_that_vanish_leave() {

@@ -19,9 +19,13 @@ use super::witness::{Answer, DOUBT, Trial};
 use super::{Condition, Entry, Failure, Key, LastProbe, Outcome, Verdict};
 use crate::config::Policy;
 use crate::config::value::brief;
+use crate::kernel::neighbour;
 use crate::log_throttle::LogThrottle;
 use crate::metrics::{Metrics, Probes};
 use crate::timer;
+
+#[cfg(test)]
+mod tests;
 
 /// What every checker has found out, by virtual and real server.
 pub type Board = BTreeMap<Key, Entry>;
@@ -52,6 +56,9 @@ pub struct Checker {
     wanted: Arc<Wanted>,
     /// What is held against the server since it last answered.
     trial: Option<Trial>,
+    /// Whether the next hop to the server was known when others were asked.
+    hop_was_known: bool,
+    is_hop_known: fn(SocketAddr) -> bool,
     /// How long its latest answer took.
     usual: Duration,
 }
@@ -83,6 +90,8 @@ impl Checker {
             wanted,
             peers,
             trial: None,
+            hop_was_known: false,
+            is_hop_known,
             usual: Duration::ZERO,
         }
     }
@@ -117,7 +126,7 @@ impl Checker {
             let before = self.machine.verdict().since;
             // The next attempt keeps its distance from the latest one, not from the moment when that was given up.
             let silence = report.silence;
-            delay = self.take_in(report, began, anew, in_turn).saturating_sub(silence);
+            delay = self.take_in(report, began, anew, in_turn, Instant::now()).saturating_sub(silence);
             if self.machine.verdict().since != before {
                 // Then the last end was no false alarm, or the server has come back since.
                 watch_from = Instant::now();
@@ -135,9 +144,19 @@ impl Checker {
             trial.retry(began);
         }
         let mut lag = Lag::new(began);
-        let mut wants_witness = true;
-        let mut doubtful = if on_trial { Duration::ZERO } else { DOUBT };
-        let Self { key, machine, prober, board, peers, trial, usual, .. } = self;
+        let mut doubtful = if on_trial { Duration::ZERO } else { DOUBT.min(self.prober.limit() / 2) };
+        let in_doubt = self.prober.is_in_doubt();
+        let Self { key, machine, prober, board, peers, trial, hop_was_known, is_hop_known, usual, .. } = self;
+        *hop_was_known = false;
+        let mut ask_witnesses = || {
+            *hop_was_known = is_hop_known(key.1);
+            peers.ask_others(key.1, began, false);
+        };
+        // The kernel has waited long enough.
+        if in_doubt {
+            ask_witnesses();
+        }
+        let mut wants_witness = !in_doubt;
         let mut question = pin!(prober.probe(reconnect_every));
         let mut report = loop {
             // Cancel-safety: the question goes on, the sleep is made anew.
@@ -153,7 +172,7 @@ impl Checker {
             }
             doubtful = Duration::ZERO;
             if std::mem::take(&mut wants_witness) {
-                peers.ask_others(key.1, began, false);
+                ask_witnesses();
             }
             let trial = trial.get_or_insert_with(|| Trial::new(began));
             hear(trial, peers, key.1);
@@ -194,10 +213,16 @@ impl Checker {
         self.key.1
     }
 
-    /// Judges the report of a question that began then, `in_turn` or not, over a new connection if `anew`; writes it on
-    /// the board, and says how long to wait.
-    fn take_in(&mut self, report: Report, began: Instant, anew: bool, in_turn: bool) -> Duration {
-        let now = Instant::now();
+    /// Judges the report of a question that began then and has ended at `now`, `in_turn` or not, over a new connection if
+    /// `anew`; writes it on the board, and says how long to wait.
+    fn take_in(
+        &mut self,
+        report: Report,
+        began: Instant,
+        anew: bool,
+        in_turn: bool,
+        now: Instant,
+    ) -> Duration {
         self.probes.ended(&report.outcome, report.took);
         self.excuse(&report.outcome, now);
         let mut transition = None;
@@ -254,7 +279,14 @@ impl Checker {
         let is_silence = report.outcome.is_silence();
         let trial = self.trial.get_or_insert_with(|| Trial::new(began));
         hear(trial, &self.peers, self.key.1);
-        let is_proved = if is_silence { trial.proves_failed_silence(now) } else { trial.proves_failure() };
+        let packets_are_lost = |dialled| {
+            self.hop_was_known && trial.proves_lost_packets(dialled, now) && (self.is_hop_known)(self.key.1)
+        };
+        let is_proved = if is_silence {
+            trial.proves_failed_silence(now) || report.redialled.is_some_and(packets_are_lost)
+        } else {
+            trial.proves_failure()
+        };
         if verdict.condition == Condition::Dead && is_proved {
             self.machine.confirm(now);
         } else {
@@ -282,6 +314,11 @@ impl Checker {
 async fn ended(prober: &mut Prober, watch_from: Instant) {
     sleep_until(watch_from.into()).await;
     prober.ended().await;
+}
+
+/// Whether packets to the server leave this node at once. Where the kernel cannot tell, it takes longer to be sure.
+fn is_hop_known(server: SocketAddr) -> bool {
+    neighbour::is_known(server.ip()).inspect_err(|error| debug!(%error, "next hop")).unwrap_or_default()
 }
 
 /// Takes in what others have answered lately.

@@ -22,7 +22,7 @@ const WITNESSES: usize = 2;
 pub struct Peers {
     servers: Mutex<BTreeMap<SocketAddr, Peer>>,
     shortages: Mutex<LogThrottle>,
-    is_this_node: fn(IpAddr) -> bool,
+    pub(super) is_this_node: fn(IpAddr) -> bool,
 }
 
 impl Default for Peers {

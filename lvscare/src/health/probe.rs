@@ -111,15 +111,23 @@ impl Prober {
         self.dialled = start;
         let result = self.ask(deadline, reconnect_every).await;
         let took = start.elapsed();
-        let Failed { failure, confirmations } = match result {
-            Ok(outcome) => return Report { outcome, took, silence: Duration::ZERO, confirmations: 1 },
+        let Failed { failure, confirmations, redialled } = match result {
+            Ok(outcome) => {
+                let silence = Duration::ZERO;
+                return Report { outcome, took, silence, confirmations: 1, redialled: None };
+            }
             Err(failed) => failed,
         };
         self.held = None;
         let spoken = if reconnect_every.is_some() { self.dialled } else { start };
         let silent = matches!(failure, Failure::TimedOut(_));
         let silence = if silent { spoken.elapsed() } else { Duration::ZERO };
-        Report { outcome: Outcome::Failed(failure), took, silence, confirmations }
+        Report { outcome: Outcome::Failed(failure), took, silence, confirmations, redialled }
+    }
+
+    /// Whether the held connection was given up in silence, so that the next question is asked because of that.
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
     }
 
     /// From now on each question is given this time at least.
@@ -134,7 +142,8 @@ impl Prober {
         }
     }
 
-    fn limit(&self) -> Duration {
+    /// The time limit of a question.
+    pub fn limit(&self) -> Duration {
         self.settings.config.timeout.max(self.at_least)
     }
 
@@ -197,7 +206,11 @@ impl Prober {
             // Two connections have come to nothing.
             Some(_) if failure.is_silence() => {
                 let given_up = Failed::by(deadline, Failure::Unacknowledged);
-                Failed::by(if is_unconnected(&failure) { dial.by } else { deadline }, failure).and(given_up)
+                if is_unconnected(&failure) {
+                    Failed::by(dial.by, failure).and(given_up).redialled(self.dialled)
+                } else {
+                    Failed::by(deadline, failure).and(given_up)
+                }
             }
             _ => Failed::by(deadline, failure),
         })
@@ -253,7 +266,7 @@ impl Prober {
             match other.ask_anew(dial, until).await.unwrap_or_else(Outcome::Failed) {
                 Outcome::Failed(failure) if briefly && is_unconnected(&failure) && ends.are_silent() => {
                     let unanswered = Failed::by(dial.by, Failure::TimedOut(Phase::Answer));
-                    Err(Err(Failed::by(dial.by, failure).and(unanswered)))
+                    Err(Err(Failed::by(dial.by, failure).and(unanswered).redialled(other.dialled)))
                 }
                 Outcome::Failed(failure) if !failure.is_conclusive() => Ok(Failed::by(until, failure)),
                 outcome => Err(Ok(outcome)),

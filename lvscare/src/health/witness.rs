@@ -10,6 +10,11 @@
 //!    one by one, see [`SETTLE`]), and
 //! 2. have been asked once more since it was taken for dead, and not have answered in a time in which others do.
 //!
+//! Where packets are lost (the kernel gives up a held connection, or sees a question not acknowledged) it takes less: others
+//! are asked at once while the server is dialled three times in a row, and it is lost if one of them answers before the last
+//! time. So no new connections and the end of the open ones are one step. It is enough only while nobody can be waiting for
+//! a neighbour to be found: within a moment (see [`REMEMBERED`]), and with a next hop that has been known all along.
+//!
 //! A server that answers, but not as TLS should, is confirmed by one that has shown its certificate since.
 //!
 //! ```text
@@ -26,6 +31,12 @@ pub const DOUBT: Duration = Duration::from_millis(250);
 /// When the way out of this node comes back, each neighbour is looked for anew, and again a second later
 /// (`retrans_time_ms` of `/proc/sys/net/ipv4/neigh`): the first may answer a second before the last can be heard.
 pub const SETTLE: Duration = Duration::from_millis(1200);
+
+/// For so long after the first question that was not answered, every neighbour that was known is known: it is given up only
+/// when three questions to it are lost, one a second (`ucast_solicit` and `retrans_time_ms` of `/proc/sys/net/ipv4/neigh`),
+/// and two of these seconds may be over when the kernel gives up a held connection. A node that loses its own link forgets
+/// them sooner, which shows.
+pub const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Whoever takes so many times as long as usual does not answer.
 const TIMES_AS_LONG: u32 = 8;
@@ -99,6 +110,13 @@ impl Trial {
         self.works_now && self.works_since.is_some_and(settled)
     }
 
+    /// Whether the server is lost when neither a held connection nor a new one was acknowledged, which was dialled last at
+    /// `dialled`. Its next hop has been known all the time.
+    pub fn proves_lost_packets(&self, dialled: Instant, now: Instant) -> bool {
+        let is_remembered = now.saturating_duration_since(self.accused) <= REMEMBERED;
+        is_remembered && self.works_since.is_some_and(|since| since <= dialled)
+    }
+
     /// Whether the server is lost when it has just answered wrongly.
     pub fn proves_failure(&self) -> bool {
         self.works_anew
@@ -162,6 +180,33 @@ mod tests {
         }
     }
 
+    /// The kernel has given up a held connection at 0; the server is dialled at once, and the last time after 166 ms. Each
+    /// line: the answers of others, when the new connection was given up as well, and whether the server is lost.
+    #[test]
+    fn who_is_dialled_in_vain_while_the_way_works_is_lost() {
+        let cases = [
+            (vec![], 250, false),
+            (vec![(1, 4)], 250, true),
+            (vec![(1, 166)], 250, true),
+            // By then nobody dialled any more.
+            (vec![(1, 167)], 250, false),
+            // Asked before.
+            (vec![(0, 4)], 250, false),
+            // Whoever is so far away may have been forgotten on the way.
+            (vec![(1, 4)], 1000, true),
+            (vec![(1, 4)], 1001, false),
+        ];
+        let start = Instant::now();
+        for (answers, now, lost) in cases {
+            let mut trial = Trial::new(start);
+            for &(began, ended) in &answers {
+                trial.hear(&answer(start, began, ended));
+            }
+            let proved = trial.proves_lost_packets(start + millis(166), start + millis(now));
+            assert_eq!(proved, lost, "{answers:?} {now}");
+        }
+    }
+
     /// A wrong clock, a wrong authority: who was connected before goes on answering.
     #[test]
     fn who_fails_a_handshake_is_confirmed_by_a_handshake() {
@@ -197,9 +242,49 @@ mod tests {
             if trial.proves_failed_silence(now_then) {
                 prop_assert!(after(accused) && retried.is_some_and(after));
             }
+            for dialled in 0..now {
+                if trial.proves_lost_packets(start + millis(dialled), now_then) {
+                    prop_assert!(after(accused));
+                }
+            }
             if trial.proves_failure() {
                 prop_assert!(after(accused));
             }
+        }
+
+        /// The same where the kernel has given up a held connection: from `heard` on, the last sign of life before an outage
+        /// that begins at 5000, nothing came for two seconds. With `forgets` the link was lost and all neighbours with it.
+        #[test]
+        fn an_outage_of_this_node_loses_nobody_whom_the_kernel_has_given_up(
+            outage in 1_u64..4000,
+            heard in (4000_u64..5000, 4000_u64..5000),
+            forgets: bool,
+        ) {
+            let back = 5000 + outage;
+            // Of a forgotten neighbour the first packet in the outage asks, and then each second.
+            let found = |heard: u64| {
+                if forgets { heard + (back - heard).next_multiple_of(1000) } else { back }
+            };
+            let given_up = heard.0 + 2000;
+            let dials = [0, 83, 166].map(|pause| given_up + pause);
+            let end = given_up + 250;
+            let is_known = |time| !forgets || time >= found(heard.0);
+            // What was sent to a neighbour that is looked for leaves when it is found.
+            let is_answered = dials.iter().any(|&dial| dial >= back || (forgets && found(heard.0) < end));
+            // The kernel sends the question to the witness again.
+            let repeats = [0, 200, 600, 1400, 3000].map(|pause| given_up + 1 + pause);
+            let witness = found(heard.1);
+            let answered = repeats.into_iter().find(|&time| time >= back).map(|time| time.max(witness));
+
+            let start = Instant::now();
+            let mut trial = Trial::new(start + millis(given_up));
+            if let Some(answered) = answered.filter(|&answered| answered <= end) {
+                trial.hear(&answer(start, given_up + 1, answered));
+            }
+            let is_lost = is_known(given_up)
+                && trial.proves_lost_packets(start + millis(dials[2]), start + millis(end))
+                && is_known(end);
+            prop_assert!(is_answered || !is_lost);
         }
 
         /// However the way out of this node comes and goes: while every server answers as soon as it can be reached, and

@@ -2,7 +2,8 @@
 //!
 //! [`Kernel`] is all that the rest of the program sees: read what is there, apply one [`Change`]. [`Linux`] is
 //! the real one, made of [`ipvs`] (the table), [`route`] (the local route of the virtual address), [`sysctl`]
-//! and [`sockets`] (clients stuck to a dead server); [`address`] and [`watch`] only look. `fake` keeps the same promises in memory, for tests.
+//! and [`sockets`] (clients stuck to a dead server); [`address`], [`neighbour`] and [`watch`] only look. `fake` keeps the same
+//! promises in memory, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,6 +21,7 @@ pub mod address;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod ipvs;
+pub mod neighbour;
 pub mod route;
 mod rtnetlink;
 pub mod sockets;

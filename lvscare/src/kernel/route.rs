@@ -110,26 +110,26 @@ impl Routes {
 
     /// The source address the kernel would use towards `server`.
     pub fn source_towards(&mut self, server: IpAddr) -> Result<Option<IpAddr>, Error> {
-        Ok(self.lookup(server)?.as_ref().and_then(preferred_source))
+        Ok(lookup(&mut self.channel, server)?.as_ref().and_then(preferred_source))
     }
+}
 
-    /// `ip route get ADDRESS`; no way there is no error.
-    fn lookup(&mut self, address: IpAddr) -> Result<Option<RouteMessage>, Error> {
-        let mut message = RouteMessage::default();
-        message.header.address_family = family(address);
-        message.header.destination_prefix_length = host_prefix(address);
-        message.attributes.push(RouteAttribute::Destination(address.into()));
-        match self.channel.request(Message::GetRoute(message), 0) {
-            Ok(answers) => Ok(answers.into_iter().find_map(|answer| match answer {
-                Message::NewRoute(route) => Some(route),
-                _ => None,
-            })),
-            Err(error) => match error.errno() {
-                // Nothing leads there, or a route of type unreachable, blackhole or prohibit does.
-                Some(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::INVAL | Errno::ACCESS) => Ok(None),
-                _ => Err(Error::from_netlink(|| format!("look up the route to {address}"), error)),
-            },
-        }
+/// `ip route get ADDRESS`; no way there is no error.
+pub(super) fn lookup(channel: &mut Channel, address: IpAddr) -> Result<Option<RouteMessage>, Error> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(address);
+    message.header.destination_prefix_length = host_prefix(address);
+    message.attributes.push(RouteAttribute::Destination(address.into()));
+    match channel.request(Message::GetRoute(message), 0) {
+        Ok(answers) => Ok(answers.into_iter().find_map(|answer| match answer {
+            Message::NewRoute(route) => Some(route),
+            _ => None,
+        })),
+        Err(error) => match error.errno() {
+            // Nothing leads there, or a route of type unreachable, blackhole or prohibit does.
+            Some(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::INVAL | Errno::ACCESS) => Ok(None),
+            _ => Err(Error::from_netlink(|| format!("look up the route to {address}"), error)),
+        },
     }
 }
 
@@ -230,7 +230,7 @@ fn address_of(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-fn family(address: IpAddr) -> AddressFamily {
+pub(super) fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 

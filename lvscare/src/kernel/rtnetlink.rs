@@ -7,6 +7,7 @@ use netlink_packet_core::{
     DecodeError, Emitable, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable, Parseable,
 };
 use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::neighbour::NeighbourMessage;
 use netlink_packet_route::route::RouteMessage;
 
 // linux/rtnetlink.h
@@ -15,6 +16,8 @@ const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_GETNEIGH: u16 = 30;
 
 /// A request or an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(super) enum Message {
     NewRoute(RouteMessage),
     DelRoute(RouteMessage),
     GetRoute(RouteMessage),
+    NewNeighbour(NeighbourMessage),
+    GetNeighbour(NeighbourMessage),
     /// A message of this other type.
     Other(u16),
 }
@@ -36,6 +41,8 @@ impl NetlinkSerializable for Message {
             Self::NewRoute(_) => RTM_NEWROUTE,
             Self::DelRoute(_) => RTM_DELROUTE,
             Self::GetRoute(_) => RTM_GETROUTE,
+            Self::NewNeighbour(_) => RTM_NEWNEIGH,
+            Self::GetNeighbour(_) => RTM_GETNEIGH,
             Self::Other(kind) => *kind,
         }
     }
@@ -46,6 +53,7 @@ impl NetlinkSerializable for Message {
             Self::NewRoute(message) | Self::DelRoute(message) | Self::GetRoute(message) => {
                 message.buffer_len()
             }
+            Self::NewNeighbour(message) | Self::GetNeighbour(message) => message.buffer_len(),
             Self::Other(_) => 0,
         }
     }
@@ -56,6 +64,7 @@ impl NetlinkSerializable for Message {
             Self::NewRoute(message) | Self::DelRoute(message) | Self::GetRoute(message) => {
                 message.emit(buffer);
             }
+            Self::NewNeighbour(message) | Self::GetNeighbour(message) => message.emit(buffer),
             Self::Other(_) => {}
         }
     }
@@ -68,6 +77,7 @@ impl NetlinkDeserializable for Message {
         Ok(match header.message_type {
             RTM_NEWADDR => Self::NewAddress(AddressMessage::parse(payload)?),
             RTM_NEWROUTE => Self::NewRoute(RouteMessage::parse(payload)?),
+            RTM_NEWNEIGH => Self::NewNeighbour(NeighbourMessage::parse(payload)?),
             other => Self::Other(other),
         })
     }

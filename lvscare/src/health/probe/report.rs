@@ -23,6 +23,8 @@ pub struct Report {
     pub silence: Duration,
     /// How many connections came to this result, each by itself.
     pub confirmations: u32,
+    /// When the server was dialled last, where neither a held connection nor a new one was acknowledged.
+    pub redialled: Option<Instant>,
 }
 
 /// What ended a probe that got no answer.
@@ -31,6 +33,8 @@ pub(super) struct Failed {
     pub(super) failure: Failure,
     /// As in [`Report`].
     pub(super) confirmations: u32,
+    /// As in [`Report`].
+    pub(super) redialled: Option<Instant>,
 }
 
 impl Failed {
@@ -43,7 +47,7 @@ impl Failed {
             _ => None,
         };
         let late = tolerance.is_some_and(|tolerance| Instant::now() > deadline + tolerance);
-        Self { failure: if late { Failure::Late } else { failure }, confirmations: 1 }
+        Self { failure: if late { Failure::Late } else { failure }, confirmations: 1, redialled: None }
     }
 
     /// Another one has failed as well. Whoever learned nothing confirms nothing.
@@ -54,6 +58,12 @@ impl Failed {
             (_, true) => self,
             _ => Self { confirmations: self.confirmations + other.confirmations, ..self },
         }
+    }
+
+    /// A held connection was silent, and so is a new one, which was dialled last at `dialled`. Whoever was late has not
+    /// given it its time.
+    pub(super) fn redialled(self, dialled: Instant) -> Self {
+        Self { redialled: (self.failure != Failure::Late).then_some(dialled), ..self }
     }
 }
 
@@ -74,7 +84,9 @@ mod tests {
             (true, true, Failure::Late, 1),
         ] {
             let both = failed(one).and(failed(other));
-            assert_eq!((both.failure, both.confirmations), (failure, confirmations), "{one} {other}");
+            assert_eq!((&both.failure, both.confirmations), (&failure, confirmations), "{one} {other}");
+            let redialled = both.redialled(ago(0)).redialled;
+            assert_eq!(redialled.is_some(), failure != Failure::Late, "{one} {other}");
         }
     }
 
