@@ -112,6 +112,7 @@ test-package: deb image
 	$(VM) test --guest --limit 600 --test service $$(printf -- '--bin %s ' $(TARGET_DIR)/deb/*.deb) $(ARGS)
 	$(VM) test --guest --limit 600 --test image --bin $(INSTALLER) --bin $(TARGET_DIR)/image/*.oci.tar $(ARGS)
 	$(VM) test --guest --limit 1800 --test interrupted --bin $(INSTALLER) $(ARGS)
+	$(VM) test --guest --limit 600 --test calls --bin $(LVSCARE) $(ARGS)
 	$(VM) test --guest --limit 600 --test prometheus --bin $(LVSCARE) $(ARGS)
 	@$(MAKE) --no-print-directory lint-manifests
 

@@ -47,7 +47,6 @@ pub(crate) fn run(
     forced: bool,
 ) -> Result<(), Failure> {
     raise_file_limit();
-    timer::start();
     let runtime =
         runtime::build().map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
     runtime.block_on(run_until_signal(args, Arc::new(active), file, kernel, forced))
@@ -147,7 +146,9 @@ async fn run_until_signal(
         };
         tasks.spawn(server::run(address, listener, view));
     }
-    tasks.spawn(suspects::run(daemon.active.subscribe()));
+    let kernel = daemon.applied.subscribe();
+    let connections = move |service| Some(kernel.borrow().actual.services.get(&service)?.traffic.connections);
+    tasks.spawn(suspects::run(daemon.active.subscribe(), connections));
     tasks.spawn(through::run(daemon.active.subscribe(), answers, metrics));
     tasks.spawn(heartbeat(supervisor.clone(), daemon.active.subscribe(), daemon.applied.subscribe()));
     tasks.spawn(applier.run(daemon.active.subscribe(), board, Some(watch), daemon.applied.clone()));

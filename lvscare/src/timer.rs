@@ -18,10 +18,13 @@ const TICK: Duration = Duration::from_millis(256);
 /// When the runtime's wheel began to turn, or a moment before.
 static START: OnceLock<Instant> = OnceLock::new();
 
-/// To be called right before the runtime is built.
-pub(crate) fn start() {
+/// tokio counts in milliseconds, and rounds up: a start that is known as exactly as this makes no difference.
+pub(crate) const EXACT: Duration = Duration::from_millis(1);
+
+/// The runtime's wheel has begun to turn at `start`, or within [`EXACT`] after it.
+pub(crate) fn start(start: std::time::Instant) {
     // A second runtime in one process sleeps well enough on the first one's ticks.
-    let _ = START.set(Instant::now());
+    let _ = START.set(start.into());
 }
 
 /// Who wants to sleep less than this wants to be woken in time.

@@ -6,7 +6,8 @@
 //! acknowledged and never answered makes its server a suspect. That is no verdict, since a client may have reasons of its
 //! own. It makes the server's checker renew its connection now, and what that handshake sees counts.
 //!
-//! While nobody waits, this costs one listing of sockets each time and no packet.
+//! While nobody makes new connections, nobody can be waiting for a first answer, and this costs nothing. Otherwise it costs
+//! one listing of sockets each time and no packet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -27,6 +28,10 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// A server that is well answers a handshake sooner than this, and one that is not will take longer.
 const SILENCE: Duration = Duration::from_millis(1500);
 
+/// Whoever connects speaks within this time, if at all, and has waited for too long at its end. Connections are counted once
+/// in a `--resync`, so it is longer than that usually is.
+const NEWCOMER: Duration = Duration::from_secs(10);
+
 /// A server is suspected this often at most, so that slow ones do not get handshakes on top.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -46,13 +51,53 @@ impl Suspects {
     }
 }
 
-/// Looks until the task is dropped.
-pub async fn run(active: watch::Receiver<Arc<ActiveConfig>>) {
+/// Where somebody may be waiting for a first answer, by virtual server. Pure.
+#[derive(Debug, Default)]
+struct Newcomers(BTreeMap<SocketAddr, Seen>);
+
+/// What was known of one virtual server.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// How many connections it had been given since it was made.
+    connections: u64,
+    /// When that was something else, or somebody was waiting.
+    stirred: Instant,
+}
+
+impl Newcomers {
+    /// Whether clients of `service`, which has been given so many `connections` since it was made, are to be looked at.
+    fn may_wait(&mut self, service: SocketAddr, connections: u64, now: Instant) -> bool {
+        let seen = self.0.entry(service).or_insert(Seen { connections, stirred: now });
+        if seen.connections != connections {
+            *seen = Seen { connections, stirred: now };
+        }
+        now.saturating_duration_since(seen.stirred) <= NEWCOMER
+    }
+
+    /// Somebody is waiting, and will be for a while.
+    fn waits(&mut self, service: SocketAddr, now: Instant) {
+        if let Some(seen) = self.0.get_mut(&service) {
+            seen.stirred = now;
+        }
+    }
+}
+
+/// Looks until the task is dropped. `connections` tells how many a virtual server has been given since it was made.
+pub async fn run(
+    active: watch::Receiver<Arc<ActiveConfig>>,
+    connections: impl Fn(SocketAddr) -> Option<u64>,
+) {
     let mut suspects = Suspects::default();
+    let mut newcomers = Newcomers::default();
     loop {
         timer::sleep(jitter::spread(INTERVAL, fastrand::f64())).await;
         let active = active.borrow().clone();
+        newcomers.0.retain(|service, _| active.config.service(*service).is_some());
         for service in &active.config.services {
+            let Some(connections) = connections(service.at) else { continue };
+            if !newcomers.may_wait(service.at, connections, Instant::now()) {
+                continue;
+            }
             let waiting = match unanswered(service.at, SILENCE) {
                 Ok(waiting) if waiting.is_empty() => continue,
                 Ok(waiting) => waiting,
@@ -61,6 +106,7 @@ pub async fn run(active: watch::Receiver<Arc<ActiveConfig>>) {
                     continue;
                 }
             };
+            newcomers.waits(service.at, Instant::now());
             for server in service.servers.iter().map(|server| server.address) {
                 let Some(settings) = active.settings.get(&service.at) else { continue };
                 if serves(service.at, server, &waiting) && suspects.admit(server, Instant::now()) {
@@ -82,6 +128,34 @@ fn serves(at: SocketAddr, server: SocketAddr, waiting: &BTreeSet<SocketAddr>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nobody looks for long after the last new connection, unless somebody is still waiting.
+    #[test]
+    fn clients_are_looked_at_while_they_may_wait() {
+        let [one, other] = [1, 2].map(|number| SocketAddr::from(([10, 103, 97, number], 6443)));
+        let mut newcomers = Newcomers::default();
+        let start = Instant::now();
+        // Each line: the second, the number of connections, whether somebody is found waiting then; and whether one looks.
+        for (second, connections, waiting, looks) in [
+            (0, 3, false, true),
+            (10, 3, false, true),
+            (12, 3, false, false),
+            (100, 3, false, false),
+            (102, 4, false, true),
+            (104, 4, true, true),
+            (114, 4, false, true),
+            (116, 4, false, false),
+            // It was made anew.
+            (118, 0, false, true),
+        ] {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(newcomers.may_wait(one, connections, now), looks, "second {second}");
+            if waiting {
+                newcomers.waits(one, now);
+            }
+        }
+        assert!(newcomers.may_wait(other, 0, start + Duration::from_secs(200)));
+    }
 
     #[test]
     fn each_server_is_suspected_once_in_a_while() {
