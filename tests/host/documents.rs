@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use lvscare::cli::Cli;
 use lvscare::config::raw::File;
+use lvscare::health::through as self_probe;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -123,4 +124,17 @@ fn nothing_is_said_twice() {
         }
     }
     assert!(said.len() > 100, "only {} sentences were found", said.len());
+}
+
+/// A rate over a time in which nobody asked is a hole in the picture.
+#[test]
+fn the_dashboard_looks_at_self_probes_over_several_of_them() {
+    let dashboard = fs::read_to_string(root().join("manifests/grafana/dashboard.json")).unwrap();
+    let rates: Vec<&str> = dashboard.split("lvscare_self_probe_duration_seconds_bucket{").skip(1).collect();
+    assert!(!rates.is_empty());
+    for rate in rates {
+        let window = rate.split_once("}[").unwrap().1.split_once(']').unwrap().0;
+        let window: lvscare::config::value::Time = window.parse().unwrap();
+        assert!(window.0 >= 4 * self_probe::pause(true, 1.0), "{window:?}");
+    }
 }
