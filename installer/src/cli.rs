@@ -14,6 +14,7 @@ pub(crate) mod config;
 pub(crate) mod join;
 pub(crate) mod kubeadm;
 pub(crate) mod node;
+pub(crate) mod nodes;
 pub(crate) mod package;
 pub(crate) mod pod;
 pub(crate) mod prepare;
@@ -21,6 +22,7 @@ pub(crate) mod remote;
 
 use join::JoinArgs;
 use node::NodeCommand;
+use nodes::{PrepareNodesArgs, ResumeArgs, SetMastersOfNodesArgs, StatusArgs, UndoNodesArgs};
 use pod::PodCommand;
 use remote::{CopyArgs, ExecArgs, PingArgs, RemoteRequest};
 
@@ -37,7 +39,8 @@ answers, or no host can be reached; 8 the image or package; 9 another run is at 
 /// in place first (10.103.97.2:6443, in the kernel), names it in /etc/hosts, and leaves a static pod that guards it.
 /// Those three things can be seen with `lvscare-installer node status`.
 ///
-/// `ping`, `exec` and `copy` work on many hosts from one machine, over SSH.
+/// `ping`, `exec`, `copy`, `status`, `prepare`, `set-masters`, `undo` and `resume` work on many hosts from one machine, over
+/// SSH.
 #[derive(Debug, Parser)]
 #[command(name = "lvscare-installer", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -82,6 +85,21 @@ pub(crate) enum Command {
     /// Put a file on hosts over SSH
     #[command(after_help = remote::copy_help())]
     Copy(Box<CopyArgs>),
+    /// What nodes have of what they should have, over SSH
+    #[command(after_help = nodes::status_help())]
+    Status(Box<StatusArgs>),
+    /// Make many nodes ready for `kubeadm join`, over SSH
+    #[command(after_help = nodes::prepare_help())]
+    Prepare(Box<PrepareNodesArgs>),
+    /// Tell many nodes of other masters, over SSH
+    #[command(after_help = nodes::set_masters_help())]
+    SetMasters(Box<SetMastersOfNodesArgs>),
+    /// Take back everything that was changed on many nodes, over SSH
+    #[command(after_help = nodes::undo_help())]
+    Undo(Box<UndoNodesArgs>),
+    /// Go on with what is at work on hosts, after a link was lost or Ctrl-C
+    #[command(after_help = nodes::resume_help())]
+    Resume(Box<ResumeArgs>),
     /// Templates of configurations: print one, or fill one in
     #[command(after_help = config::HELP)]
     Config(Box<config::ConfigArgs>),
@@ -112,7 +130,7 @@ pub(crate) enum Errand {
     /// This machine.
     Here(Asked),
     /// Other machines.
-    There(RemoteRequest),
+    There(Box<RemoteRequest>),
     /// A controller on another machine.
     Agent(agent::AgentArgs),
     /// Nobody; a text is printed.
@@ -133,9 +151,14 @@ impl Command {
             }
             Self::Hosts { command } => command.asked(),
             Self::Pod { command } => command.asked(),
-            Self::Ping(args) => return Errand::There(args.request()),
-            Self::Exec(args) => return Errand::There(args.request()),
-            Self::Copy(args) => return Errand::There(args.request()),
+            Self::Ping(args) => return Errand::There(Box::new(args.request())),
+            Self::Exec(args) => return Errand::There(Box::new(args.request())),
+            Self::Copy(args) => return Errand::There(Box::new(args.request())),
+            Self::Status(args) => return Errand::There(Box::new(args.request())),
+            Self::Prepare(args) => return Errand::There(Box::new(args.request())),
+            Self::SetMasters(args) => return Errand::There(Box::new(args.request())),
+            Self::Undo(args) => return Errand::There(Box::new(args.request())),
+            Self::Resume(args) => return Errand::There(Box::new(args.request())),
             Self::Agent(args) => return Errand::Agent(args),
             Self::Config(args) => return Errand::Config(args),
             Self::Pkg { command } => return Errand::Package(command),

@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Exit {
     let asked = match command.errand() {
         Errand::Here(asked) => asked,
-        Errand::There(request) => return remote::run(request),
+        Errand::There(request) => return remote::run(*request),
         Errand::Agent(args) => return args.run(),
         Errand::Config(args) => return args.run(),
         Errand::Package(command) => return command.run(),

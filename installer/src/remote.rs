@@ -1,26 +1,30 @@
-//! `ping`, `exec` and `copy`: all that is typed is understood and read before the first host is asked.
+//! Commands on many hosts: all that is typed is understood and read before the first host is asked.
 
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
-use cluster::flow::{self, Task};
-use cluster::inventory::Inventory;
+use cluster::flow::{self, Ask, Task};
+use cluster::inventory::{Inventory, Role, Words};
 use cluster::remote::run::MAX_COMMAND;
 use cluster::remote::transfer::{Source, check_path};
 use lvscare::exit::{Exit, Failure};
+use node::api::Request;
 
 use crate::cli::remote::{RemoteRequest, Wanted};
 use crate::report::refuse;
-use crate::report::remote::{RemoteReporter, exit_of};
+use crate::report::remote::{RemoteReporter, exit_of_reach};
 
 /// Does it.
 pub(crate) fn run(request: RemoteRequest) -> Exit {
-    let RemoteRequest { words, login, wanted, output } = request;
-    let has_table = matches!(wanted, Wanted::Ping);
-    let (inventory, task, login) = match (Inventory::new(&words), task(wanted), login.read()) {
+    let RemoteRequest { words, login, wanted, mut form } = request;
+    if let Wanted::Change { request, .. } = &wanted {
+        form.request = Some(request.clone());
+    }
+    let (inventory, task, login) = match (inventory(&words, &wanted), task(wanted), login.read()) {
         (Ok(inventory), Ok(task), Ok(login)) => (inventory, task, login),
         (inventory, task, login) => {
             let mistakes = [inventory.err(), task.err(), login.err()];
@@ -30,7 +34,7 @@ pub(crate) fn run(request: RemoteRequest) -> Exit {
             return Exit::Usage;
         }
     };
-    let mut reporter = RemoteReporter::new(output, has_table, &inventory.hosts);
+    let mut reporter = RemoteReporter::new(form, &inventory.hosts);
     for note in &login.notes {
         reporter.warn(note);
     }
@@ -45,11 +49,42 @@ pub(crate) fn run(request: RemoteRequest) -> Exit {
     if let Err(error) = flow::run(task, &inventory, access, &reporter) {
         refuse(&error.to_string());
         return match error {
-            flow::Error::Bastion(error) => exit_of(error.kind()),
+            flow::Error::Bastion(error) => exit_of_reach(error.kind()),
             flow::Error::System(_) => Exit::Failed,
         };
     }
     reporter.borrow().finish()
+}
+
+/// The hosts that are meant.
+fn inventory(words: &Words, wanted: &Wanted) -> Result<Inventory, Vec<String>> {
+    let mut inventory = Inventory::new(words)?;
+    if let Wanted::Change { spares_masters: true, .. } = wanted {
+        if words.masters.is_empty() {
+            return Err(vec!["there is no master; name every apiserver with --master".to_owned()]);
+        }
+        inventory.hosts.retain(|host| host.role != Some(Role::Master));
+        if inventory.hosts.is_empty() {
+            let text =
+                "masters are named, and not touched; name the nodes with --node, or other hosts with --host";
+            return Err(vec![text.to_owned()]);
+        }
+    }
+    Ok(inventory)
+}
+
+/// Of the program that runs here.
+fn own_program() -> Result<Source, Vec<String>> {
+    Source::new(Path::new("/proc/self/exe")).map_err(|error| vec![error.to_string()])
+}
+
+fn ask(request: Request, archive: Option<&Path>, every: Option<Duration>) -> Result<Task, Vec<String>> {
+    let archive = archive.map(|file| Source::new(file).map_err(|error| vec![format!("--import {error}")]));
+    // Without it only the process and the time are told.
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let by = format!("a controller on {}", host.trim());
+    let (program, archive) = (own_program()?, archive.transpose()?);
+    Ok(Task::Ask(Box::new(Ask { program, request, archive, every, by })))
 }
 
 /// What is done on each host; a file is read for it.
@@ -57,6 +92,9 @@ fn task(wanted: Wanted) -> Result<Task, Vec<String>> {
     let mut mistakes = Vec::new();
     let task = match wanted {
         Wanted::Ping => Task::Ping,
+        Wanted::Status { every } => ask(Request::Status, None, every)?,
+        Wanted::Change { request, archive, .. } => ask(request, archive.as_deref(), None)?,
+        Wanted::Resume => Task::Resume { program: own_program()? },
         Wanted::Exec { command, as_root } => {
             if command.trim().is_empty() {
                 mistakes.push("the command is empty".to_owned());

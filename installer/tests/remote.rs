@@ -16,6 +16,9 @@ use tests::process::Process;
 use tests::sshd::{Host, Setup, SshLab, User};
 use tests::wait::eventually;
 
+#[path = "remote/nodes.rs"]
+mod nodes;
+
 /// Generous: the machine may be busy.
 const LIMIT: Duration = Duration::from_secs(60);
 

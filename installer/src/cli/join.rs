@@ -50,13 +50,13 @@ impl JoinArgs {
     }
 
     fn request(mut self) -> Result<Request, Failure> {
-        let spec = &mut self.prepare.spec;
+        let told = &mut self.prepare.spec.endpoint;
         match self.endpoint {
             None => {}
-            Some(Endpoint::At(endpoint)) => spec.vip_is(endpoint)?,
+            Some(Endpoint::At(endpoint)) => told.vip_is(endpoint)?,
             Some(Endpoint::Called(name, port)) => {
-                spec.name_is(name)?;
-                spec.port_is(port)?;
+                told.name_is(name)?;
+                told.port_is(port)?;
             }
         }
         let prepare = self.prepare.request(self.kubeadm)?;

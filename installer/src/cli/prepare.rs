@@ -9,7 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use lvscare::config::value::NodeAddress;
 use lvscare::doctor::subnet::Subnet;
 use node::api::{Failure, PrepareRequest};
-use node::spec::masters::{self, Masters};
+use node::spec::masters::{self, Master, Masters};
 use node::spec::{NodeSpec, Part};
 
 use super::ChangeArgs;
@@ -55,24 +55,20 @@ pub(crate) struct PodArgs {
     pub(crate) lvscare_arg: Vec<String>,
 }
 
-/// What a node shall have.
+/// Where clients find the apiservers.
 #[derive(Debug, Args)]
-pub(crate) struct SpecArgs {
+pub(crate) struct EndpointArgs {
     /// The virtual address of the apiservers, unused anywhere else; with a port if it is not 6443 [default: 10.103.97.2]
     #[arg(long, value_name = "IP[:PORT]")]
     pub(crate) vip: Option<Vip>,
-    /// Which masters there are
-    #[command(flatten)]
-    pub(crate) masters: MastersArgs,
     /// The name by which clients call the virtual server [default: apiserver.cluster.local]
     #[arg(long, value_name = "NAME")]
     pub(crate) apiserver: Option<String>,
-    /// This node's address in the cluster, for kubelet as well [default: the one used towards the masters]
-    #[arg(long, value_name = "IP")]
-    pub(crate) node_ip: Option<NodeAddress>,
-    /// How the static pod is made
-    #[command(flatten)]
-    pub(crate) pod: PodArgs,
+}
+
+/// Addresses that Kubernetes gives away.
+#[derive(Debug, Args)]
+pub(crate) struct RangeArgs {
     /// A range of addresses that Kubernetes gives to Services; the virtual address must lie outside
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(crate) service_cidr: Vec<Subnet>,
@@ -81,7 +77,27 @@ pub(crate) struct SpecArgs {
     pub(crate) pod_cidr: Vec<Subnet>,
 }
 
-fn parts() -> impl TypedValueParser<Value = Part> {
+/// What a node shall have.
+#[derive(Debug, Args)]
+pub(crate) struct SpecArgs {
+    /// Which masters there are
+    #[command(flatten)]
+    pub(crate) masters: MastersArgs,
+    /// Where clients find them
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
+    /// This node's address in the cluster, for kubelet as well [default: the one used towards the masters]
+    #[arg(long, value_name = "IP")]
+    pub(crate) node_ip: Option<NodeAddress>,
+    /// How the static pod is made
+    #[command(flatten)]
+    pub(crate) pod: PodArgs,
+    /// What the virtual address must lie outside of
+    #[command(flatten)]
+    pub(crate) ranges: RangeArgs,
+}
+
+pub(super) fn parts() -> impl TypedValueParser<Value = Part> {
     let values = Part::ALL.map(|(_, name, help)| PossibleValue::new(name).help(help));
     PossibleValuesParser::new(values).try_map(|text| text.parse::<Part>())
 }
@@ -114,7 +130,7 @@ impl Vip {
     }
 }
 
-impl SpecArgs {
+impl EndpointArgs {
     fn vip(&self) -> Vip {
         self.vip.unwrap_or(USUAL)
     }
@@ -156,24 +172,32 @@ impl SpecArgs {
         Ok(())
     }
 
-    /// What the node shall have.
-    pub(crate) fn spec(self) -> NodeSpec {
+    /// What a node shall have of these masters.
+    pub(crate) fn spec(self, masters: Vec<Master>, pod: PodArgs, ranges: RangeArgs) -> NodeSpec {
         NodeSpec {
             vip: self.vip().address,
-            masters: self.masters.all(),
+            masters,
             name: self.apiserver.unwrap_or_else(|| "apiserver.cluster.local".to_owned()),
-            node_ip: self.node_ip.map(|NodeAddress(ip)| ip),
-            image: self.pod.image,
-            service_cidrs: self.service_cidr,
-            pod_cidrs: self.pod_cidr,
-            daemon_args: self.pod.lvscare_arg,
+            node_ip: None,
+            image: pod.image,
+            service_cidrs: ranges.service_cidr,
+            pod_cidrs: ranges.pod_cidr,
+            daemon_args: pod.lvscare_arg,
         }
+    }
+}
+
+impl SpecArgs {
+    /// What the node shall have.
+    pub(crate) fn spec(self) -> NodeSpec {
+        let node_ip = self.node_ip.map(|NodeAddress(ip)| ip);
+        NodeSpec { node_ip, ..self.endpoint.spec(self.masters.all(), self.pod, self.ranges) }
     }
 }
 
 impl MastersArgs {
     /// All of them, in the order in which they were typed.
-    pub(crate) fn all(&self) -> Vec<masters::Master> {
+    pub(crate) fn all(&self) -> Vec<Master> {
         self.masters.iter().flat_map(|Masters(masters)| masters).cloned().collect()
     }
 }

@@ -1,16 +1,20 @@
 //! `lvscare-installer ping`, `exec` and `copy`: what is done on many hosts.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use cluster::inventory::Words;
+use cluster::inventory::{Words, address};
 use cluster::transport::policy::Policy;
+use node::api::Request;
 
 use crate::login::{Login, PasswordFrom};
 use crate::report::Output;
+use crate::report::remote::{RemoteForm, Table};
 
-/// What is common to the three of them.
+/// What is common to all of them.
 const HOSTS_HELP: &str = "\
 Hosts are asked 16 at a time; one that fails stops no other. Ctrl-C begins no further host and waits for those at work, a \
 second one leaves them.
@@ -48,6 +52,11 @@ Examples:
   lvscare-installer copy --node 10.0.1.1-10.0.1.40 lvscare.tar /root/lvscare.tar
   lvscare-installer copy --node 10.0.1.1 --user ubuntu --ask-pass --sudo --mode 0755 lvscare-installer \
 /usr/local/bin/lvscare-installer";
+
+/// What is common to all commands on many hosts.
+pub(super) fn hosts_help() -> &'static str {
+    HOSTS_HELP
+}
 
 /// What follows the options of `ping`.
 pub(crate) fn ping_help() -> String {
@@ -174,7 +183,7 @@ pub(crate) struct RemoteRequest {
     pub(crate) words: Words,
     pub(crate) login: Login,
     pub(crate) wanted: Wanted,
-    pub(crate) output: Output,
+    pub(crate) form: RemoteForm,
 }
 
 /// What is to be done on each.
@@ -182,10 +191,19 @@ pub(crate) enum Wanted {
     Ping,
     Exec { command: String, as_root: bool },
     Copy { file: PathBuf, dest: String, mode: Option<String>, as_root: bool },
+    Status { every: Option<Duration> },
+    Change { request: Request, archive: Option<PathBuf>, spares_masters: bool },
+    Resume,
 }
 
 impl TargetArgs {
-    fn request(self, wanted: Wanted, output: Output) -> RemoteRequest {
+    /// The addresses of all masters, whatever the limit. What cannot be understood is told with everything else.
+    pub(super) fn master_addresses(&self) -> Vec<IpAddr> {
+        let found = self.masters.iter().flat_map(|text| address::parse(text, self.port).unwrap_or_default());
+        found.map(|at| at.ip()).collect()
+    }
+
+    pub(super) fn request(self, wanted: Wanted, form: RemoteForm) -> RemoteRequest {
         let password = match (self.passwd, self.passwd_file) {
             (Some(password), _) => PasswordFrom::Argument(password),
             (None, Some(file)) => PasswordFrom::File(file),
@@ -205,26 +223,28 @@ impl TargetArgs {
             port: self.port,
             bastion: self.bastion,
         };
-        RemoteRequest { words, login: Login { password, key: self.pk, policy }, wanted, output }
+        RemoteRequest { words, login: Login { password, key: self.pk, policy }, wanted, form }
     }
 }
 
 impl PingArgs {
     pub(crate) fn request(self) -> RemoteRequest {
-        self.targets.request(Wanted::Ping, self.output)
+        let form = RemoteForm { output: self.output, table: Some(Table::Ping), ..RemoteForm::default() };
+        self.targets.request(Wanted::Ping, form)
     }
 }
 
 impl ExecArgs {
     pub(crate) fn request(self) -> RemoteRequest {
         let wanted = Wanted::Exec { command: self.command.join(" "), as_root: self.sudo };
-        self.targets.request(wanted, self.output)
+        self.targets.request(wanted, RemoteForm { output: self.output, ..RemoteForm::default() })
     }
 }
 
 impl CopyArgs {
     pub(crate) fn request(self) -> RemoteRequest {
         let (file, dest, mode, as_root) = (self.file, self.dest, self.mode, self.sudo);
-        self.targets.request(Wanted::Copy { file, dest, mode, as_root }, self.output)
+        let form = RemoteForm { output: self.output, ..RemoteForm::default() };
+        self.targets.request(Wanted::Copy { file, dest, mode, as_root }, form)
     }
 }

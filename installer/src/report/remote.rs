@@ -1,34 +1,71 @@
 //! What is told of many hosts: as it comes but in their order, and what came of it all.
 
-use std::io::{self, Write};
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal, Write};
 
-use cluster::flow::{Answer, Outcome, Rights, Watch};
-use cluster::inventory::{Host, Role};
+use cluster::flow::{Answer, Outcome, Told as Happened, Watch};
+use cluster::inventory::Host;
 use cluster::remote;
 use cluster::remote::run::Said;
 use cluster::remote::transfer::Sent;
 use cluster::runner::Ended;
+use cluster::transport;
 use cluster::transport::policy::Untrusted;
-use cluster::transport::{self, Exit as CommandExit, Kind};
 use lvscare::exit::Exit;
 use lvscare::terminal::printable;
+use node::agent::runs::{End, Run, What};
+use node::api::{self, Changed, NodeStatus, Outcome as NodeOutcome, Request};
 
-use super::{Output, say};
-use lines::Lines;
+use super::{Output, say, text};
 use order::{InOrder, Stream, Told};
 
 mod document;
 mod lines;
 mod order;
+mod reason;
+mod reported;
+mod status;
 mod table;
+
+use reason::Reason;
+use reported::Reported;
+
+pub(crate) use reason::exit_of_reach;
+
+/// How a task on many hosts is told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RemoteForm {
+    /// For whom.
+    pub(crate) output: Output,
+    /// In which table it ends, if it does.
+    pub(crate) table: Option<Table>,
+    /// What the agents are asked for, if they are.
+    pub(crate) request: Option<Request>,
+    /// Whether each file's changes are shown.
+    pub(crate) diff: bool,
+    /// Whether something to do has an exit code of its own.
+    pub(crate) detailed_exitcode: bool,
+}
+
+/// A line for each host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// What it is, and whether it can be worked with.
+    Ping,
+    /// What is there of what should be.
+    Status {
+        /// With a line for each apiserver, too.
+        is_wide: bool,
+    },
+}
 
 /// Tells of a task on many hosts.
 #[derive(Debug)]
 pub(crate) struct RemoteReporter {
-    output: Output,
-    /// Whether it ends in a table of what the hosts are.
-    has_table: bool,
+    form: RemoteForm,
     hosts: Vec<Reported>,
+    /// Those that were seen since the last table.
+    fresh: BTreeSet<usize>,
     order: InOrder,
     /// For programs: what commands printed.
     printed: document::Printed,
@@ -36,30 +73,13 @@ pub(crate) struct RemoteReporter {
     was_stopped: bool,
 }
 
-/// What is known of one host.
-#[derive(Debug)]
-struct Reported {
-    name: String,
-    role: Option<Role>,
-    out: Lines,
-    err: Lines,
-    outcome: Option<Outcome>,
-}
-
 impl RemoteReporter {
     /// Of these hosts.
-    pub(crate) fn new(output: Output, has_table: bool, hosts: &[Host]) -> Self {
-        let reported = |host: &Host| Reported {
-            name: host.name(),
-            role: host.role,
-            out: Lines::default(),
-            err: Lines::default(),
-            outcome: None,
-        };
+    pub(crate) fn new(form: RemoteForm, hosts: &[Host]) -> Self {
         Self {
-            output,
-            has_table,
-            hosts: hosts.iter().map(reported).collect(),
+            form,
+            fresh: BTreeSet::new(),
+            hosts: hosts.iter().map(Reported::new).collect(),
             order: InOrder::new(hosts.len()),
             printed: document::Printed::new(hosts.len()),
             notes: Vec::new(),
@@ -80,19 +100,17 @@ impl RemoteReporter {
         let exit = self.exit();
         let done = self.hosts.iter().filter(|host| host.failure().is_none()).count();
         let all = self.hosts.len();
-        match self.output {
-            Output::Json => document::print(&self.hosts, &self.printed, exit),
-            Output::Text if self.has_table => {
-                say(&table::table(&self.hosts));
-                for host in &self.hosts {
-                    if let Some(remark) = host.remark() {
-                        say(&format!("! {}", host.about(&remark)));
-                    }
-                }
-                say(&format!("{done} of {all} hosts can be worked with"));
+        match (self.form.output, self.form.table) {
+            (Output::Json, _) => document::print(&self.hosts, &self.printed, exit),
+            (Output::Text, Some(table)) => {
+                self.show(table);
+                say(&match table {
+                    Table::Ping => format!("{done} of {all} hosts can be worked with"),
+                    Table::Status { .. } => status::summary(&self.hosts),
+                });
             }
-            Output::Text if exit == Exit::Success => {}
-            Output::Text => complain(&format!("done on {done} of {all} hosts")),
+            (Output::Text, None) if matches!(exit, Exit::Success | Exit::Pending) => {}
+            (Output::Text, None) => complain(&format!("done on {done} of {all} hosts")),
         }
         for way_out in self.ways_out() {
             complain(&format!("! {way_out}"));
@@ -100,15 +118,60 @@ impl RemoteReporter {
         exit
     }
 
+    fn show(&self, table: Table) {
+        match table {
+            Table::Ping => say(&table::table(&self.hosts)),
+            Table::Status { is_wide } => say(&status::table(&self.hosts, is_wide)),
+        }
+        for host in &self.hosts {
+            for remark in host.remarks() {
+                say(&format!("! {}", host.about(&remark)));
+            }
+        }
+    }
+
     fn exit(&self) -> Exit {
         if self.was_stopped {
             return Exit::Cancelled;
         }
-        let mut kinds = self.hosts.iter().filter_map(Reported::failure).map(|(kind, _)| kind);
-        match kinds.next() {
+        let mut reasons = self.hosts.iter().filter_map(Reported::failure).map(|(reason, _)| reason);
+        match reasons.next() {
+            None if self.form.detailed_exitcode && self.hosts.iter().any(Reported::is_pending) => {
+                Exit::Pending
+            }
             None => Exit::Success,
-            Some(first) if kinds.all(|kind| kind == first) => exit_of(first),
+            Some(first) if reasons.all(|reason| reason == first) => first.exit(),
             Some(_) => Exit::Failed,
+        }
+    }
+
+    /// A host was seen once more. All that were seen make a table, whoever is late.
+    fn look(&mut self, index: usize, status: Box<NodeStatus>) {
+        if self.fresh.contains(&index) {
+            self.redraw();
+        }
+        if let Some(host) = self.hosts.get_mut(index) {
+            host.seen = Some(status);
+        }
+        self.fresh.insert(index);
+        let mut at_work = self.hosts.iter().enumerate().filter(|(_, host)| host.outcome.is_none());
+        if at_work.all(|(index, _)| self.fresh.contains(&index)) {
+            self.redraw();
+        }
+    }
+
+    fn redraw(&mut self) {
+        self.fresh.clear();
+        match (self.form.output, self.form.table) {
+            (Output::Json, _) => document::print_line(&self.hosts, &self.printed),
+            (Output::Text, Some(table)) => {
+                if io::stdout().is_terminal() {
+                    // The one before it is taken away.
+                    super::print(b"\x1b[H\x1b[J");
+                }
+                self.show(table);
+            }
+            (Output::Text, None) => {}
         }
     }
 
@@ -122,6 +185,10 @@ impl RemoteReporter {
         };
         let untrusted: Vec<_> = self.hosts.iter().filter_map(untrusted).collect();
         let mut ways = Vec::new();
+        let is_held = |host: &Reported| matches!(host.failure(), Some((Reason::Host(api::Kind::Locked), _)));
+        if self.hosts.iter().any(is_held) {
+            ways.push("`lvscare-installer resume` follows what is at work on a host".to_owned());
+        }
         if untrusted.iter().any(|(_, why)| matches!(why, Untrusted::Unknown { .. })) {
             ways.push(
                 "compare the fingerprints with the hosts' own, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there; \
@@ -136,6 +203,17 @@ impl RemoteReporter {
             ));
         }
         ways
+    }
+
+    fn said(&mut self, host: usize, stream: Stream, bytes: &[u8]) {
+        match self.form.output {
+            Output::Json => self.printed.push(host, stream, bytes),
+            Output::Text => {
+                if let Some(told) = self.order.said(host, stream, bytes) {
+                    self.tell(host, told);
+                }
+            }
+        }
     }
 
     fn tell(&mut self, index: usize, told: Told) {
@@ -159,6 +237,20 @@ impl RemoteReporter {
                     Some(Ended::Done(Ok(Answer::Copy(Sent::Bytes(count))))) => {
                         on_out(&format!("{count} bytes sent, and in place"));
                     }
+                    Some(Ended::Done(Ok(Answer::Node(outcome)))) => {
+                        if let (NodeOutcome::Changed(changed), Some(request)) =
+                            (&**outcome, &self.form.request)
+                        {
+                            let changed = Changed { status: None, ..changed.clone() };
+                            let text = text::printable(&text::changed(request, &changed, self.form.diff));
+                            text.lines().for_each(on_out);
+                        }
+                    }
+                    Some(Ended::Done(Ok(Answer::Resumed { followed, newest }))) => {
+                        for line in resumed(followed, newest.as_deref()) {
+                            on_out(&printable(&line));
+                        }
+                    }
                     _ => {}
                 }
                 if let Some((_, why)) = host.failure() {
@@ -169,23 +261,46 @@ impl RemoteReporter {
     }
 }
 
+/// What came of what was at work.
+fn resumed(followed: &[(What, End)], newest: Option<&Run>) -> Vec<String> {
+    match (followed, newest) {
+        ([], None) => vec!["nothing is at work, and nothing was".to_owned()],
+        ([], Some(run)) => {
+            let end = run.end.as_ref().map(ToString::to_string).unwrap_or_default();
+            let what = &run.what;
+            vec![format!(
+                "nothing is at work; `{}` ({}), begun {}: {end}",
+                what.title(),
+                what.id,
+                what.began()
+            )]
+        }
+        (followed, _) => {
+            followed.iter().map(|(what, end)| format!("`{}` ({}): {end}", what.title(), what.id)).collect()
+        }
+    }
+}
+
 impl Watch for RemoteReporter {
     fn note(&mut self, _host: usize, note: &str) {
         self.warn(note);
     }
 
-    fn said(&mut self, host: usize, said: Said) {
-        let (stream, bytes) = match &said {
-            Said::Out(bytes) => (Stream::Out, bytes),
-            Said::Err(bytes) => (Stream::Err, bytes),
-        };
-        match self.output {
-            Output::Json => self.printed.push(host, stream, bytes),
-            Output::Text => {
-                if let Some(told) = self.order.said(host, stream, bytes) {
-                    self.tell(host, told);
+    fn told(&mut self, host: usize, told: Happened) {
+        match told {
+            Happened::Said(Said::Out(bytes)) => self.said(host, Stream::Out, &bytes),
+            Happened::Said(Said::Err(bytes)) => self.said(host, Stream::Err, &bytes),
+            Happened::Happened(event) => {
+                if self.form.output == Output::Text {
+                    let text = format!("{}\n", text::event(&event, self.form.diff));
+                    self.said(host, Stream::Out, text.as_bytes());
+                }
+                if let (Some(host), api::Event::Done(step)) = (self.hosts.get_mut(host), event) {
+                    host.steps.push(step);
                 }
             }
+            Happened::Sent { .. } => {}
+            Happened::Seen(status) => self.look(host, status),
         }
     }
 
@@ -193,7 +308,7 @@ impl Watch for RemoteReporter {
         if let Some(host) = self.hosts.get_mut(host) {
             host.outcome = Some(outcome);
         }
-        if self.output == Output::Text && !self.has_table {
+        if self.form.output == Output::Text && self.form.table.is_none() {
             for (host, told) in self.order.ended(host) {
                 self.tell(host, told);
             }
@@ -208,64 +323,6 @@ impl Watch for RemoteReporter {
     }
 }
 
-impl Reported {
-    /// Why it was not done here.
-    fn failure(&self) -> Option<(Kind, String)> {
-        match self.outcome.as_ref() {
-            None | Some(Ended::NotBegun) => Some((Kind::Failed, "not begun".to_owned())),
-            Some(Ended::Left) => {
-                Some((Kind::Failed, "left while it was at work; what runs there may go on".to_owned()))
-            }
-            Some(Ended::Done(Ok(
-                Answer::Exec(CommandExit::Code(0)) | Answer::Ping(..) | Answer::Copy(_),
-            ))) => None,
-            Some(Ended::Done(Ok(Answer::Exec(exit @ CommandExit::Lost)))) => {
-                Some((Kind::Unreachable, exit.to_string()))
-            }
-            Some(Ended::Done(Ok(Answer::Exec(exit)))) => Some((Kind::Failed, exit.to_string())),
-            Some(Ended::Done(Err(error))) => Some((error.kind(), error.to_string())),
-        }
-    }
-
-    /// What a person should know beside the table: why it failed, or why nobody is root there.
-    fn remark(&self) -> Option<String> {
-        match &self.outcome {
-            Some(Ended::Done(Ok(Answer::Ping(_, Rights::None(why))))) => {
-                Some(format!("nobody is root there: {why}"))
-            }
-            _ => self.failure().map(|(_, why)| why),
-        }
-    }
-
-    /// `text` with the host's name before it, where it does not name the host itself.
-    fn about(&self, text: &str) -> String {
-        let text = printable(text);
-        if text.contains(&self.name) { text } else { format!("{}: {text}", self.name) }
-    }
-}
-
-/// A word for what went wrong.
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Login => "login",
-        Kind::HostKey => "host-key",
-        Kind::Unreachable => "unreachable",
-        Kind::Local => "local",
-        Kind::Failed => "failed",
-    }
-}
-
-/// The exit code of a run in which everything that failed failed for this reason.
-pub(crate) fn exit_of(kind: Kind) -> Exit {
-    match kind {
-        Kind::Login => Exit::Login,
-        Kind::HostKey => Exit::HostKey,
-        Kind::Unreachable => Exit::Unreachable,
-        Kind::Local => Exit::Invalid,
-        Kind::Failed => Exit::Failed,
-    }
-}
-
 /// To standard error, which may be gone.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
@@ -273,13 +330,16 @@ fn complain(line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use cluster::transport::Exit as CommandExit;
+
     use super::*;
 
     fn reporter(outcomes: Vec<Outcome>) -> RemoteReporter {
         let hosts: Vec<_> = (1..=outcomes.len())
             .map(|number| Host { at: format!("10.0.0.{number}:22").parse().unwrap(), role: None })
             .collect();
-        let mut reporter = RemoteReporter::new(Output::Text, true, &hosts);
+        let form = RemoteForm { table: Some(Table::Ping), ..RemoteForm::default() };
+        let mut reporter = RemoteReporter::new(form, &hosts);
         for (host, outcome) in outcomes.into_iter().enumerate() {
             reporter.ended(host, outcome);
         }
@@ -320,7 +380,7 @@ mod tests {
         let mut reporter = reporter(vec![login(), Ended::Left, Ended::NotBegun]);
         reporter.stopping(0);
         assert_eq!(reporter.exit(), Exit::Cancelled);
-        let told: Vec<_> = reporter.hosts.iter().filter_map(Reported::remark).collect();
+        let told: Vec<_> = reporter.hosts.iter().flat_map(Reported::remarks).collect();
         assert_eq!(told[1..], ["left while it was at work; what runs there may go on", "not begun"]);
     }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use crate::inventory::Inventory;
 use crate::remote;
-use crate::remote::run::Said;
 use crate::runner::{self, Ended, Stop};
 use crate::transport::auth::Credentials;
 use crate::transport::host_keys::HostKeys;
@@ -19,7 +18,7 @@ use crate::transport::ssh::{Ssh, Target};
 
 pub mod task;
 
-pub use task::{Answer, Rights, Task};
+pub use task::{Answer, Ask, Rights, Task, Told};
 
 /// How hosts are reached: who we are, and whom we trust.
 #[derive(Debug)]
@@ -39,8 +38,8 @@ pub type Outcome = Ended<Result<Answer, remote::Error>>;
 pub trait Watch {
     /// What a person should know of a host, or of a file that was read for it.
     fn note(&mut self, host: usize, note: &str);
-    /// A piece of what a command says there.
-    fn said(&mut self, host: usize, said: Said);
+    /// Something happened there.
+    fn told(&mut self, host: usize, told: Told);
     /// Nothing more comes from there.
     fn ended(&mut self, host: usize, outcome: Outcome);
     /// It was asked to stop; so many hosts are still at work.
@@ -88,21 +87,22 @@ pub fn run<W: Watch + 'static>(
         let task = Rc::new(task);
         let work = |index: usize, at, user: &str| {
             let (task, target, watch) = (Rc::clone(&task), target(at, user), Rc::clone(watch));
-            let (host_keys, bastion) = (Arc::clone(&host_keys), bastion.clone());
+            let (host_keys, bastion, mut stop) = (Arc::clone(&host_keys), bastion.clone(), stop.clone());
             async move {
                 let ssh = Ssh::connect(&target, &host_keys, bastion.as_ref()).await?;
                 for note in ssh.notes() {
                     watch.borrow_mut().note(index, note);
                 }
                 let password = target.credentials.password.as_ref();
-                let answer = task.perform(&ssh, password, |said| watch.borrow_mut().said(index, said)).await;
+                let mut tell = |told| watch.borrow_mut().told(index, told);
+                let answer = task.perform(&ssh, password, &mut stop, &mut tell).await;
                 ssh.close().await;
                 answer
             }
         };
         let hosts = inventory.hosts.iter().map(|host| host.at).enumerate();
         let jobs = hosts.map(|(index, at)| work(index, at, &inventory.user));
-        runner::run(jobs, stop, |event| match event {
+        runner::run(jobs, stop.clone(), |event| match event {
             runner::Event::Ended(host, outcome) => watch.borrow_mut().ended(host, outcome),
             runner::Event::Stopping { running } => watch.borrow_mut().stopping(running),
         })

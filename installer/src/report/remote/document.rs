@@ -5,10 +5,12 @@ use cluster::remote::transfer::Sent;
 use cluster::runner::Ended;
 use cluster::transport::Exit as CommandExit;
 use lvscare::exit::Exit;
+use node::agent::runs::{End, Run, What};
+use node::api::{Changed, NodeStatus, Outcome, StepReport};
 use serde::Serialize;
 
+use super::Reported;
 use super::order::Stream;
-use super::{Reported, word};
 
 /// What is kept of what all commands print together, in bytes.
 const MAX_KEPT: usize = 32 << 20;
@@ -50,7 +52,9 @@ impl Printed {
 #[derive(Serialize)]
 struct Document<'a> {
     hosts: Vec<Entry<'a>>,
-    exit: u8,
+    /// Absent while it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<u8>,
 }
 
 #[derive(Serialize)]
@@ -58,17 +62,20 @@ struct Entry<'a> {
     host: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
-    /// `done`, `failed`, `not-begun` or `left`.
+    /// `done`, `failed`, `not-begun` or `left`; `seen` while it goes on.
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
+    /// What was done there before it failed.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    done: &'a [StepReport],
     #[serde(flatten)]
     answer: Option<Answered<'a>>,
 }
 
 #[derive(Serialize)]
 struct Failure {
-    kind: &'static str,
+    kind: String,
     message: String,
 }
 
@@ -100,6 +107,22 @@ enum Answered<'a> {
         sent_bytes: u64,
         was_there: bool,
     },
+    Changed(Box<Changed>),
+    Status {
+        status: &'a NodeStatus,
+    },
+    Resumed {
+        followed: Vec<Followed<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        newest: Option<&'a Run>,
+    },
+    Nothing {},
+}
+
+#[derive(Serialize)]
+struct Followed<'a> {
+    what: &'a What,
+    end: &'a End,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -108,13 +131,21 @@ fn is_zero(count: &u64) -> bool {
 }
 
 pub(super) fn print(hosts: &[Reported], printed: &Printed, exit: Exit) {
-    super::super::document(&document(hosts, printed, exit));
+    super::super::document(&document(hosts, printed, Some(exit)));
 }
 
-fn document<'a>(hosts: &'a [Reported], printed: &'a Printed, exit: Exit) -> Document<'a> {
+/// How it is meanwhile, in one line.
+pub(super) fn print_line(hosts: &[Reported], printed: &Printed) {
+    if let Ok(line) = serde_json::to_string(&document(hosts, printed, None)) {
+        super::say(&line);
+    }
+}
+
+fn document<'a>(hosts: &'a [Reported], printed: &'a Printed, exit: Option<Exit>) -> Document<'a> {
     let host = |(reported, kept): (&'a Reported, &'a Kept)| {
         let failure = reported.failure();
         let outcome = match &reported.outcome {
+            None if reported.seen.is_some() => "seen",
             None | Some(Ended::NotBegun) => "not-begun",
             Some(Ended::Left) => "left",
             Some(Ended::Done(_)) if failure.is_some() => "failed",
@@ -123,17 +154,21 @@ fn document<'a>(hosts: &'a [Reported], printed: &'a Printed, exit: Exit) -> Docu
         let failure = failure.filter(|_| outcome == "failed");
         let answer = match &reported.outcome {
             Some(Ended::Done(Ok(answer))) => Some(answered(answer, kept)),
-            _ => None,
+            _ => reported.status().map(|status| Answered::Status { status }),
         };
         Entry {
             host: &reported.name,
             role: reported.role.map(cluster::inventory::Role::as_str),
             outcome,
-            failure: failure.map(|(kind, message)| Failure { kind: word(kind), message }),
+            done: if failure.is_some() { &reported.steps } else { &[] },
+            failure: failure.map(|(reason, message)| Failure { kind: reason.word(), message }),
             answer,
         }
     };
-    Document { hosts: hosts.iter().zip(&printed.hosts).map(host).collect(), exit: exit as u8 }
+    Document {
+        hosts: hosts.iter().zip(&printed.hosts).map(host).collect(),
+        exit: exit.map(|exit| exit as u8),
+    }
 }
 
 fn answered<'a>(answer: &'a Answer, kept: &Kept) -> Answered<'a> {
@@ -172,5 +207,17 @@ fn answered<'a>(answer: &'a Answer, kept: &Kept) -> Answered<'a> {
             };
             Answered::Copy { sent_bytes, was_there }
         }
+        Answer::Node(outcome) => match &**outcome {
+            Outcome::Changed(changed) => {
+                Answered::Changed(Box::new(Changed { status: None, ..changed.clone() }))
+            }
+            Outcome::Status(status) => Answered::Status { status },
+            // Nobody asks for these here.
+            _ => Answered::Nothing {},
+        },
+        Answer::Resumed { followed, newest } => Answered::Resumed {
+            followed: followed.iter().map(|(what, end)| Followed { what, end }).collect(),
+            newest: newest.as_deref(),
+        },
     }
 }

@@ -4,20 +4,25 @@ use cluster::flow::{Answer, Rights};
 use cluster::remote::probe::Probe;
 use cluster::runner::Ended;
 
-use super::{Reported, word};
+use super::Reported;
 
 const HEADER: [&str; 7] = ["HOST", "ROLE", "STATE", "ROOT", "CLOCK", "ARCH", "KERNEL"];
 
 /// A line for each.
 pub(super) fn table(hosts: &[Reported]) -> String {
-    let rows: Vec<_> = std::iter::once(HEADER.map(str::to_owned)).chain(hosts.iter().map(row)).collect();
-    let mut widths = [0; HEADER.len()];
+    aligned(HEADER, hosts.iter().map(row))
+}
+
+/// Columns as wide as they must be.
+pub(super) fn aligned<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<_> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
+    let mut widths = [0; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |row: &[String; HEADER.len()]| {
+    let line = |row: &[String; N]| {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         cells.join("  ").trim_end().to_owned()
     };
@@ -36,11 +41,11 @@ fn row(host: &Reported) -> [String; HEADER.len()] {
         }
         outcome => {
             let state = match outcome {
-                Some(Ended::Left) => "left",
-                None | Some(Ended::NotBegun) => "not begun",
-                Some(Ended::Done(_)) => host.failure().map_or("-", |(kind, _)| word(kind)),
+                Some(Ended::Left) => "left".to_owned(),
+                None | Some(Ended::NotBegun) => "not begun".to_owned(),
+                Some(Ended::Done(_)) => host.failure().map_or_else(nothing, |(reason, _)| reason.word()),
             };
-            [host.name.clone(), role, state.to_owned(), nothing(), nothing(), nothing(), nothing()]
+            [host.name.clone(), role, state, nothing(), nothing(), nothing(), nothing()]
         }
     }
 }
@@ -66,7 +71,9 @@ mod tests {
     use cluster::inventory::{Host, Role};
     use cluster::transport;
 
-    use super::super::{Output, RemoteReporter, Watch};
+    use cluster::flow::Watch;
+
+    use super::super::{RemoteForm, RemoteReporter, Table};
     use super::*;
 
     #[test]
@@ -79,7 +86,8 @@ mod tests {
         .into_iter()
         .map(|(at, role)| Host { at: at.parse().unwrap(), role })
         .collect();
-        let mut reporter = RemoteReporter::new(Output::Text, true, &hosts);
+        let form = RemoteForm { table: Some(Table::Ping), ..RemoteForm::default() };
+        let mut reporter = RemoteReporter::new(form, &hosts);
         let probe = Probe {
             system: "Linux".to_owned(),
             kernel: "6.1.0".to_owned(),
