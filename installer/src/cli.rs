@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ::node::api::{self, Failure, Request, SetHostRequest};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
+use lvscare::exit::Exit;
 
 use crate::report::{Form, Output};
 
@@ -107,7 +108,7 @@ pub(crate) enum Command {
     Pkg {
         /// What to do with one
         #[command(subcommand)]
-        command: package::PackageCommand,
+        command: Box<package::PackageCommand>,
     },
     /// The remote end of a controller
     #[command(hide = true)]
@@ -128,22 +129,20 @@ pub(crate) struct Asked {
 /// Who does what was typed.
 pub(crate) enum Errand {
     /// This machine.
-    Here(Asked),
+    Here(Box<Asked>),
     /// Other machines.
     There(Box<RemoteRequest>),
     /// A controller on another machine.
     Agent(agent::AgentArgs),
-    /// Nobody; a text is printed.
-    Config(Box<config::ConfigArgs>),
-    /// Nobody; an archive is read or made here.
-    Package(package::PackageCommand),
+    /// Nobody any more: it was done, and ended so.
+    Done(Exit),
     /// Nobody; a script is printed.
     Completion(clap_complete::Shell),
 }
 
 impl Command {
     pub(crate) fn errand(self) -> Errand {
-        Errand::Here(match self {
+        Errand::Here(Box::new(match self {
             Self::Node { command } => command.asked(),
             Self::Kubeadm { command } => {
                 let KubeadmCommand::Join(args) = *command;
@@ -160,10 +159,10 @@ impl Command {
             Self::Undo(args) => return Errand::There(Box::new(args.request())),
             Self::Resume(args) => return Errand::There(Box::new(args.request())),
             Self::Agent(args) => return Errand::Agent(args),
-            Self::Config(args) => return Errand::Config(args),
-            Self::Pkg { command } => return Errand::Package(command),
+            Self::Config(args) => return Errand::Done(args.run()),
+            Self::Pkg { command } => return command.errand(),
             Self::Completion { shell } => return Errand::Completion(shell),
-        })
+        }))
     }
 }
 

@@ -48,8 +48,7 @@ fn run(command: Command) -> Exit {
         Errand::Here(asked) => asked,
         Errand::There(request) => return remote::run(*request),
         Errand::Agent(args) => return args.run(),
-        Errand::Config(args) => return args.run(),
-        Errand::Package(command) => return command.run(),
+        Errand::Done(exit) => return exit,
         Errand::Completion(shell) => {
             // A reader that goes away is no failure, and the generator would panic.
             let mut script = Vec::new();

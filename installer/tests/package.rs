@@ -142,6 +142,10 @@ fn what_cannot_be_used_is_named_with_exit_code_8() {
     let zeros = "0".repeat(64);
     let other = refused(&["verify", "kube.tgz", "--pkg-sha256", &zeros]);
     assert!(other[0].ends_with(&format!(", not {zeros}")), "{other:?}");
+    let other = refused(&["install", "kube.tgz", "--version", "v1.33.2"]);
+    let said =
+        "kube.tgz: it is of Kubernetes v1.34.1 (registry.k8s.io/kube-apiserver:v1.34.1), not of v1.33.2";
+    assert_eq!(other, [format!("{said}; nothing was changed")]);
     fs::remove_file(place.join("kube/bin/kubelet")).unwrap();
     assert_eq!(refused(&["build", "kube", "-o", "kube.tgz"]), ["kube.tgz: bin/kubelet is not in it"]);
     let (code, _, complaint) = run(place, &["verify", "kube.tgz", "--arch", "vax"]);

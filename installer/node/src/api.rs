@@ -15,8 +15,10 @@ use crate::spec::{NodeSpec, Part, Role};
 pub use crate::step::StepReport;
 
 pub mod certificates;
+pub mod package;
 
 use certificates::{AddNamesRequest, Certificates, RenewRequest, RestoreRequest};
+use package::InstallPackageRequest;
 
 /// What a machine is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +69,8 @@ pub enum Request {
     AddNames(AddNamesRequest),
     /// Put back those that the last renewal has replaced.
     Restore(RestoreRequest),
+    /// Have the programs and images of a package.
+    InstallPackage(InstallPackageRequest),
 }
 
 impl Request {
@@ -86,6 +90,7 @@ impl Request {
             Self::Renew(request) => request.change,
             Self::AddNames(request) => request.change,
             Self::Restore(request) => request.change,
+            Self::InstallPackage(request) => request.change,
         };
         !change.dry_run
     }

@@ -27,6 +27,7 @@ use crate::api::{Failure, Kind};
 use crate::machine::{
     Cancel, Closed, Finished, HealthPage, Machine, Mended, Place, Program, Supervised, lock,
 };
+use crate::package::{self, images::Image};
 use crate::paths;
 use crate::step::{Content, Digest};
 
@@ -272,6 +273,25 @@ impl Machine for Fake {
             self.directories.remove(path);
         }
         Ok(true)
+    }
+
+    fn unpack(&mut self, archive: &Path, sha256: &Digest) -> Result<(), package::Error> {
+        self.unpack_files(archive, sha256)
+    }
+
+    fn remove_packages(&mut self) -> io::Result<()> {
+        let packages = Path::new(paths::PACKAGES);
+        if self.directories.contains(packages) {
+            self.try_change(packages)?;
+            self.files.retain(|path, _| !path.starts_with(packages));
+            self.directories.retain(|path| !path.starts_with(packages));
+        }
+        Ok(())
+    }
+
+    fn images_in(&self, archive: &Path) -> Result<Vec<Image>, package::Error> {
+        let content = self.read(archive).map_err(package::Error::Read)?;
+        package::images::images(content.map(|content| content.bytes).unwrap_or_default().as_slice())
     }
 
     fn set_sysctl(&mut self, name: &str, value: &str) -> io::Result<()> {

@@ -69,6 +69,11 @@ pub fn former(path: &Path) -> PathBuf {
     Path::new(FORMER).join(path.strip_prefix("/").unwrap_or(path))
 }
 
+/// Where the package of this SHA-256 is unpacked.
+pub fn package(sha256: impl fmt::Display) -> PathBuf {
+    Path::new(PACKAGES).join(sha256.to_string())
+}
+
 /// The file of a kernel setting.
 pub fn sysctl(name: &str) -> PathBuf {
     Path::new("/proc/sys").join(name.replace('.', "/"))

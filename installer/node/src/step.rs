@@ -32,8 +32,10 @@ pub enum Step {
     RemoveFile { path: PathBuf },
     /// Give a program, which may be long, the content of the file `from`; without `mode` also its owner and permissions.
     InstallProgram { from: PathBuf, path: PathBuf, mode: Option<u32> },
-    /// Give the container runtime an image.
-    ImportImage { archive: PathBuf, image: String },
+    /// Unpack a package, if it has this SHA-256.
+    UnpackPackage { archive: PathBuf, sha256: Digest },
+    /// Give the container runtime the images of an archive, these among them.
+    ImportImages { archive: PathBuf, images: Vec<String> },
     /// Give a file its certificates made anew; `what` is different. The old file is kept.
     RenewCertificates { path: PathBuf, after: Content, what: String },
     /// Have kubelet make a static pod anew, which then reads its files.
@@ -87,7 +89,8 @@ impl Step {
             Self::WriteFile { .. } | Self::EditHosts { .. } => "write-file",
             Self::RemoveFile { .. } => "remove-file",
             Self::InstallProgram { .. } => "install-program",
-            Self::ImportImage { .. } => "import-image",
+            Self::UnpackPackage { .. } => "unpack-package",
+            Self::ImportImages { .. } => "import-image",
             Self::RenewCertificates { .. } => "renew-certificates",
             Self::RestartPod { .. } => "restart-pod",
             Self::RestartKubelet => "restart-kubelet",
@@ -150,7 +153,11 @@ impl fmt::Display for Step {
                 write!(f, "install {} (mode {mode:04o})", path.display())
             }
             Self::InstallProgram { path, mode: None, .. } => write!(f, "put back {}", path.display()),
-            Self::ImportImage { archive, .. } => write!(f, "import the image of {}", archive.display()),
+            Self::UnpackPackage { archive, .. } => write!(f, "unpack {}", archive.display()),
+            Self::ImportImages { archive, images } => {
+                let what = if images.len() == 1 { "the image" } else { "the images" };
+                write!(f, "import {what} of {}", archive.display())
+            }
             Self::RenewCertificates { path, what, .. } => write!(f, "renew {}: {what}", path.display()),
             Self::RestartPod { manifest } => {
                 let name = manifest.file_stem().unwrap_or_default().to_string_lossy();

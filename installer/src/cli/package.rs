@@ -1,4 +1,4 @@
-//! `lvscare-installer pkg`: packages on this machine; no host is asked.
+//! `lvscare-installer pkg`: packages on this machine; no other host is asked.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use lvscare::exit::Exit;
 use lvscare::terminal::printable;
+use node::api::package::InstallPackageRequest;
+use node::api::{Kind, Request};
 use node::package::images::Image;
 use node::package::program::Arch;
 use node::package::read::FileFacts;
@@ -16,6 +18,7 @@ use node::spec::version::KubernetesVersion;
 use node::step::Digest;
 use serde::Serialize;
 
+use super::{Asked, ChangeArgs, Errand};
 use crate::report::{Output, refuse};
 
 const BUILD_HELP: &str = "\
@@ -33,6 +36,15 @@ used; 2 wrong usage; 8 it cannot.
 Example:
   lvscare-installer pkg verify kube1.34.1.tar.gz --version v1.34.1 --arch amd64";
 
+const INSTALL_HELP: &str = "\
+The package is verified, then unpacked below /var/lib/lvscare-installer/pkg. kubeadm, kubectl and kubelet take the place of those \
+that are there by a rename, which no running program notices; where there is no unit of kubelet, one is written; images that the \
+container runtime lacks are imported. systemd is told nothing and no script is run. `node undo` puts back what was there; images \
+stay. A second run does what is missing.
+
+Example:
+  lvscare-installer pkg install kube1.34.1.tar.gz --version v1.34.1";
+
 /// `lvscare-installer pkg`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PackageCommand {
@@ -44,6 +56,9 @@ pub(crate) enum PackageCommand {
     Verify(VerifyArgs),
     /// Show what is in a package
     Inspect(InspectArgs),
+    /// Put a package's programs and images on this node
+    #[command(after_help = INSTALL_HELP)]
+    Install(InstallArgs),
 }
 
 /// `lvscare-installer pkg build`.
@@ -85,6 +100,23 @@ pub(crate) struct InspectArgs {
     output: Output,
 }
 
+/// `lvscare-installer pkg install`.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// The package
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The version of Kubernetes that it must be of
+    #[arg(long, value_name = "VERSION")]
+    version: Option<KubernetesVersion>,
+    /// The SHA-256 that it must have
+    #[arg(long, value_name = "SHA256")]
+    pkg_sha256: Option<Digest>,
+    /// How that is done and told
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
 fn arch(text: &str) -> Result<Arch, String> {
     Arch::named(text)
         .ok_or_else(|| "it is no processor that Kubernetes knows, such as amd64 or arm64".to_owned())
@@ -103,13 +135,45 @@ struct Document<'a> {
 }
 
 impl PackageCommand {
-    /// Does it.
-    pub(crate) fn run(self) -> Exit {
+    /// Who does it.
+    pub(crate) fn errand(self) -> Errand {
         match self {
-            Self::Build(args) => args.run(),
-            Self::Verify(args) => args.run(),
-            Self::Inspect(args) => args.run(),
+            Self::Install(args) => Errand::Here(Box::new(args.asked())),
+            Self::Build(args) => Errand::Done(args.run()),
+            Self::Verify(args) => Errand::Done(args.run()),
+            Self::Inspect(args) => Errand::Done(args.run()),
         }
+    }
+}
+
+impl InstallArgs {
+    fn asked(self) -> Asked {
+        Asked { form: self.change.form(), request: self.request() }
+    }
+
+    fn request(self) -> Result<Request, node::api::Failure> {
+        let unusable = |why: &str| {
+            node::api::Failure::new(
+                Kind::Image,
+                format!("{}: {why}; nothing was changed", self.file.display()),
+            )
+        };
+        let package = package::read(&self.file).map_err(|error| unusable(&error.to_string()))?;
+        let arch = Arch::named(std::env::consts::ARCH);
+        let verdict = package::verify(&package, &Wanted { version: self.version, arch });
+        if !verdict.problems.is_empty() {
+            return Err(unusable(&verdict.problems.join("; ")));
+        }
+        if let Some(wanted) = self.pkg_sha256.filter(|wanted| *wanted != package.sha256) {
+            return Err(unusable(&format!("its SHA-256 is {}, not {wanted}", package.sha256)));
+        }
+        Ok(Request::InstallPackage(InstallPackageRequest {
+            archive: self.file.clone(),
+            sha256: package.sha256,
+            version: self.version.or(verdict.version),
+            unpack_only: false,
+            change: self.change.change(false),
+        }))
     }
 }
 

@@ -302,6 +302,7 @@ impl<M: Machine> Session<'_, M> {
         self.machine.lock("agent")?;
         self.places.runs.prune(0).map_err(|error| tidy(&error))?;
         files::remove_all(&self.places.received).map_err(|error| tidy(&error))?;
+        self.machine.remove_packages().map_err(|error| tidy(&error))?;
         self.remove_program()?;
         self.unlock()?;
         Ok(Answer::Nothing)

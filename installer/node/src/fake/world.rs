@@ -13,8 +13,11 @@ use lvscare::status::Status;
 
 use super::{Fake, Kubeadm};
 use crate::facts::installed;
-use crate::machine::Finished;
+use crate::machine::{Finished, Machine as _};
+use crate::package::archive::Archive;
+use crate::package::{self};
 use crate::paths;
+use crate::step::{Content, Digest};
 
 /// A daemon that kubelet has started.
 #[derive(Clone, Debug)]
@@ -124,10 +127,43 @@ impl Fake {
         Ok(Finished { success, how: how.to_owned(), ..Finished::default() })
     }
 
+    /// As the real one does it: by the same reader, and all or nothing.
+    pub(super) fn unpack_files(&mut self, archive: &Path, sha256: &Digest) -> Result<(), package::Error> {
+        let top = paths::package(sha256);
+        let write = |source| package::Error::Write { path: top.clone(), source };
+        let content = self.read(archive).and_then(|content| content.ok_or(io::ErrorKind::NotFound.into()));
+        let content = content.map_err(package::Error::Read)?;
+        if content.digest() != *sha256 {
+            return Err(package::Error::Other { wanted: *sha256, found: content.digest() });
+        }
+        self.try_change(&top).map_err(write)?;
+        let mut archive = Archive::new(content.bytes.as_slice())?;
+        let mut files = Vec::new();
+        while let Some(entry) = archive.next_entry()? {
+            if let package::names::Kind::File { executable, .. } = entry.kind {
+                let mut bytes = Vec::new();
+                io::Read::read_to_end(&mut archive, &mut bytes).map_err(package::Error::Read)?;
+                files.push((
+                    top.join(entry.path),
+                    Content::new(bytes, if executable { 0o755 } else { 0o644 }),
+                ));
+            }
+        }
+        for (path, content) in files {
+            self.directories.extend(path.ancestors().skip(1).map(Path::to_owned));
+            self.files.insert(path, content);
+        }
+        Ok(())
+    }
+
     pub(super) fn ctr(&mut self, words: &[String]) -> io::Result<Finished> {
         let Some(images) = &mut self.images else { return Err(io::ErrorKind::NotFound.into()) };
         if words.iter().any(|word| word == "import") {
-            images.insert(self.archived.clone());
+            let archive = words.last().and_then(|path| self.files.get(Path::new(path)));
+            match archive.map(|archive| package::images::images(archive.bytes.as_slice())) {
+                Some(Ok(found)) => images.extend(found.into_iter().map(|image| image.name)),
+                _ => drop(images.insert(self.archived.clone())),
+            }
         }
         let stdout = images.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
         Ok(Finished { success: true, stdout, ..Finished::default() })

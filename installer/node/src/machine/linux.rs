@@ -24,6 +24,7 @@ use super::lock::{self, Lock};
 use super::programs::{self, Finished, Program, Supervised, Terminal};
 use super::{Cancel, Closed, HealthPage, Machine, Mended, Place, files};
 use crate::api::{Failure, Kind};
+use crate::package::{self, images::Image};
 use crate::paths;
 use crate::step::{Content, Digest};
 
@@ -123,6 +124,18 @@ impl Machine for Linux {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(true),
         }
+    }
+
+    fn unpack(&mut self, archive: &Path, sha256: &Digest) -> Result<(), package::Error> {
+        package::unpack(archive, sha256, Path::new(paths::PACKAGES)).map(|_| ())
+    }
+
+    fn remove_packages(&mut self) -> io::Result<()> {
+        files::remove_all(Path::new(paths::PACKAGES))
+    }
+
+    fn images_in(&self, archive: &Path) -> Result<Vec<Image>, package::Error> {
+        package::images::images(package::read::open(archive)?)
     }
 
     fn set_sysctl(&mut self, name: &str, value: &str) -> io::Result<()> {

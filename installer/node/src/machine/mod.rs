@@ -14,6 +14,8 @@ use lvscare::model::{Actual, Change};
 use lvscare::status::Status;
 
 use crate::api::Failure;
+use crate::package;
+use crate::package::images::Image;
 use crate::step::{Content, Digest};
 
 pub mod cancel;
@@ -55,6 +57,15 @@ pub trait Machine {
 
     /// Removes a directory. Returns whether it is gone: one that somebody else uses stays.
     fn remove_directory(&mut self, path: &Path) -> io::Result<bool>;
+
+    /// Unpacks the package `archive`, if it has this SHA-256, into [`paths::package`](crate::paths::package).
+    fn unpack(&mut self, archive: &Path, sha256: &Digest) -> Result<(), package::Error>;
+
+    /// Removes all packages that were unpacked.
+    fn remove_packages(&mut self) -> io::Result<()>;
+
+    /// The images in an archive of them.
+    fn images_in(&self, archive: &Path) -> Result<Vec<Image>, package::Error>;
 
     /// Sets a kernel setting, such as `net.ipv4.ip_forward`; it is read as a file below `/proc/sys`.
     fn set_sysctl(&mut self, name: &str, value: &str) -> io::Result<()>;

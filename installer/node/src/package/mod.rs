@@ -16,6 +16,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::failure::Kind;
+
 pub mod archive;
 pub mod build;
 pub mod decompress;
@@ -27,7 +29,7 @@ pub mod unpack;
 pub mod verify;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use build::build;
 pub use read::{Package, read};
@@ -88,6 +90,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Write { source, .. } | Self::Read(source)
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Kind::NotPermitted
+            }
+            Self::Write { .. } => Kind::Failed,
+            _ => Kind::Image,
+        }
+    }
+
     fn refused(name: &str, why: impl Into<String>) -> Self {
         const LONGEST: usize = 120;
         let mut short: String = name.chars().take(LONGEST).collect();

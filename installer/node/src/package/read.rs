@@ -125,7 +125,7 @@ pub fn read(path: &Path) -> Result<Package, Error> {
 }
 
 /// A regular file; opening anything else may wait for ever.
-pub(super) fn open(path: &Path) -> Result<File, Error> {
+pub(crate) fn open(path: &Path) -> Result<File, Error> {
     if !path.metadata().map_err(Error::Read)?.is_file() {
         return Err(Error::Read(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
     }

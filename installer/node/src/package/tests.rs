@@ -17,7 +17,7 @@ use crate::step::Digest;
 
 /// A tar, entry by entry; nothing keeps it from being a bad one.
 #[derive(Default)]
-struct Tar(Vec<u8>);
+pub(crate) struct Tar(Vec<u8>);
 
 impl Tar {
     fn entry(mut self, kind: EntryType, name: &[u8], mode: u32, target: &str, content: &[u8]) -> Self {
@@ -35,7 +35,7 @@ impl Tar {
         self
     }
 
-    fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
         self.entry(EntryType::Regular, name.as_bytes(), 0o644, "", content.as_ref())
     }
 
@@ -60,7 +60,7 @@ impl Tar {
         self.entry(EntryType::XHeader, b"pax", 0o644, "", format!("{length} {record}\n").as_bytes())
     }
 
-    fn end(mut self) -> Vec<u8> {
+    pub(crate) fn end(mut self) -> Vec<u8> {
         self.0.extend_from_slice(&[0; 10240]);
         self.0
     }
@@ -76,7 +76,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     compress_to_vec(bytes, CompressionLevel::Fastest)
 }
 
-fn sha256(bytes: &[u8]) -> Digest {
+pub(crate) fn sha256(bytes: &[u8]) -> Digest {
     Digest::of(&digest(&SHA256, bytes))
 }
 
@@ -344,14 +344,14 @@ fn a_package_is_unpacked_as_it_is() {
     assert_eq!(text("kept"), "a hook's", "what is there is not unpacked again");
 }
 
-fn program(machine: u16) -> Vec<u8> {
+pub(crate) fn program(machine: u16) -> Vec<u8> {
     let mut head = vec![0; 64];
     head[..6].copy_from_slice(b"\x7fELF\x02\x01");
     head[18..20].copy_from_slice(&machine.to_le_bytes());
     head
 }
 
-fn saved(images: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn saved(images: &[(&str, &str)]) -> Vec<u8> {
     let mut tar = Tar::default();
     let mut manifest = Vec::new();
     for (index, (name, arch)) in images.iter().enumerate() {
@@ -364,7 +364,7 @@ fn saved(images: &[(&str, &str)]) -> Vec<u8> {
         .end()
 }
 
-const IMAGES: [(&str, &str); 8] = [
+pub(crate) const IMAGES: [(&str, &str); 8] = [
     ("registry.k8s.io/kube-apiserver:v1.34.1", "amd64"),
     ("registry.k8s.io/kube-controller-manager:v1.34.1", "amd64"),
     ("registry.k8s.io/kube-scheduler:v1.34.1", "amd64"),

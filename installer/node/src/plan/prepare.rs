@@ -69,7 +69,7 @@ pub fn plan(desired: &DesiredNode, facts: &Facts, force: bool) -> Result<Plan, F
     if let (Some(archive), Some(image)) = (&desired.archive, &desired.image)
         && facts.image != Some(true)
     {
-        plan.node.push(Step::ImportImage { archive: archive.clone(), image: image.clone() });
+        plan.node.push(Step::ImportImages { archive: archive.clone(), images: vec![image.clone()] });
     }
     for file in late {
         write(file, facts, &mut made, &mut plan.node);

@@ -8,5 +8,6 @@
 pub mod former;
 pub mod hosts;
 pub mod join;
+pub mod kubelet;
 pub mod pod;
 pub mod yaml;

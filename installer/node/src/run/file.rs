@@ -21,18 +21,26 @@ pub fn write<M: Machine>(
     tell: &mut dyn FnMut(Event),
 ) -> Result<Outcome, Failure> {
     check_path(path)?;
-    change(machine, tell, |session| {
-        let before = facts::read(session.machine, path)?;
-        if before.as_ref() == Some(after) {
-            return Ok(Vec::new());
-        }
-        if before.as_ref().is_some_and(|before| !secret && session.journal.is_edited(path, before)) {
-            return Err(edited(path));
-        }
-        let mut steps = directories(session.machine, path);
-        steps.push(Step::WriteFile { path: path.to_owned(), before, after: after.clone(), secret });
-        Ok(steps)
-    })
+    change(machine, tell, |session| write_steps(session, path, after, secret))
+}
+
+/// What it takes to give a file its content.
+pub(super) fn write_steps<M: Machine>(
+    session: &Session<'_, M>,
+    path: &Path,
+    after: &Content,
+    secret: bool,
+) -> Result<Vec<Step>, Failure> {
+    let before = facts::read(session.machine, path)?;
+    if before.as_ref() == Some(after) {
+        return Ok(Vec::new());
+    }
+    if before.as_ref().is_some_and(|before| !secret && session.journal.is_edited(path, before)) {
+        return Err(edited(path));
+    }
+    let mut steps = directories(session.machine, path);
+    steps.push(Step::WriteFile { path: path.to_owned(), before, after: after.clone(), secret });
+    Ok(steps)
 }
 
 /// Has no such file.
@@ -69,22 +77,31 @@ pub fn install<M: Machine>(
         }
         None => return Err(Failure::usage(format!("{sha256} was not received; send it first"))),
     }
-    change(machine, tell, |session| {
-        let now = facts::digest(session.machine, path)?;
-        if now == Some(*sha256) {
-            return Ok(Vec::new());
-        }
-        if now.is_some_and(|now| session.journal.is_other(path, &now)) {
-            return Err(edited(path));
-        }
-        let mut steps = directories(session.machine, path);
-        steps.push(Step::InstallProgram {
-            from: from.to_owned(),
-            path: path.to_owned(),
-            mode: Some(mode & 0o755),
-        });
-        Ok(steps)
-    })
+    change(machine, tell, |session| install_steps(session, from, sha256, path, mode))
+}
+
+/// What it takes to give a program the content of the file `from`.
+pub(super) fn install_steps<M: Machine>(
+    session: &Session<'_, M>,
+    from: &Path,
+    sha256: &Digest,
+    path: &Path,
+    mode: u32,
+) -> Result<Vec<Step>, Failure> {
+    let now = facts::digest(session.machine, path)?;
+    if now == Some(*sha256) {
+        return Ok(Vec::new());
+    }
+    if now.is_some_and(|now| session.journal.is_other(path, &now)) {
+        return Err(edited(path));
+    }
+    let mut steps = directories(session.machine, path);
+    steps.push(Step::InstallProgram {
+        from: from.to_owned(),
+        path: path.to_owned(),
+        mode: Some(mode & 0o755),
+    });
+    Ok(steps)
 }
 
 fn change<M: Machine>(

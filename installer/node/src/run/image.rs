@@ -1,5 +1,6 @@
 //! The image on the node: a client of the container runtime imports it; kubelet would have to pull it.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::spec::image::full_name;
 /// How long a runtime may take to list its images.
 const LIST: Duration = Duration::from_secs(15);
 /// How long it may take to unpack one.
-const IMPORT: Duration = Duration::from_secs(600);
+const IMPORT: Duration = Duration::from_secs(1800);
 
 /// Clients of container runtimes: the end of the runtime's socket, the client, what comes before every command, the
 /// commands that list and that import. A client that answers has the right runtime.
@@ -85,12 +86,23 @@ impl Importer {
 
     /// Whether the image is there; `None` when the runtime does not say.
     pub fn has<M: Machine>(&self, machine: &mut M, image: &str) -> Option<bool> {
-        let wanted = full_name(image);
-        Some(self.images(machine)?.lines().any(|line| full_name(line.trim()) == wanted))
+        Some(self.lacks(machine, &[image.to_owned()])?.is_empty())
     }
 
-    /// Imports the archive, which must hold the image.
-    pub fn import<M: Machine>(&self, machine: &mut M, archive: &Path, image: &str) -> Result<(), Failure> {
+    /// Those that are not there, by their whole names; `None` when the runtime does not say.
+    pub fn lacks<M: Machine>(&self, machine: &mut M, images: &[String]) -> Option<Vec<String>> {
+        let list = self.images(machine)?;
+        let there: HashSet<_> = list.lines().map(|line| full_name(line.trim())).collect();
+        Some(images.iter().map(|image| full_name(image)).filter(|image| !there.contains(image)).collect())
+    }
+
+    /// Imports the archive, which must hold the images.
+    pub fn import<M: Machine>(
+        &self,
+        machine: &mut M,
+        archive: &Path,
+        images: &[String],
+    ) -> Result<(), Failure> {
         let failed = |why: &str| {
             let (client, archive) = (self.client.name, archive.display());
             Failure::new(Kind::Image, format!("cannot import {archive}: {client}: {why}"))
@@ -100,13 +112,12 @@ impl Importer {
         if !finished.success {
             return Err(failed(finished.complaint()));
         }
-        if self.has(machine, image) == Some(false) {
-            return Err(failed(&format!(
-                "it holds no image {}; say with --image which one it holds",
-                full_name(image)
-            )));
+        match self.lacks(machine, images).unwrap_or_default().first() {
+            Some(image) => {
+                Err(failed(&format!("it holds no image {image}; say with --image which one it holds")))
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What imports the archive.

@@ -4,7 +4,7 @@
 //! - [`adopt`]: from an older lvscare. [`set_masters`]: other masters, without a gap. [`undo`]: the way back. [`part`]: hosts entry and pod alone.
 //! - [`job`]: what a preparation comes to. [`session`]: what each change has in common.
 //! - [`certificates`]: those of the cluster, and later ends for them. [`restart`]: kubelet and static pods.
-//! - [`image`], [`kubeadm`]: programs of the node. [`mod@file`]: single files and programs, as a controller wants them.
+//! - [`image`], [`kubeadm`]: programs of the node. [`package`]: new ones, and images. [`mod@file`]: single files and programs, as a controller wants them.
 
 use crate::api::{Event, Failure, Kind, Outcome, Request, StepReport};
 use crate::machine::Machine;
@@ -18,6 +18,7 @@ pub mod image;
 pub mod job;
 pub mod join;
 pub mod kubeadm;
+pub mod package;
 pub mod part;
 pub mod prepare;
 pub mod restart;
@@ -53,6 +54,7 @@ pub fn run<M: Machine>(
         Request::Renew(request) => certificates::renew(machine, request, tell),
         Request::AddNames(request) => certificates::add_names(machine, request, tell),
         Request::Restore(request) => certificates::restore(machine, *request, tell),
+        Request::InstallPackage(request) => package::run(machine, request, tell),
     };
     done.map_err(|failure| match failure.kind {
         // A wait that was given up is no proof of anything.

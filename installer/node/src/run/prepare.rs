@@ -211,7 +211,7 @@ fn verify<M: Machine>(
     let left = plan(desired, &facts, manner.force)?;
     let left: Vec<_> = left
         .all()
-        .filter(|step| !matches!(step, Step::ImportImage { .. }))
+        .filter(|step| !matches!(step, Step::ImportImages { .. }))
         .filter(|step| !((facts.guarded || desired.adopts) && matches!(step, Step::Rule(_))))
         .map(ToString::to_string)
         .collect();

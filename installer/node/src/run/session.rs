@@ -134,8 +134,13 @@ impl<'m, M: Machine> Session<'m, M> {
             Step::InstallProgram { from, path, mode } => {
                 machine.copy(from, path, *mode).map_err(|error| failed(&error))?;
             }
-            Step::ImportImage { archive, image } => match &self.importer {
-                Some(importer) => importer.import(machine, archive, image)?,
+            Step::UnpackPackage { archive, sha256 } => {
+                machine
+                    .unpack(archive, sha256)
+                    .map_err(|error| Failure::new(error.kind(), format!("{}: {error}", archive.display())))?;
+            }
+            Step::ImportImages { archive, images } => match &self.importer {
+                Some(importer) => importer.import(machine, archive, images)?,
                 None => return Err(Failure::new(Kind::Image, "there is no client of a container runtime")),
             },
             Step::RenewCertificates { path, after, .. } => {
@@ -219,7 +224,8 @@ impl<'m, M: Machine> Session<'m, M> {
         let machine = &mut *self.machine;
         Ok(match step {
             Step::LoadModule { .. }
-            | Step::ImportImage { .. }
+            | Step::UnpackPackage { .. }
+            | Step::ImportImages { .. }
             | Step::RemoveDirectory { .. }
             | Step::InstallProgram { .. }
             // The way back from a renewal is another one than that from a preparation: see `certificates`.

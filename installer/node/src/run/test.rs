@@ -17,6 +17,7 @@ mod cancel;
 mod certificates;
 mod failures;
 mod join;
+mod package;
 mod parts;
 mod prepare;
 mod programs;

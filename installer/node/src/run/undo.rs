@@ -35,6 +35,11 @@ pub fn run<M: Machine>(
     }
     let mut session = Session::open(machine, "node undo", tell)?;
     let done = refuse(session.machine, &session.journal, request).and_then(|()| perform(&mut session, tell));
+    let done = done.and_then(|changed| {
+        let removed = session.machine.remove_packages();
+        removed.map_err(|error| Failure::io(format_args!("remove {}", paths::PACKAGES), &error))?;
+        Ok(changed)
+    });
     session.close()?;
     Ok(Outcome::Changed(done?))
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::api::certificates::{AddNamesRequest, RenewRequest, RestoreRequest};
+use crate::api::package::InstallPackageRequest;
 use crate::spec::secret::revealed;
+use crate::step::Content;
 
 #[track_caller]
 fn there_and_back<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
@@ -34,6 +36,13 @@ fn requests_are_read_as_they_were_written() {
         Request::AddNames(AddNamesRequest {
             names: vec!["api".into()],
             wait: Duration::from_secs(360),
+            change: Change::default(),
+        }),
+        Request::InstallPackage(InstallPackageRequest {
+            archive: "/tmp/kube.tar".into(),
+            sha256: Content::new("", 0).digest(),
+            version: "v1.34.1".parse().ok(),
+            unpack_only: true,
             change: Change::default(),
         }),
         Request::Restore(RestoreRequest { wait: Duration::from_secs(360), change: Change::default() }),
