@@ -23,8 +23,8 @@ use crate::discover::{Discoveries, Found};
 use crate::drain;
 use crate::exit::{Exit, Failure};
 use crate::health::checkers::Checkers;
+use crate::health::self_probe::{self, Answers};
 use crate::health::suspects;
-use crate::health::through::{self, Answers};
 use crate::kernel::watch::Watch;
 use crate::kernel::{Kernel, Linux, sockets};
 use crate::metrics::Metrics;
@@ -149,7 +149,7 @@ async fn run_until_signal(
     let kernel = daemon.applied.subscribe();
     let connections = move |service| Some(kernel.borrow().actual.services.get(&service)?.traffic.connections);
     tasks.spawn(suspects::run(daemon.active.subscribe(), connections));
-    tasks.spawn(through::run(daemon.active.subscribe(), answers, metrics));
+    tasks.spawn(self_probe::run(daemon.active.subscribe(), answers, metrics));
     tasks.spawn(heartbeat(supervisor.clone(), daemon.active.subscribe(), daemon.applied.subscribe()));
     tasks.spawn(applier.run(daemon.active.subscribe(), board, Some(watch), daemon.applied.clone()));
 

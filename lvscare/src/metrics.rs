@@ -145,7 +145,7 @@ impl Metrics {
     }
 
     /// A probe through a virtual server ended.
-    pub fn probed_through(&self, service: SocketAddr, took: Duration) {
+    pub fn self_probed(&self, service: SocketAddr, took: Duration) {
         self.0.self_probe_duration.with_label_values(&[&service.to_string()]).observe(took.as_secs_f64());
     }
 

@@ -34,7 +34,7 @@ use crate::applier::Applied;
 use crate::discover::{Found, Source};
 use crate::health::Key;
 use crate::health::checker::Board;
-use crate::health::through::{self, Answers};
+use crate::health::self_probe::{self, Answers};
 use crate::log_throttle::LogThrottle;
 use crate::metrics::{self, Metrics, Snapshot};
 use crate::status::{self, Reloads, Status};
@@ -125,7 +125,7 @@ impl View {
             traffic: applied.actual.services.get(&at).map(|seen| seen.traffic).unwrap_or_default(),
             all_down: applied.all_down.get(&at).copied().unwrap_or_default(),
             route: applied.actual.routes.contains_key(&at.ip()),
-            self_probe: answers.get(&at).map(|answer| through::works(&answer.outcome)),
+            self_probe: answers.get(&at).map(|answer| self_probe::works(&answer.outcome)),
         });
         let masters = self.masters.borrow();
         let discoveries = masters.iter().map(|(&at, found)| metrics::Discovery {

@@ -12,7 +12,7 @@ use crate::discover::{Found, Source};
 use crate::drain::Drained;
 use crate::health::checker::Board;
 use crate::health::pool::Mode;
-use crate::health::through::Answers;
+use crate::health::self_probe::Answers;
 use crate::health::{Condition, Entry, Failure, LastProbe, Outcome};
 use crate::model::{Actual, SeenDestination, Traffic};
 use crate::place;

@@ -8,7 +8,7 @@
 //! - [`witness`] says when a server that keeps silent is lost for certain, and not this node itself; pure.
 //! - [`lag`] says when this node was too late to judge anybody; pure.
 //! - [`probe`] asks one server over one held connection; [`tls`] says how that connection is secured.
-//! - [`through`] asks through the virtual server itself, to see whether it all works.
+//! - [`self_probe`] asks through the virtual server itself, to see whether it all works.
 //! - [`suspects`] looks at this node's own clients, and has a server asked anew that does not answer them.
 //! - [`checker`] is the task that joins machine and probe for one server; [`checkers`] are all of them, and [`peers`]
 //!   is what those of one virtual server know of each other.
@@ -25,8 +25,8 @@ pub mod machine;
 pub mod peers;
 pub mod pool;
 pub mod probe;
+pub mod self_probe;
 pub mod suspects;
-pub mod through;
 pub mod tls;
 pub mod witness;
 

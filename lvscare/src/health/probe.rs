@@ -98,10 +98,10 @@ impl Prober {
         }
     }
 
-    /// A prober of the virtual server `at`, as a client: from a client's port, over a new connection each time, and with the
+    /// A prober of the virtual server `service`, as a client: from a client's port, over a new connection each time, and with the
     /// health question alone, since whoever is healthy can be worked with.
-    pub fn through(settings: Arc<Settings>, at: SocketAddr) -> Self {
-        Self { plan: Plan::Health, ports: Ports::of_clients(), ..Self::once(settings, at) }
+    pub fn self_probe(settings: Arc<Settings>, service: SocketAddr) -> Self {
+        Self { plan: Plan::Health, ports: Ports::of_clients(), ..Self::once(settings, service) }
     }
 
     /// Asks once. Where no connection comes about, another is tried every `reconnect_every`; the first one counts.

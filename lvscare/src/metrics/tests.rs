@@ -127,7 +127,7 @@ fn events_are_counted() {
     metrics.passed(Duration::from_micros(300));
     metrics.refused();
     metrics.cut(5);
-    metrics.probed_through(one.0, took);
+    metrics.self_probed(one.0, took);
     let text = metrics.render(&snapshot()).unwrap();
     assert_samples(
         &text,

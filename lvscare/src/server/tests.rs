@@ -31,7 +31,7 @@ fn view(servers: u8, now: Instant) -> View {
     for &key in &keys {
         metrics.probes(key).ended(&Outcome::Ready, took);
     }
-    metrics.probed_through(at, took);
+    metrics.self_probed(at, took);
     metrics.passed(took);
     let seen = SeenDestination { destination: Destination::masqueraded(1), active: 7, inactive: 3 };
     let service = SeenService {

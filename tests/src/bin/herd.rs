@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use lvscare::config::Policy;
 use lvscare::health::cadence::{self, News, Situation};
 use lvscare::health::machine::Machine;
-use lvscare::health::{Condition, Failure, Outcome, Phase, Verdict, through};
+use lvscare::health::{Condition, Failure, Outcome, Phase, Verdict, self_probe};
 
 const NODES: usize = 5_000;
 const SERVERS: usize = 3;
@@ -127,7 +127,7 @@ impl Herd {
         };
         for node in 0..NODES {
             let begin = start.mul_f64(herd.random.f64());
-            let first = begin + through::first_pause(herd.random.f64());
+            let first = begin + self_probe::first_pause(herd.random.f64());
             herd.self_probes.push(Reverse((first, node)));
             for server in 0..SERVERS {
                 let machine = Machine::new(POLICY, Verdict::presumed(Condition::Alive, epoch));
@@ -159,7 +159,7 @@ impl Herd {
             {
                 self.self_probes.pop();
                 let works = self.self_probe(node, due);
-                self.self_probes.push(Reverse((due + through::pause(works, self.random.f64()), node)));
+                self.self_probes.push(Reverse((due + self_probe::pause(works, self.random.f64()), node)));
             }
             // Whatever was planned before a question out of turn is void.
             if !in_turn || time == self.checkers[index].planned {

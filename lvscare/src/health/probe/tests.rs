@@ -124,7 +124,7 @@ async fn a_late_answer_is_looked_for_elsewhere_once() {
 #[tokio::test]
 async fn through_the_virtual_server_health_is_enough() {
     let (prober, heard) = server(|_, _, _| OK.into()).await;
-    let mut prober = Prober::through(prober.settings, prober.server);
+    let mut prober = Prober::self_probe(prober.settings, prober.server);
     assert_eq!(outcomes(&mut prober, 2).await, [Outcome::Ready, Outcome::Ready]);
     assert_eq!(*heard.lock().unwrap(), "|h |h ");
 }

@@ -50,17 +50,17 @@ pub async fn run(
     timer::sleep(first_pause(fastrand::f64())).await;
     loop {
         let settings = active.borrow().settings.clone();
-        answers.send_modify(|answers| answers.retain(|at, _| settings.contains_key(at)));
-        for (at, settings) in settings {
+        answers.send_modify(|answers| answers.retain(|service, _| settings.contains_key(service)));
+        for (service, settings) in settings {
             // A connection of its own each time: a held one would tell about one server only.
-            let report = Prober::through(settings, at).probe(None).await;
+            let report = Prober::self_probe(settings, service).probe(None).await;
             if report.outcome.implies().is_none() {
                 // This node could not ask, or was late: that says nothing about what clients get.
                 continue;
             }
-            metrics.probed_through(at, report.took);
+            metrics.self_probed(service, report.took);
             let answer = LastProbe { at: Instant::now(), took: report.took, outcome: report.outcome };
-            answers.send_modify(|answers| _ = answers.insert(at, answer));
+            answers.send_modify(|answers| _ = answers.insert(service, answer));
         }
         let all_work = answers.borrow().values().all(|answer| works(&answer.outcome));
         timer::sleep(pause(all_work, fastrand::f64())).await;
