@@ -9,7 +9,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use tests::care::{Film, LIMIT, URL, VIP, answering, connection_to, names, table, vip, wait_table};
+use tests::daemon::{
+    LIMIT, TableRecorder, URL, VIP, answering, connection_to, names, table, vip, wait_table,
+};
 use tests::prepared::{HOSTS, Node, POD};
 use tests::wait::eventually;
 
@@ -93,11 +95,11 @@ fn an_older_lvscare_is_taken_over_and_comes_back_without_a_failed_request() {
     ));
     assert!(text.contains("lvscare-installer node adopt"), "{text}");
     println!("{}", node.expect(10, &["node", "adopt", "--dry-run", "--diff", "--detailed-exitcode"]));
-    node.is(&before);
+    node.assert_unchanged(&before);
 
     let mut held = connection_to(&node.lab, node.lab.node(), "m1");
     let load = node.lab.load(node.lab.node(), URL, 4, LIMIT);
-    let film = Film::start(node.lab.node(), vip());
+    let recorder = TableRecorder::start(node.lab.node(), vip());
     let mut run = node.lab.node().spawn(&["lvscare-installer", "node", "adopt", "--wait", "5m"]);
     // As kubelet does with a new manifest; until the daemon answers, the older one's stays.
     eventually(LIMIT, "our manifest", || Path::new(POD).exists().then_some(()));
@@ -124,12 +126,15 @@ fn an_older_lvscare_is_taken_over_and_comes_back_without_a_failed_request() {
     assert!(undo.wait(LIMIT).success(), "{}", undo.log());
     println!("{}", undo.log());
     assert_eq!(held.get("/", LIMIT).unwrap().body, "m1");
-    let (report, film) = (load.stop(), film.stop());
+    let (report, recorder) = (load.stop(), recorder.stop());
     println!("{} requests, the longest gap {:?}", report.samples.len(), report.longest_gap());
     assert!(report.samples.len() > 20 && report.failures().is_empty(), "{:?}", report.failures());
-    assert!(film.iter().all(|(_, table)| table.as_ref().is_some_and(|table| table.len() == 3)), "{film:?}");
+    assert!(
+        recorder.iter().all(|(_, table)| table.as_ref().is_some_and(|table| table.len() == 3)),
+        "{recorder:?}"
+    );
     drop(held);
-    node.is(&before);
+    node.assert_unchanged(&before);
 }
 
 #[test]
@@ -142,7 +147,7 @@ fn a_dead_master_is_left_to_the_guard_and_other_real_servers_are_refused() {
     let text = node.expect(13, &["node", "adopt"]);
     assert!(text.contains("has other real servers: 10.9.9.9:6443"), "{text}");
     node.lab.node().check(&["ipvsadm", "-d", "-t", VIP, "-r", "10.9.9.9:6443"]);
-    node.is(&before);
+    node.assert_unchanged(&before);
     let text = node.expect(0, &["node", "adopt"]);
     assert!(text.contains("! 10.0.0.3:6443 does not answer"), "{text}");
     assert_eq!(table(node.lab.node(), VIP).unwrap().len(), 3, "{text}");
@@ -150,5 +155,5 @@ fn a_dead_master_is_left_to_the_guard_and_other_real_servers_are_refused() {
     wait_table(node.lab.node(), VIP, &node.lab.addresses()[..2], 1);
     drop(pod);
     node.expect(0, &["node", "undo"]);
-    node.is(&before);
+    node.assert_unchanged(&before);
 }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use tests::care::{Care, LIMIT, VIP, vip};
+use tests::daemon::{Daemon, LIMIT, VIP, vip};
 use tests::lab::Lab;
 use tests::wait::eventually;
 
@@ -41,9 +41,9 @@ fn five_servers(lab: &Lab) -> Vec<SocketAddr> {
 }
 
 /// The calls of a process within a while, by name, and how many seconds that was.
-fn calls(lab: &Lab, care: &mut Care) -> (BTreeMap<String, u32>, f64) {
+fn calls(lab: &Lab, daemon: &mut Daemon) -> (BTreeMap<String, u32>, f64) {
     let file = lab.directory().join("trace").to_str().unwrap().to_owned();
-    let id = care.process().id().to_string();
+    let id = daemon.process().id().to_string();
     let mut strace = lab.node().spawn(&["/usr/bin/strace", "-f", "-o", &file, "-p", &id]);
     eventually(LIMIT, "strace at work", || strace.log().contains("attached").then_some(()));
     let began = Instant::now();
@@ -64,11 +64,11 @@ fn calls(lab: &Lab, care: &mut Care) -> (BTreeMap<String, u32>, f64) {
 #[test]
 fn an_idle_daemon_calls_the_kernel_seldom() {
     let lab = Lab::new();
-    let mut care = Care::start_for(&lab, VIP, &five_servers(&lab), &[]);
-    care.wait_judged();
+    let mut daemon = Daemon::start_for(&lab, VIP, &five_servers(&lab), &[]);
+    daemon.wait_judged();
     let clients: Vec<_> = (0..10).map(|_| lab.connect(lab.node(), vip(), LIMIT).unwrap()).collect();
     thread::sleep(SETTLED);
-    let (calls, time) = calls(&lab, &mut care);
+    let (calls, time) = calls(&lab, &mut daemon);
     let each_second = |count: u32| f64::from(count) / time;
     for (name, &count) in &calls {
         println!("{name:<16} {:>6.2} a second", each_second(count));

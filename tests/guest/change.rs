@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use lvscare::health::Condition;
 use tests::apiserver::Behaviour;
-use tests::care::{
-    Care, Eye, Film, Frame, LIMIT, URL, VIP, answering, connection_to, names, table, vip, wait_table,
-};
 use tests::configuration::{ConfigFile, masters, virtual_server};
+use tests::daemon::{
+    Daemon, Frame, LIMIT, TableReader, TableRecorder, URL, VIP, answering, connection_to, names, table, vip,
+    wait_table,
+};
 use tests::lab::Lab;
 use tests::wait::eventually;
 use tests::web::{self, Web};
@@ -34,30 +35,30 @@ fn a_removed_master_finishes_what_it_has() {
     let lab = Lab::new();
     let [m1, m2, m3] = lab.addresses()[..] else { panic!("three masters") };
     let file = ConfigFile::new(&lab, &masters(&[m1, m2, m3]));
-    let care = Care::following(&lab, &file, &[]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::following(&lab, &file, &[]);
+    let reader = TableReader::open(lab.node());
     let load = lab.load(lab.node(), URL, 1, LIMIT);
     let mut connection = connection_to(&lab, lab.pod(), "m2");
 
     file.replace(&masters(&[m1, m3]));
-    eye.time(LIMIT, "m2 drained", |eye| eye.weight(vip(), m2) == Some(0));
+    reader.time(LIMIT, "m2 drained", |reader| reader.weight(vip(), m2) == Some(0));
     assert_eq!(answering(&lab, lab.node()), names(&["m1", "m3"]));
     // Much longer than it takes to settle.
     sleep(Duration::from_secs(3));
     assert_eq!(connection.get("/", LIMIT).unwrap().body, "m2", "it may finish");
-    assert_eq!(eye.weight(vip(), m2), Some(0));
+    assert_eq!(reader.weight(vip(), m2), Some(0));
     drop(connection);
     wait_table(lab.node(), VIP, &[m1, m3], 1);
 
     // But not for ever.
     file.replace(&masters(&[m1, m2, m3]));
-    eye.time(LIMIT, "m2 back", |eye| eye.only(vip(), &[m1, m2, m3]));
+    reader.time(LIMIT, "m2 back", |reader| reader.only(vip(), &[m1, m2, m3]));
     let mut connection = connection_to(&lab, lab.pod(), "m2");
     // From before the draining begins, so that it is never measured too short.
     let began = Instant::now();
     file.replace(&(masters(&[m1, m3]) + "guard: {drainTimeout: 3s}\n"));
-    eye.time(LIMIT, "m2 drained", |eye| eye.weight(vip(), m2) == Some(0));
-    eye.time(LIMIT, "m2 out", |eye| eye.weight(vip(), m2).is_none());
+    reader.time(LIMIT, "m2 drained", |reader| reader.weight(vip(), m2) == Some(0));
+    reader.time(LIMIT, "m2 out", |reader| reader.weight(vip(), m2).is_none());
     let drained = began.elapsed();
     println!("cut off {} ms after it was removed", drained.as_millis());
     assert!(drained >= Duration::from_secs(3), "{drained:?}");
@@ -65,7 +66,7 @@ fn a_removed_master_finishes_what_it_has() {
 
     let report = load.stop();
     assert!(report.failures().is_empty(), "{:?}", report.failures());
-    assert_eq!(care.repairs(), Some(0), "all that was us");
+    assert_eq!(daemon.repairs(), Some(0), "all that was us");
 }
 
 #[test]
@@ -73,27 +74,27 @@ fn an_added_master_is_judged_before_it_serves() {
     let lab = Lab::new();
     let [m1, m2, m3] = lab.addresses()[..] else { panic!("three masters") };
     let file = ConfigFile::new(&lab, &masters(&[m1, m2]));
-    let care = Care::following(&lab, &file, &[]);
+    let daemon = Daemon::following(&lab, &file, &[]);
     let load = lab.load(lab.node(), URL, 1, LIMIT);
-    let never_served = |camera: Film| {
+    let never_served = |camera: TableRecorder| {
         let frames = camera.stop();
         assert!(frames.iter().all(|frame| !serving(frame).contains(&m3)), "{frames:?}");
     };
 
     lab.master(3).kill();
-    let camera = Film::start(lab.node(), vip());
+    let camera = TableRecorder::start(lab.node(), vip());
     file.replace(&masters(&[m1, m2, m3]));
-    care.wait_condition(m3, Condition::Dead);
+    daemon.wait_condition(m3, Condition::Dead);
     sleep(Duration::from_secs(2));
     never_served(camera);
     file.replace(&masters(&[m1, m2]));
-    care.wait_reloads("without it", |now| now.generation == 3);
+    daemon.wait_reloads("without it", |now| now.generation == 3);
 
     // Two probes are needed, of two questions each.
     lab.master(3).start();
     let slow = Duration::from_millis(500);
     lab.master(3).control().set(Behaviour::Delay(slow));
-    let camera = Film::start(lab.node(), vip());
+    let camera = TableRecorder::start(lab.node(), vip());
     let began = Instant::now();
     file.replace(&masters(&[m1, m2, m3]));
     wait_table(lab.node(), VIP, &[m1, m2, m3], 1);
@@ -109,16 +110,16 @@ fn all_masters_can_be_replaced_at_once() {
     let lab = Lab::new();
     let [m1, m2, m3] = lab.addresses()[..] else { panic!("three masters") };
     let file = ConfigFile::new(&lab, &masters(&[m1]));
-    let care = Care::following(&lab, &file, &[]);
+    let daemon = Daemon::following(&lab, &file, &[]);
     let load = lab.load(lab.node(), URL, 1, LIMIT);
-    let camera = Film::start(lab.node(), vip());
+    let camera = TableRecorder::start(lab.node(), vip());
 
     file.replace(&masters(&[m2, m3]));
     wait_table(lab.node(), VIP, &[m2, m3], 1);
     // The new ones are not there yet: the old ones serve until one of them is.
     lab.master(1).control().set(Behaviour::HangAccept);
     file.replace(&masters(&[m1]));
-    care.wait_condition(m1, Condition::Dead);
+    daemon.wait_condition(m1, Condition::Dead);
     sleep(Duration::from_secs(2));
     assert_eq!(answering(&lab, lab.node()), names(&["m2", "m3"]));
     lab.master(1).control().set(Behaviour::Healthy);
@@ -136,10 +137,10 @@ fn another_virtual_server_comes_and_goes() {
     let lab = Lab::new();
     let registry: SocketAddr = REGISTRY.parse().unwrap();
     let file = ConfigFile::new(&lab, &masters(&lab.addresses()));
-    let care = Care::following(&lab, &file, &[]);
+    let daemon = Daemon::following(&lab, &file, &[]);
     let route = || lab.node().check(&["ip", "route", "show", "table", "local", "10.103.97.3"]);
     let load = lab.load(lab.node(), URL, 1, LIMIT);
-    let camera = Film::start(lab.node(), vip());
+    let camera = TableRecorder::start(lab.node(), vip());
 
     let webs = [1, 2].map(|number| {
         let master = lab.master(number);
@@ -156,7 +157,7 @@ fn another_virtual_server_comes_and_goes() {
         assert_eq!(names(&["m1", "m2"]), who);
     }
     for server in servers {
-        care.wait_condition(server, Condition::Alive);
+        daemon.wait_condition(server, Condition::Alive);
     }
     let [(_, first), (_, second)] = webs;
     for web in [&first, &second] {
@@ -170,7 +171,7 @@ fn another_virtual_server_comes_and_goes() {
     eventually(LIMIT, "it is gone", || table(lab.node(), REGISTRY).is_none().then_some(()));
     eventually(LIMIT, "its route is gone", || route().is_empty().then_some(()));
     assert!(web::get(lab.node(), registry, "/v2/", LIMIT).is_err());
-    let status = care.status().unwrap();
+    let status = daemon.status().unwrap();
     assert_eq!(status.virtual_servers.iter().map(|one| one.address).collect::<Vec<_>>(), [vip()]);
     // Nobody asks them any more.
     first.seen();

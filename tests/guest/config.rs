@@ -18,8 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 use lvscare::status::Reloads;
 use lvscare::status::Status;
 use nix::sys::signal::Signal;
-use tests::care::{Care, Eye, LIMIT, URL, VIP, lvscare, table, vip, wait_table};
 use tests::configuration::{ConfigFile, masters, virtual_server};
+use tests::daemon::{Daemon, LIMIT, TableReader, URL, VIP, lvscare, table, vip, wait_table};
 use tests::lab::Lab;
 use tests::netns::Namespace;
 use tests::wait::eventually;
@@ -97,9 +97,9 @@ fn the_file_is_followed_however_it_is_replaced() {
     let volume = Volume::new(lab.directory().join("volume"), &masters(&[m1, m2, m3]));
     let path = volume.file();
     let file = ConfigFile::at(&path);
-    let care = Care::following(&lab, &file, &["--log", "info,lvscare::health=debug"]);
-    let eye = Eye::open(lab.node());
-    assert!(eye.only(vip(), &[m1, m2, m3]));
+    let daemon = Daemon::following(&lab, &file, &["--log", "info,lvscare::health=debug"]);
+    let reader = TableReader::open(lab.node());
+    assert!(reader.only(vip(), &[m1, m2, m3]));
     let first = reloads(lab.node());
     assert_eq!(first, Reloads { generation: 1, hash: first.hash.clone(), failures: 0, problem: None });
 
@@ -109,10 +109,10 @@ fn the_file_is_followed_however_it_is_replaced() {
     let follows = |how: &str, generation: u64, servers: &[SocketAddr], change: &dyn Fn(&str)| {
         change(&masters(servers));
         let began = Instant::now();
-        let now = care.wait_reloads(how, |now| now.generation == generation);
+        let now = daemon.wait_reloads(how, |now| now.generation == generation);
         let in_force = began.elapsed();
         // Who comes back is judged first.
-        eye.time(LIMIT, how, |eye| eye.only(vip(), servers));
+        reader.time(LIMIT, how, |reader| reader.only(vip(), servers));
         let right = began.elapsed().as_millis();
         println!("{how:<17} in force after {:>5} ms, all serve after {right:>5} ms", in_force.as_millis());
         assert!(now.failures == 0 || interrupted.get(), "{how}: {now:?}");
@@ -140,7 +140,7 @@ fn what_is_not_valid_is_refused_and_the_old_state_stays() {
     let lab = Lab::new();
     let whole = masters(&lab.addresses());
     let file = ConfigFile::new(&lab, &whole);
-    let care = Care::following(&lab, &file, &[]);
+    let daemon = Daemon::following(&lab, &file, &[]);
     let before = table(lab.node(), VIP);
     let hash = reloads(lab.node()).hash;
     let load = lab.load(lab.node(), URL, 1, LIMIT);
@@ -159,13 +159,13 @@ fn what_is_not_valid_is_refused_and_the_old_state_stays() {
     ];
     for (failures, (what, change, why)) in (1..).zip(wrongs) {
         change();
-        let now = care.wait_reloads(what, |now| now.failures == failures);
+        let now = daemon.wait_reloads(what, |now| now.failures == failures);
         assert_eq!((now.generation, &now.hash), (1, &hash), "{what}");
         assert!(now.problem.as_ref().is_some_and(|problem| problem.contains(why)), "{what}: {now:?}");
         let text = lab.node().check(&["lvscare", "status"]);
         assert!(text.contains("problem: the new configuration is refused: "), "{what}: {text}");
         assert!(text.contains(why), "{what}: {text}");
-        let log = care.log();
+        let log = daemon.log();
         let refusal = |line: &&str| line.contains("is refused, the old one stays in force");
         assert!(log.lines().rfind(refusal).is_some_and(|line| line.contains(why)), "{what}: {log}");
         assert_eq!(table(lab.node(), VIP), before, "{what}");
@@ -173,38 +173,38 @@ fn what_is_not_valid_is_refused_and_the_old_state_stays() {
 
     // Restored as it was: nothing is new, and nothing is wrong any more.
     file.replace(&whole);
-    let now = care.wait_reloads("restored", |now| now.problem.is_none());
+    let now = daemon.wait_reloads("restored", |now| now.problem.is_none());
     assert_eq!(now, Reloads { generation: 1, hash, failures: 5, problem: None });
     assert!(!lab.node().check(&["lvscare", "status"]).contains("problem"));
     file.replace(&masters(&lab.addresses()[..2]));
-    care.wait_reloads("followed again", |now| now.generation == 2);
+    daemon.wait_reloads("followed again", |now| now.generation == 2);
 
     let report = load.stop();
     assert!(report.failures().is_empty(), "{:?}", report.failures());
     // Neither did anything happen to the table that had to be repaired.
-    assert_eq!(care.repairs(), Some(0));
+    assert_eq!(daemon.repairs(), Some(0));
 }
 
 #[test]
 fn a_signal_has_it_read_at_once() {
     let lab = Lab::new();
     let file = ConfigFile::new(&lab, &masters(&lab.addresses()));
-    let mut care = Care::following(&lab, &file, &[]);
-    let eye = Eye::open(lab.node());
+    let mut daemon = Daemon::following(&lab, &file, &[]);
+    let reader = TableReader::open(lab.node());
 
     // Without a change it does nothing.
-    let before = care.reloads().unwrap();
-    care.process().signal(Signal::SIGHUP);
-    eventually(LIMIT, "read again", || care.log().contains("it says the same").then_some(()));
-    assert_eq!(care.reloads().unwrap(), before);
+    let before = daemon.reloads().unwrap();
+    daemon.process().signal(Signal::SIGHUP);
+    eventually(LIMIT, "read again", || daemon.log().contains("it says the same").then_some(()));
+    assert_eq!(daemon.reloads().unwrap(), before);
 
     // Without a signal nobody would read it now.
     let _restless = restless(Path::new(file.path()));
     for round in 1..=3 {
         let servers = &lab.addresses()[..=round % 2];
         file.replace(&masters(servers));
-        care.process().signal(Signal::SIGHUP);
-        let took = eye.time(LIMIT, "read again", |eye| eye.only(vip(), servers));
+        daemon.process().signal(Signal::SIGHUP);
+        let took = reader.time(LIMIT, "read again", |reader| reader.only(vip(), servers));
         println!("a signal has it read after {} ms", took.as_millis());
     }
 }
@@ -216,7 +216,7 @@ fn flags_go_before_the_file() {
     let other = "10.103.97.3:6443";
     let file = ConfigFile::new(&lab, &(masters(&[m1, m3]) + &virtual_server(other, &[m1])));
     let flags = ["--vs", VIP, "--rs", &m2.to_string(), "--drain-timeout", "7s"];
-    let care = Care::following(&lab, &file, &flags);
+    let daemon = Daemon::following(&lab, &file, &flags);
     wait_table(lab.node(), VIP, &[m2], 1);
     wait_table(lab.node(), other, &[m1], 1);
 
@@ -225,7 +225,7 @@ fn flags_go_before_the_file() {
     wait_table(lab.node(), VIP, &[m2], 1);
     let printed = [&["lvscare", "config", "print", "--config", file.path()], &flags[..]].concat();
     assert!(lab.node().check(&printed).contains("drainTimeout: 7s"));
-    drop(care);
+    drop(daemon);
 }
 
 // Commands

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lvscare::health::Condition;
 use tests::apiserver::{Behaviour, Control};
-use tests::care::{Care, LIMIT, QUICK, VIP};
+use tests::daemon::{Daemon, LIMIT, QUICK, VIP};
 use tests::lab::Lab;
 use tests::pki::Pki;
 use tests::process::Process;
@@ -88,22 +88,22 @@ fn certificates_are_shown_and_followed_when_they_are_renewed() {
 
     let [ca, cert, key] = ["ca.crt", "client.crt", "client.key"].map(|name| files.path(name));
     let options = ["--ca-file", &ca, "--cert-file", &cert, "--key-file", &key];
-    let mut care = Care::start_for(&lab, VIP, &[strict()], &[&QUICK[..], &options].concat());
-    care.wait_judged();
-    care.wait_condition(strict(), Condition::Alive);
+    let mut daemon = Daemon::start_for(&lab, VIP, &[strict()], &[&QUICK[..], &options].concat());
+    daemon.wait_judged();
+    daemon.wait_condition(strict(), Condition::Alive);
     assert!(control.stats().questions() > 0);
 
     // The cluster has a new authority, and nothing of the old one is good enough.
     drop(server);
     let (_server, control) = insist(&lab, &new, &["--client-ca", text(&new.ca())]);
-    care.wait_reason(strict(), &["certificate"]);
-    care.wait_condition(strict(), Condition::Dead);
+    daemon.wait_reason(strict(), &["certificate"]);
+    daemon.wait_condition(strict(), Condition::Dead);
     files.put_authority(&new);
     // Now it is the apiserver that refuses.
-    care.wait_reason(strict(), &["alert"]);
-    assert_eq!((control.stats().questions(), care.condition(strict())), (0, Some(Condition::Dead)));
+    daemon.wait_reason(strict(), &["alert"]);
+    assert_eq!((control.stats().questions(), daemon.condition(strict())), (0, Some(Condition::Dead)));
     files.put_identity(&new);
-    care.wait_condition(strict(), Condition::Alive);
+    daemon.wait_condition(strict(), Condition::Alive);
     assert!(control.stats().questions() > 0);
 
     // A file that is lost or broken is no reason to give up what works.
@@ -115,8 +115,8 @@ fn certificates_are_shown_and_followed_when_they_are_renewed() {
     eventually(LIMIT, "a new connection", || (control.stats().accepted > before).then_some(()));
     let before = control.stats().questions();
     eventually(LIMIT, "further questions", || (control.stats().questions() > before + 2).then_some(()));
-    assert_eq!(care.condition(strict()), Some(Condition::Alive));
-    assert!(care.log().contains("what was there before is still used"), "{}", care.log());
+    assert_eq!(daemon.condition(strict()), Some(Condition::Alive));
+    assert!(daemon.log().contains("what was there before is still used"), "{}", daemon.log());
 }
 
 /// The answer 401 counts as alive; so it is the apiserver that tells whether the token was right.
@@ -132,8 +132,8 @@ fn a_token_is_sent_and_followed_when_it_is_renewed() {
     files.put("token", "first\n");
     let [ca, token] = ["ca.crt", "token"].map(|name| files.path(name));
     let options = [&QUICK[..], &["--ca-file", &ca, "--token-file", &token]].concat();
-    let mut care = Care::start_for(&lab, VIP, &[strict()], &options);
-    care.wait_judged();
+    let mut daemon = Daemon::start_for(&lab, VIP, &[strict()], &options);
+    daemon.wait_judged();
     eventually(LIMIT, "some questions", || (control.stats().readyz > 2).then_some(()));
     assert_eq!(control.stats().unauthorized, 0);
 
@@ -148,7 +148,7 @@ fn a_token_is_sent_and_followed_when_it_is_renewed() {
     let before = control.stats();
     eventually(LIMIT, "more of it", || (control.stats().readyz > before.readyz + 2).then_some(()));
     assert_eq!(control.stats().unauthorized, before.unauthorized);
-    assert_eq!(care.condition(strict()), Some(Condition::Alive));
+    assert_eq!(daemon.condition(strict()), Some(Condition::Alive));
 }
 
 /// A token must not reach whoever happens to listen at the apiserver's address.
@@ -162,7 +162,7 @@ fn an_impostor_never_sees_the_token() {
     let (_server, control) = insist(&lab, &impostor, &[]);
     let [ca, token] = ["ca.crt", "token"].map(|name| files.path(name));
     let options = [&QUICK[..], &["--ca-file", &ca, "--token-file", &token]].concat();
-    let care = Care::start_for(&lab, VIP, &[strict()], &options);
-    care.wait_condition(strict(), Condition::Dead);
+    let daemon = Daemon::start_for(&lab, VIP, &[strict()], &options);
+    daemon.wait_condition(strict(), Condition::Dead);
     assert_eq!(control.stats().questions(), 0);
 }

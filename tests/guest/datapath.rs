@@ -12,8 +12,8 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use tests::care::{Care, Eye, LIMIT, URL, VIP, run_once, table, vip};
 use tests::client::Connection;
+use tests::daemon::{Daemon, LIMIT, TableReader, URL, VIP, run_once, table, vip};
 use tests::lab::{Lab, Master, NODE};
 use tests::netns::Namespace;
 use tests::refusal::{assert_refused_at_once, assert_refused_late};
@@ -160,13 +160,13 @@ fn lvscare_serves_a_node_that_is_itself_a_master() {
 #[test]
 fn lvscare_frees_connections_to_a_master_that_vanished() {
     let lab = Lab::new();
-    let _care = Care::judged(&lab, &[]);
+    let _daemon = Daemon::judged(&lab, &[]);
     let mut of_host = connect_to(&lab, lab.node(), "m2");
     let mut of_pod = connect_to(&lab, lab.pod(), "m2");
     let vanished = lab.master(2);
     vanished.link_down();
-    let eye = Eye::open(lab.node());
-    eye.time(LIMIT, "m2 out of the table", |eye| eye.weight(vip(), vanished.address()).is_none());
+    let reader = TableReader::open(lab.node());
+    reader.time(LIMIT, "m2 out of the table", |reader| reader.weight(vip(), vanished.address()).is_none());
 
     // The node's own client sends nothing: it waits, as kubelet does for an event.
     let began = Instant::now();
@@ -182,7 +182,7 @@ fn lvscare_frees_connections_to_a_master_that_vanished() {
 #[test]
 fn lvscare_lets_clients_be_refused_at_once_when_every_master_is_down() {
     let lab = Lab::new();
-    let _care = Care::judged(&lab, &[]);
+    let _daemon = Daemon::judged(&lab, &[]);
     lab.masters().iter().for_each(Master::kill);
     eventually(LIMIT, "no virtual server", || table(lab.node(), VIP).is_none().then_some(()));
     for place in [lab.node(), lab.pod()] {

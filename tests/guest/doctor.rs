@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, LIMIT, VIP, VIP6, run_once};
+use tests::daemon::{Daemon, LIMIT, VIP, VIP6, run_once};
 use tests::lab::{Lab, PORT};
 use tests::wait::eventually;
 
@@ -145,7 +145,7 @@ fn master(number: u8) -> String {
 #[test]
 fn a_healthy_node_has_no_finding() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     let began = Instant::now();
     let said = clinic.finds(&["--service-cidr", "10.96.0.0/22", "--pod-cidr", "10.244.0.0/16"], &[]);
     let took = began.elapsed();
@@ -162,8 +162,8 @@ fn ipv6_is_no_different() {
     let clinic = Clinic::new();
     clinic.write("etc/hosts", "fd00:103::2 apiserver.cluster.local\n");
     let masters: Vec<SocketAddr> = clinic.lab.masters().iter().map(tests::lab::Master::address6).collect();
-    let mut care = Care::start_for(&clinic.lab, VIP6, &masters, &[]);
-    care.wait_judged();
+    let mut daemon = Daemon::start_for(&clinic.lab, VIP6, &masters, &[]);
+    daemon.wait_judged();
     clinic.finds(&["--vs", VIP6], &[]);
 }
 
@@ -210,7 +210,7 @@ fn it_ends_in_time_where_nobody_answers_and_changes_nothing() {
 #[test]
 fn an_apiserver_that_does_not_answer_is_named_with_the_reason() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     clinic.lab.master(2).kill();
     let id = "apiserver-unreachable";
     let said = clinic.finds(&[], &[(id, "error")]);
@@ -273,7 +273,7 @@ fn certificates_that_do_not_fit() {
 #[test]
 fn clocks_that_differ() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     clinic.lab.master(2).control().set(Behaviour::Ahead(Duration::from_secs(300)));
     let said = clinic.finds(&[], &[("clock-skew", "error")]);
     assert!(said.seen("clock-skew").starts_with("the clock of 10.0.0.2:6443 is "), "{:#}", said.report);
@@ -285,7 +285,7 @@ fn clocks_that_differ() {
 #[test]
 fn ranges_of_the_cluster() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     let manifest = "    - --service-cluster-ip-range=10.96.0.0/12\n";
     let kubelet = "clusterDNS:\n- 10.96.0.10\n";
     clinic.write("var/lib/kubelet/config.yaml", kubelet);
@@ -309,7 +309,7 @@ fn ranges_of_the_cluster() {
 #[test]
 fn the_hosts_file() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     let line = |address: &str| format!("{address} apiserver.cluster.local api\n");
     for (text, severity, what) in [
         (String::new(), "note", "does not know"),
@@ -332,7 +332,7 @@ fn the_hosts_file() {
 fn kube_proxy() {
     let clinic = Clinic::new();
     let node = clinic.lab.node();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     let id = "kube-proxy-ipvs";
     node.check(&["ipvsadm", "-A", "-t", "10.96.0.1:443", "-s", "rr"]);
     clinic.finds(&[], &[(id, "warning")]).sees(id, "a virtual server of others, such as 10.96.0.1:443");
@@ -363,10 +363,10 @@ fn kube_proxy() {
 fn firewalls_that_drop_what_seems_invalid() {
     let clinic = Clinic::new();
     let (node, pod) = (clinic.lab.node(), clinic.lab.pod());
-    let mut care = Care::judged(&clinic.lab, &[]);
+    let mut daemon = Daemon::judged(&clinic.lab, &[]);
     let id = "firewall-drops-invalid";
-    let served = |place| clinic.lab.get(place, tests::care::URL, LIMIT).is_ok();
-    let dropped = |place| clinic.lab.get(place, tests::care::URL, NEVER).is_err();
+    let served = |place| clinic.lab.get(place, tests::daemon::URL, LIMIT).is_ok();
+    let dropped = |place| clinic.lab.get(place, tests::daemon::URL, NEVER).is_err();
     let filter = |rules: &str| node.check(&["nft", &format!("flush ruleset; table inet f {{ {rules} }}")]);
 
     let everywhere = ["input", "forward"].map(|hook| {
@@ -377,7 +377,7 @@ fn firewalls_that_drop_what_seems_invalid() {
     clinic.finds(&[], &[]);
 
     // It would not let this happen.
-    care.terminate();
+    daemon.terminate();
     let alone = "--listen=none";
     node.sysctl("net.ipv4.vs.conntrack", "0");
     filter(&everywhere[0]);
@@ -411,12 +411,12 @@ fn firewalls_that_drop_what_seems_invalid() {
 #[test]
 fn forwarding_that_is_off() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     clinic.lab.node().sysctl("net.ipv4.ip_forward", "0");
     clinic.finds(&[], &[("ip-forward", "warning")]);
     // It matters to pods, and only to them.
-    assert!(clinic.lab.get(clinic.lab.node(), tests::care::URL, LIMIT).is_ok());
-    assert!(clinic.lab.get(clinic.lab.pod(), tests::care::URL, NEVER).is_err());
+    assert!(clinic.lab.get(clinic.lab.node(), tests::daemon::URL, LIMIT).is_ok());
+    assert!(clinic.lab.get(clinic.lab.pod(), tests::daemon::URL, NEVER).is_err());
 }
 
 /// Master 3 has a leg in a second network and is known by its address there.
@@ -434,9 +434,9 @@ fn two_networks_and_strict_filters() {
         master.sysctl(&format!("net.ipv4.conf.{setting}.rp_filter"), "0");
     }
     let servers = [lab.master(1).address(), SocketAddr::from(([10, 1, 0, 3], PORT))];
-    let mut care = Care::start_for(lab, VIP, &servers, &[]);
-    care.wait_judged();
-    let through = |limit| (0..4).map(move |_| lab.get(node, tests::care::URL, limit));
+    let mut daemon = Daemon::start_for(lab, VIP, &servers, &[]);
+    daemon.wait_judged();
+    let through = |limit| (0..4).map(move |_| lab.get(node, tests::daemon::URL, limit));
     assert!(through(LIMIT).all(|answer| answer.is_ok()));
     let said = clinic.finds(&[], &[("different-sources", "warning")]);
     said.sees("different-sources", "10.0.0.1:6443 from 10.0.0.10 and 10.1.0.3:6443 from 10.1.0.10");
@@ -457,7 +457,7 @@ fn two_networks_and_strict_filters() {
 #[test]
 fn a_setting_that_somebody_turns_back() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &["--resync", "5m"]);
+    let _daemon = Daemon::judged(&clinic.lab, &["--resync", "5m"]);
     let said = eventually(LIMIT, "a look before the daemon's", || {
         clinic.lab.node().sysctl("net.ipv4.vs.expire_nodest_conn", "0");
         let said = clinic.examine(&[]);
@@ -476,8 +476,8 @@ fn a_setting_that_somebody_turns_back() {
 #[test]
 fn another_lvscare_for_the_same_address() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
-    let _other = Care::start(&clinic.lab, &["--listen", "127.0.0.1:10262"]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
+    let _other = Daemon::start(&clinic.lab, &["--listen", "127.0.0.1:10262"]);
     let id = "another-guard";
     let said = eventually(LIMIT, "the second guard", || {
         let said = clinic.examine(&[]);
@@ -490,7 +490,7 @@ fn another_lvscare_for_the_same_address() {
 #[test]
 fn another_program_that_guards_the_address() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     // What matters is its name and what it is told.
     let script = "exec -a kube-vip bash -c 'while :; do sleep 1; done'";
     let _other = clinic.lab.node().spawn(&["env", "address=10.103.97.2", "bash", "-c", script]);
@@ -504,20 +504,20 @@ fn another_program_that_guards_the_address() {
 #[test]
 fn an_address_that_is_an_interfaces() {
     let clinic = Clinic::new();
-    let care = Care::judged(&clinic.lab, &[]);
+    let daemon = Daemon::judged(&clinic.lab, &[]);
     clinic
         .lab
         .node()
         .ip("link add lvscare type dummy\nlink set lvscare up\naddr add 10.103.97.2/32 dev lvscare");
     let said = clinic.examine(&[]);
     said.sees("another-guard", "10.103.97.2 is an address of an interface of this node");
-    drop(care);
+    drop(daemon);
 }
 
 #[test]
 fn damage_that_does_not_end() {
     let clinic = Clinic::new();
-    let _care = Care::judged(&clinic.lab, &[]);
+    let _daemon = Daemon::judged(&clinic.lab, &[]);
     let script = "while :; do ipvsadm -C; sleep 0.2; done";
     let _vandal = clinic.lab.node().spawn(&["sh", "-c", script]);
     let said = eventually(LIMIT, "repairs that rise", || {
@@ -530,7 +530,7 @@ fn damage_that_does_not_end() {
 #[test]
 fn a_daemon_with_trouble() {
     let clinic = Clinic::new();
-    let mut care = Care::judged(&clinic.lab, &["--interval=200ms"]);
+    let mut daemon = Daemon::judged(&clinic.lab, &["--interval=200ms"]);
     let said = clinic.finds(
         &["--vs=10.103.97.3:6443"],
         &[
@@ -546,13 +546,13 @@ fn a_daemon_with_trouble() {
         master.kill();
     }
     eventually(LIMIT, "an empty pool", || {
-        (care.mode() == Some(lvscare::health::pool::Mode::Empty)).then_some(())
+        (daemon.mode() == Some(lvscare::health::pool::Mode::Empty)).then_some(())
     });
     let dead = [("daemon", "error"), ("apiserver-unreachable", "error"), ("vip-unreachable", "error")];
     clinic.finds(&[], &dead).sees("daemon", "every apiserver is down");
 
-    care.process().signal(Signal::SIGSTOP);
+    daemon.process().signal(Signal::SIGSTOP);
     let said = clinic.examine(&["--timeout=2s", "--rs", "10.0.0.1:6443"]);
     said.sees("daemon", "something listens on 127.0.0.1:10261 and does not answer as lvscare does");
-    care.process().signal(Signal::SIGCONT);
+    daemon.process().signal(Signal::SIGCONT);
 }

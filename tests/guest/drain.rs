@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::process::Output;
 
 use lvscare::health::pool::Mode;
-use tests::care::{self, Care, Eye, LIMIT, QUICK, answering, connection_to, names, vip, wait_all_serve};
+use tests::daemon::{
+    self, Daemon, LIMIT, QUICK, TableReader, answering, connection_to, names, vip, wait_all_serve,
+};
 use tests::lab::Lab;
 
 /// A laboratory and the state directory of its daemon.
@@ -22,8 +24,8 @@ impl Place {
         Self { lab, state }
     }
 
-    fn care(&self) -> Care {
-        Care::judged(&self.lab, &[&["--state-dir", &self.state][..], &QUICK].concat())
+    fn daemon(&self) -> Daemon {
+        Daemon::judged(&self.lab, &[&["--state-dir", &self.state][..], &QUICK].concat())
     }
 
     /// The address of master `number`.
@@ -32,7 +34,7 @@ impl Place {
     }
 
     fn lvscare(&self, words: &[&str]) -> Output {
-        care::lvscare(self.lab.node(), &[words, &["--state-dir", &self.state]].concat())
+        daemon::lvscare(self.lab.node(), &[words, &["--state-dir", &self.state]].concat())
     }
 
     /// Runs a command that must succeed, and returns what it said.
@@ -56,8 +58,8 @@ impl Place {
 fn one_is_taken_out_and_comes_back() {
     let place = Place::new();
     let lab = &place.lab;
-    let eye = Eye::open(lab.node());
-    let mut care = place.care();
+    let reader = TableReader::open(lab.node());
+    let mut daemon = place.daemon();
     let m2 = place.master(2);
     let mut held = connection_to(lab, lab.node(), "m2");
 
@@ -65,7 +67,7 @@ fn one_is_taken_out_and_comes_back() {
     let said = place.check(&["drain", "10.0.0.2"]);
     assert!(said.starts_with("10.0.0.2:6443 is drained until `lvscare undrain 10.0.0.2:6443`\n"), "{said}");
     assert!(said.contains("gets no new connections from 10.103.97.2:6443"), "{said}");
-    assert_eq!(eye.weight(vip(), m2), Some(0));
+    assert_eq!(reader.weight(vip(), m2), Some(0));
     assert_eq!(answering(lab, lab.node()), names(&["m1", "m3"]));
     assert_eq!(held.get("/", LIMIT).unwrap().body, "m2", "what is open may finish");
 
@@ -74,7 +76,7 @@ fn one_is_taken_out_and_comes_back() {
     let drained = |server: &str| {
         format!("lvscare_real_server_drained{{real_server=\"{server}\",virtual_server=\"10.103.97.2:6443\"}}")
     };
-    let metrics = care.metrics();
+    let metrics = daemon.metrics();
     for line in [drained("10.0.0.1:6443") + " 0", drained("10.0.0.2:6443") + " 1"] {
         assert!(metrics.contains(&line), "{line}:\n{metrics}");
     }
@@ -89,11 +91,11 @@ fn one_is_taken_out_and_comes_back() {
 
     // It ends with its last connection, and a restart does not bring it back.
     drop(held);
-    eye.time(LIMIT, "m2 out", |eye| eye.weight(vip(), m2).is_none());
-    care.terminate();
-    let mut care = place.care();
+    reader.time(LIMIT, "m2 out", |reader| reader.weight(vip(), m2).is_none());
+    daemon.terminate();
+    let mut daemon = place.daemon();
     assert_eq!(answering(lab, lab.node()), names(&["m1", "m3"]));
-    assert!(!care.log().contains("add real server 10.0.0.2:6443"), "{}", care.log());
+    assert!(!daemon.log().contains("add real server 10.0.0.2:6443"), "{}", daemon.log());
 
     // The last one stays, unless somebody insists; and then it serves as long as nobody else can.
     place.check(&["drain", "10.0.0.1"]);
@@ -101,11 +103,11 @@ fn one_is_taken_out_and_comes_back() {
     assert!(why.contains("without a real server that is alive") && why.contains("--force"), "{why}");
     assert_eq!(answering(lab, lab.node()), names(&["m3"]));
     lab.master(3).kill();
-    eye.time(LIMIT, "the drained ones serve", |eye| eye.only(vip(), &[place.master(1), m2]));
-    care.wait_mode(Mode::Unready);
+    reader.time(LIMIT, "the drained ones serve", |reader| reader.only(vip(), &[place.master(1), m2]));
+    daemon.wait_mode(Mode::Unready);
     assert_eq!(answering(lab, lab.node()), names(&["m1", "m2"]));
     lab.master(3).start();
-    eye.time(LIMIT, "m3 alone", |eye| eye.only(vip(), &[place.master(3)]));
+    reader.time(LIMIT, "m3 alone", |reader| reader.only(vip(), &[place.master(3)]));
     let said = place.check(&["drain", "10.0.0.3", "--force"]);
     assert!(said.contains("10.0.0.3:6443 goes on serving"), "{said}");
 
@@ -117,25 +119,25 @@ fn one_is_taken_out_and_comes_back() {
     assert!(place.check(&["undrain", "10.0.0.1"]).contains("is not drained; nothing to do"));
     let why = place.refused(&["undrain", "10.0.0.9"]);
     assert!(why.contains("no real server here"), "{why}");
-    assert!(care.terminate().success());
+    assert!(daemon.terminate().success());
 }
 
 #[test]
 fn without_a_daemon_it_is_for_when_one_starts() {
     let place = Place::new();
     let lab = &place.lab;
-    care::run_once(lab, &["--state-dir", &place.state]);
+    daemon::run_once(lab, &["--state-dir", &place.state]);
     let said = place.check(&["drain", "10.0.0.1"]);
     assert!(said.ends_with("no lvscare answers; it heeds this when it starts\n"), "{said}");
-    let eye = Eye::open(lab.node());
-    assert_eq!(eye.weight(vip(), place.master(1)), Some(1));
-    let _care = place.care();
-    eye.time(LIMIT, "m1 out", |eye| eye.only(vip(), &[place.master(2), place.master(3)]));
+    let reader = TableReader::open(lab.node());
+    assert_eq!(reader.weight(vip(), place.master(1)), Some(1));
+    let _daemon = place.daemon();
+    reader.time(LIMIT, "m1 out", |reader| reader.only(vip(), &[place.master(2), place.master(3)]));
     assert_eq!(answering(lab, lab.node()), names(&["m2", "m3"]));
 
     // One that looks elsewhere is told of.
     let elsewhere = lab.directory().join("elsewhere").to_str().unwrap().to_owned();
-    let output = care::lvscare(lab.node(), &["drain", "10.0.0.2", "--state-dir", &elsewhere]);
+    let output = daemon::lvscare(lab.node(), &["drain", "10.0.0.2", "--state-dir", &elsewhere]);
     let why = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{why}");
     assert!(why.contains("has not heeded") && why.contains("--state-dir"), "{why}");

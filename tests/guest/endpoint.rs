@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use lvscare::health::Condition;
 use tests::apiserver::Behaviour;
-use tests::care::{self, Care, Eye, QUICK, vip};
+use tests::daemon::{self, Daemon, QUICK, TableReader, vip};
 use tests::lab::Lab;
 use tests::netns::Namespace;
 use tests::wait::eventually;
@@ -176,8 +176,8 @@ struct Worst {
 }
 
 impl Worst {
-    fn look(&mut self, care: &Care) {
-        let status = eventually(LIMIT, "a status in spite of the attack", || care.status());
+    fn look(&mut self, daemon: &Daemon) {
+        let status = eventually(LIMIT, "a status in spite of the attack", || daemon.status());
         let seconds = |value: f64| Duration::try_from_secs_f64(value).unwrap();
         let servers = status.virtual_servers.iter().flat_map(|service| &service.real_servers);
         let probes = servers.filter_map(|server| server.health.as_ref()?.last_probe.as_ref());
@@ -211,42 +211,43 @@ fn start(lab: &Lab, threads: usize, attack: Attack) -> (Arc<Flood>, Vec<JoinHand
 #[test]
 fn attacks_cost_bounded_memory_and_delay_nothing() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &QUICK);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &QUICK);
+    let reader = TableReader::open(lab.node());
     let [killed, sick] = [lab.master(3), lab.master(2)];
     // What the first answers take once is no matter of attacks.
     assert_eq!(ask_livez(lab.node()), (30, 30));
     let scraped = web::get(lab.node(), listen(), "/metrics", PATIENCE);
     assert!(scraped.is_ok_and(|text| text.contains("lvscare_")));
-    let calm = (care.memory("VmRSS"), care.memory("VmHWM"), care.descriptors());
+    let calm = (daemon.memory("VmRSS"), daemon.memory("VmHWM"), daemon.descriptors());
     println!("calm: RSS {} KiB, at most {} KiB, {} files", calm.0, calm.1, calm.2);
 
     for (name, threads, times, attack) in ATTACKS {
-        let (began, used) = (Instant::now(), care.cpu_time());
+        let (began, used) = (Instant::now(), daemon.cpu_time());
         let (flood, attackers) = start(&lab, threads, attack);
         eventually(LIMIT, name, || (flood.counted() > times / 10).then_some(()));
         let mut worst = Worst::default();
-        worst.look(&care);
+        worst.look(&daemon);
 
         // The end of its connection gives one away; the other has to be asked.
         killed.kill();
-        let out = eye.time(IN_TIME, name, |eye| !eye.serves(vip(), killed.address()));
+        let out = reader.time(IN_TIME, name, |reader| !reader.serves(vip(), killed.address()));
         sick.control().set(Behaviour::Healthz(500));
-        let drained = eye.time(IN_TIME, name, |eye| !eye.serves(vip(), sick.address()));
-        worst.look(&care);
+        let drained = reader.time(IN_TIME, name, |reader| !reader.serves(vip(), sick.address()));
+        worst.look(&daemon);
         killed.start();
         sick.control().set(Behaviour::Healthy);
-        let both = |eye: &Eye| [killed, sick].iter().all(|master| eye.serves(vip(), master.address()));
-        let back = eye.time(IN_TIME, name, both);
-        worst.look(&care);
+        let both =
+            |reader: &TableReader| [killed, sick].iter().all(|master| reader.serves(vip(), master.address()));
+        let back = reader.time(IN_TIME, name, both);
+        worst.look(&daemon);
         // And the rules are guarded.
-        lab.node().check(&["ipvsadm", "-d", "-t", care::VIP, "-r", &sick.address().to_string()]);
-        let repaired = eye.time(IN_TIME, name, |eye| eye.serves(vip(), sick.address()));
+        lab.node().check(&["ipvsadm", "-d", "-t", daemon::VIP, "-r", &sick.address().to_string()]);
+        let repaired = reader.time(IN_TIME, name, |reader| reader.serves(vip(), sick.address()));
         let (good, all) = ask_livez(lab.node());
 
         eventually(LIMIT, name, || (flood.counted() >= times).then_some(()));
-        worst.look(&care);
-        let most = care.descriptors();
+        worst.look(&daemon);
+        let most = daemon.descriptors();
         flood.stop.store(true, Ordering::Relaxed);
         for attacker in attackers {
             attacker.join().unwrap();
@@ -257,33 +258,33 @@ fn attacks_cost_bounded_memory_and_delay_nothing() {
              /livez {good} of {all}; RSS {} KiB, at most {} KiB; {most} files",
             flood.counted(),
             began.elapsed(),
-            care.cpu_time().saturating_sub(used),
+            daemon.cpu_time().saturating_sub(used),
             worst.probe,
             worst.pass,
-            care.memory("VmRSS"),
-            care.memory("VmHWM"),
+            daemon.memory("VmRSS"),
+            daemon.memory("VmHWM"),
         );
         assert!(worst.probe < IN_TIME && worst.pass < IN_TIME, "{name}: {worst:?}");
-        assert!(care.memory("VmHWM") < calm.1 + GROWTH, "{name}: {} KiB", care.memory("VmHWM"));
+        assert!(daemon.memory("VmHWM") < calm.1 + GROWTH, "{name}: {} KiB", daemon.memory("VmHWM"));
         // 32 clients, a listener's worth of others; not 500.
         assert!(most < calm.2 + 50, "{name}: {most} files");
         for server in lab.addresses() {
-            care.wait_condition(server, Condition::Alive);
+            daemon.wait_condition(server, Condition::Alive);
         }
-        eventually(LIMIT, "files as before", || (care.descriptors() <= calm.2 + 2).then_some(()));
+        eventually(LIMIT, "files as before", || (daemon.descriptors() <= calm.2 + 2).then_some(()));
     }
-    let status = care.status().unwrap();
+    let status = daemon.status().unwrap();
     assert_eq!(status.daemon.unwrap().problems, Vec::<String>::new());
-    println!("calm again: RSS {} KiB, {} files", care.memory("VmRSS"), care.descriptors());
-    assert_eq!(care.memory("Threads"), 1);
+    println!("calm again: RSS {} KiB, {} files", daemon.memory("VmRSS"), daemon.descriptors());
+    assert_eq!(daemon.memory("Threads"), 1);
 }
 
 /// A client that never ends its request is thrown out in time.
 #[test]
 fn patience_has_an_end() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
-    let calm = care.descriptors();
+    let daemon = Daemon::judged(&lab, &[]);
+    let calm = daemon.descriptors();
     lab.node().enter(|| {
         let mut streams: Vec<TcpStream> = (0..10).map(|_| connect(listen()).unwrap()).collect();
         for (number, stream) in streams.iter_mut().enumerate() {
@@ -299,5 +300,5 @@ fn patience_has_an_end() {
         }
         println!("ten unfinished requests ended after {:?}", began.elapsed());
     });
-    eventually(LIMIT, "files as before", || (care.descriptors() <= calm).then_some(()));
+    eventually(LIMIT, "files as before", || (daemon.descriptors() <= calm).then_some(()));
 }

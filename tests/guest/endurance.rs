@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use lvscare::config::Policy;
 use lvscare::health::{Condition, cadence};
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, Film, LIMIT, vip};
+use tests::daemon::{Daemon, LIMIT, TableReader, TableRecorder, vip};
 use tests::lab::{Lab, Master};
 use tests::wait::eventually;
 
@@ -40,12 +40,12 @@ struct Costs {
 }
 
 impl Costs {
-    fn of(care: &Care) -> Self {
+    fn of(daemon: &Daemon) -> Self {
         Self {
-            descriptors: care.descriptors(),
+            descriptors: daemon.descriptors(),
             // `VmRSS` is an estimate: a thread counts up to 64 pages of each kind for itself.
-            resident: care.memory("Rss"),
-            threads: care.memory("Threads"),
+            resident: daemon.memory("Rss"),
+            threads: daemon.memory("Threads"),
         }
     }
 
@@ -59,24 +59,24 @@ impl Costs {
 }
 
 /// How often it has waited for something and was woken.
-fn wakes(care: &Care) -> u64 {
-    care.memory("voluntary_ctxt_switches")
+fn wakes(daemon: &Daemon) -> u64 {
+    daemon.memory("voluntary_ctxt_switches")
 }
 
 #[test]
 fn failures_leave_nothing_behind() {
     const FAST: [&str; 8] = ["--interval", "100ms", "--fast-interval", "20ms", "--fall", "1", "--rise", "1"];
     let lab = Lab::new();
-    let care = Care::judged(&lab, &FAST);
-    let eye = Eye::open(lab.node());
-    let serves = |master: &Master| eye.serves(vip(), master.address());
+    let daemon = Daemon::judged(&lab, &FAST);
+    let reader = TableReader::open(lab.node());
+    let serves = |master: &Master| reader.serves(vip(), master.address());
 
     let began = Instant::now();
     let mut warm = None;
     let mut seen = 0;
     for cycle in 0.. {
         if seen >= WARM && warm.is_none() {
-            warm = Some(Costs::of(&care));
+            warm = Some(Costs::of(&daemon));
         }
         if seen >= TRANSITIONS || (seen >= 2 * WARM && began.elapsed() > TIME) {
             break;
@@ -90,14 +90,14 @@ fn failures_leave_nothing_behind() {
             master.control().set(way);
             if matches!(way, Behaviour::CloseAfter(_)) { others.push(master) } else { failing.push(master) }
         }
-        eye.time(LIMIT, "two out", |_| !failing.iter().any(|master| serves(master)));
+        reader.time(LIMIT, "two out", |_| !failing.iter().any(|master| serves(master)));
         failing.iter().chain(&others).for_each(|master| master.control().set(Behaviour::Healthy));
-        eye.time(LIMIT, "all back", |_| lab.masters().iter().all(serves));
+        reader.time(LIMIT, "all back", |_| lab.masters().iter().all(serves));
         // Two, out and back. The log does not tell of each: it keeps back what it has often said.
         seen += 4;
     }
 
-    let (warm, end) = (warm.expect("time for a warm start"), Costs::of(&care));
+    let (warm, end) = (warm.expect("time for a warm start"), Costs::of(&daemon));
     println!("{seen} transitions in {:.0?}: from {warm:?} to {end:?}", began.elapsed());
     assert!(end.descriptors.abs_diff(warm.descriptors) <= 3, "{warm:?}, {end:?}");
     assert!(end.resident < warm.resident + 512, "{warm:?}, {end:?}");
@@ -108,25 +108,25 @@ fn failures_leave_nothing_behind() {
 fn an_idle_daemon_costs_next_to_nothing() {
     const WHILE: Duration = Duration::from_secs(20);
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
+    let daemon = Daemon::judged(&lab, &[]);
     let probes = || lab.masters().iter().map(|m| m.control().stats().questions()).sum::<u64>();
-    let (used, asked, woken, began) = (care.cpu_time(), probes(), wakes(&care), Instant::now());
+    let (used, asked, woken, began) = (daemon.cpu_time(), probes(), wakes(&daemon), Instant::now());
     thread::sleep(WHILE);
-    let (used, asked, time) = (care.cpu_time().saturating_sub(used), probes() - asked, began.elapsed());
-    let woken = wakes(&care) - woken;
+    let (used, asked, time) = (daemon.cpu_time().saturating_sub(used), probes() - asked, began.elapsed());
+    let woken = wakes(&daemon) - woken;
     let per_minute = used.mul_f64(60.0 / time.as_secs_f64());
     println!(
         "idle: RSS {} KiB, PSS {} KiB, at most {} KiB; {} files, {} thread; {} ms of processor a minute, \
          with {asked} probes in {time:.0?}, woken {woken} times",
-        care.memory("VmRSS"),
-        care.memory("Pss"),
-        care.memory("VmHWM"),
-        care.descriptors(),
-        care.memory("Threads"),
+        daemon.memory("VmRSS"),
+        daemon.memory("Pss"),
+        daemon.memory("VmHWM"),
+        daemon.descriptors(),
+        daemon.memory("Threads"),
         per_minute.as_millis()
     );
-    assert_eq!(care.memory("Threads"), 1);
-    assert!(care.memory("VmRSS") < 16 << 10);
+    assert_eq!(daemon.memory("Threads"), 1);
+    assert!(daemon.memory("VmRSS") < 16 << 10);
     // What the processor needs for it is a matter of the benchmark.
     assert!(woken < WAKES * (time.as_secs() + 1), "{woken} times in {time:?}");
 }
@@ -145,26 +145,27 @@ fn ten_minutes_of_closed_connections_and_a_closed_ear() {
 /// Two slow tests in one: both need more than a minute in the same laboratory.
 fn closed_connections_and_a_closed_ear(time: Duration) {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &["--interval", &format!("{}s", PACE.as_secs())]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &["--interval", &format!("{}s", PACE.as_secs())]);
+    let reader = TableReader::open(lab.node());
     let (closing, normal, deaf) = (lab.master(1), lab.master(2), lab.master(3));
 
     closing.control().set(Behaviour::CloseAfter(Duration::from_secs(1)));
     deaf.control().set(Behaviour::Deaf);
-    let (film, began) = (Film::start(lab.node(), vip()), Instant::now());
+    let (recorder, began) = (TableRecorder::start(lab.node(), vip()), Instant::now());
     let before = [closing, normal].map(|master| master.control().stats().questions());
 
     // Its open connections work, the probe's among them, until that is renewed.
     let policy = Policy { interval: PACE, fast_interval: PACE, fall: 1, rise: 1 };
     let renewed = cadence::renewal(&policy, 1.0);
-    let out = eye.time(renewed + LIMIT, "a deaf server out", |eye| !eye.serves(vip(), deaf.address()));
-    eye.time(LIMIT, "it removed", |eye| eye.weight(vip(), deaf.address()).is_none());
-    care.wait_reason(deaf.address(), &["connection refused"]);
+    let out =
+        reader.time(renewed + LIMIT, "a deaf server out", |reader| !reader.serves(vip(), deaf.address()));
+    reader.time(LIMIT, "it removed", |reader| reader.weight(vip(), deaf.address()).is_none());
+    daemon.wait_reason(deaf.address(), &["connection refused"]);
     deaf.control().set(Behaviour::Healthy);
-    let back = eye.time(LIMIT, "a server that hears again", |eye| eye.serves(vip(), deaf.address()));
+    let back = reader.time(LIMIT, "a server that hears again", |reader| reader.serves(vip(), deaf.address()));
     println!("{:<24} out {:>5} ms, back {:>5} ms", "deaf", out.as_millis(), back.as_millis());
     // By now it has met everything that it will meet.
-    let warm = Costs::of(&care);
+    let warm = Costs::of(&daemon);
 
     // A connection that ends is a reason to look, not a failure, and not a reason to look all the time.
     thread::sleep(time.saturating_sub(began.elapsed()));
@@ -177,20 +178,20 @@ fn closed_connections_and_a_closed_ear(time: Duration) {
     // Twice an interval, and some: pauses are longer and shorter.
     assert!(closing_probes * 10 <= normal_probes * 22, "{closing_probes} against {normal_probes}");
     let stays = |table: &BTreeMap<SocketAddr, u32>| table.get(&closing.address()) == Some(&1);
-    let frames = film.stop();
+    let frames = recorder.stop();
     assert!(frames.iter().all(|(_, table)| table.as_ref().is_some_and(stays)), "{frames:?}");
-    let log = care.log();
+    let log = daemon.log();
     let about = log.lines().filter(|line| line.contains(&closing.address().to_string()));
     let transitions: Vec<&str> = about.filter(|line| line.contains("real server is")).collect();
     assert_eq!(transitions, Vec::<&str>::new());
-    let status = care.status().unwrap();
+    let status = daemon.status().unwrap();
     let server = status.virtual_servers[0].real_servers.iter().find(|s| s.address == closing.address());
     let health = server.unwrap().health.clone().unwrap();
     assert_eq!(health.condition, Some(Condition::Alive));
     assert!(health.since_seconds > time.as_secs_f64(), "{health:?}");
 
     // A connection that was closed this moment may not be replaced yet.
-    println!("from {warm:?} to {:?}", Costs::of(&care));
+    println!("from {warm:?} to {:?}", Costs::of(&daemon));
     let what = format!("costs of about {warm:?}");
-    eventually(LIMIT, &what, || Costs::of(&care).are_about(&warm).then_some(()));
+    eventually(LIMIT, &what, || Costs::of(&daemon).are_about(&warm).then_some(()));
 }

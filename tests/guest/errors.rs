@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use nix::sys::signal::Signal;
-use tests::care::{LIMIT, VIP};
+use tests::daemon::{LIMIT, VIP};
 use tests::netns::{Namespace, ip};
 use tests::wait::eventually;
 

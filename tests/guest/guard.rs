@@ -15,7 +15,7 @@ use lvscare::health::Condition;
 use lvscare::kernel::ipvs::Table;
 use lvscare::kernel::{Kernel, Linux};
 use lvscare::model::{Change, Destination, SeenRoute, Service, Sysctl};
-use tests::care::{Care, Film, Frame, LIMIT, URL, VIP, vip, wait_table};
+use tests::daemon::{Daemon, Frame, LIMIT, TableRecorder, URL, VIP, vip, wait_table};
 use tests::lab::Lab;
 use tests::netns::Namespace;
 use tests::wait::eventually;
@@ -118,8 +118,8 @@ fn time_to_repair(node: &Namespace, damage: &str) -> Duration {
 }
 
 #[track_caller]
-fn wait_repairs(care: &Care, more_than: u64) -> u64 {
-    eventually(LIMIT, "repairs in the status", || care.repairs().filter(|&repairs| repairs > more_than))
+fn wait_repairs(daemon: &Daemon, more_than: u64) -> u64 {
+    eventually(LIMIT, "repairs in the status", || daemon.repairs().filter(|&repairs| repairs > more_than))
 }
 
 /// How long there was a virtual server that lacked some of its servers.
@@ -161,23 +161,23 @@ fn whatever_is_damaged_is_repaired() {
     let lab = Lab::new();
     let node = lab.node();
     add_foreign(node);
-    let care = Care::judged(&lab, &["--resync", &format!("{}s", RESYNC.as_secs())]);
+    let daemon = Daemon::judged(&lab, &["--resync", &format!("{}s", RESYNC.as_secs())]);
     // The repairs must not bring back a dead server.
     let dead = lab.master(3);
     dead.kill();
-    care.wait_condition(dead.address(), Condition::Dead);
+    daemon.wait_condition(dead.address(), Condition::Dead);
     wait_table(node, VIP, &[lab.master(1).address(), lab.master(2).address()], 1);
 
     let (right, foreign) = rules(node);
     let right_route = route(node);
-    let mut repairs = care.repairs().unwrap();
+    let mut repairs = daemon.repairs().unwrap();
     for (name, damage) in DAMAGES {
         let whole_at_once = matches!(name, "table flushed" | "service deleted");
         let mut rounds = 1..=ROUNDS;
         let frames = loop {
-            let film = Film::start(node, vip());
+            let recorder = TableRecorder::start(node, vip());
             let took = time_to_repair(node, damage);
-            let frames = film.stop();
+            let frames = recorder.stop();
             let partial = longest_partial(&frames, 2);
             println!("{name:<24} repaired after {:>5} ms, incomplete for {partial:?}", took.as_millis());
             // All of it comes in one pass, not in several.
@@ -199,10 +199,10 @@ fn whatever_is_damaged_is_repaired() {
         assert_eq!(rules(node), (right.clone(), foreign.clone()), "{name}");
         assert_eq!(route(node), right_route, "{name}");
         assert_eq!(run(node, "sysctl -n net.ipv4.vs.expire_nodest_conn").trim(), "1", "{name}");
-        repairs = wait_repairs(&care, repairs);
+        repairs = wait_repairs(&daemon, repairs);
         lab.get(node, URL, LIMIT).unwrap();
     }
-    let log = care.log();
+    let log = daemon.log();
     let mut said: Vec<&str> =
         log.lines().filter_map(|line| line.split_once(REPAIRED)).map(|(_, what)| what).collect();
     let all = said.len();
@@ -219,7 +219,7 @@ fn whatever_is_damaged_is_repaired() {
 fn routes_are_repaired_when_they_change() {
     let lab = Lab::new();
     let node = lab.node();
-    let care = Care::judged(&lab, &["--resync", "5m"]);
+    let daemon = Daemon::judged(&lab, &["--resync", "5m"]);
     let reaches = || lab.get(node, URL, LIMIT).unwrap();
 
     for (name, damage) in DAMAGES.iter().filter(|(name, _)| name.starts_with("route ")) {
@@ -236,7 +236,7 @@ fn routes_are_repaired_when_they_change() {
     assert_eq!(route(node), before);
 
     // The kernel takes the route away with the address that it names.
-    let film = Film::start(node, vip());
+    let recorder = TableRecorder::start(node, vip());
     let began = Instant::now();
     node.ip("addr del 10.0.0.10/24 dev eth0\naddr add 10.0.0.20/24 dev eth0");
     let (in_place, new) = (Instant::now(), before.replace("10.0.0.10", "10.0.0.20"));
@@ -244,12 +244,12 @@ fn routes_are_repaired_when_they_change() {
     let took = in_place.elapsed();
     reaches();
     println!("node address changed     new source after {:>5} ms", took.as_millis());
-    let status = care.status().unwrap();
+    let status = daemon.status().unwrap();
     assert_eq!(status.virtual_servers[0].route_source, Some([10, 0, 0, 20].into()));
     // Probes have to notice that their connections are void, and nobody is to suffer for it.
     sleep(Duration::from_secs(7).saturating_sub(began.elapsed()));
-    let frames = film.stop();
-    assert_eq!(frames.len(), 1, "{frames:?}\n{}", care.log());
+    let frames = recorder.stop();
+    assert_eq!(frames.len(), 1, "{frames:?}\n{}", daemon.log());
 }
 
 /// Somebody's policy routing comes before the table `local`: our route is there all the same, and not to be set again
@@ -258,8 +258,8 @@ fn routes_are_repaired_when_they_change() {
 fn a_route_behind_a_policy_rule_is_seen() {
     let lab = Lab::new();
     let node = lab.node();
-    let care = Care::judged(&lab, &[]);
-    let before = (route(node), care.repairs());
+    let daemon = Daemon::judged(&lab, &[]);
+    let before = (route(node), daemon.repairs());
     node.ip("route add 10.103.97.0/24 dev eth0 table 7\n\
              rule add pref 100 lookup local\n\
              rule del pref 0\n\
@@ -269,10 +269,10 @@ fn a_route_behind_a_policy_rule_is_seen() {
     // Events make it look at once; and it looks again in any case.
     node.ip("addr add 10.0.0.77/24 dev eth0\naddr del 10.0.0.77/24 dev eth0");
     sleep(Duration::from_secs(12));
-    assert_eq!((route(node), care.repairs()), before, "{}", care.log());
-    let problems = care.status().unwrap().daemon.unwrap().problems;
+    assert_eq!((route(node), daemon.repairs()), before, "{}", daemon.log());
+    let problems = daemon.status().unwrap().daemon.unwrap().problems;
     assert!(problems.is_empty(), "{problems:?}");
-    drop(care);
+    drop(daemon);
     run(node, "lvscare clean");
     assert_eq!(route(node), "");
 }
@@ -280,7 +280,7 @@ fn a_route_behind_a_policy_rule_is_seen() {
 /// For which share of a while the virtual server is there with all its servers, although somebody deletes it this often.
 fn share_present(node: &Namespace, servers: usize, period: Duration) -> f64 {
     const WHILE: Duration = Duration::from_secs(10);
-    let film = Film::start(node, vip());
+    let recorder = TableRecorder::start(node, vip());
     let began = Instant::now();
     node.enter(|| {
         let mut table = Table::open().unwrap();
@@ -290,7 +290,7 @@ fn share_present(node: &Namespace, servers: usize, period: Duration) -> f64 {
             sleep(period);
         }
     });
-    let mut frames = film.stop();
+    let mut frames = recorder.stop();
     frames.push((Instant::now(), None));
     let whole = |(_, table): &Frame| table.as_ref().is_some_and(|table| table.len() == servers);
     let present = frames.windows(2).filter(|pair| whole(&pair[0])).map(|pair| pair[1].0 - pair[0].0);
@@ -302,7 +302,7 @@ fn share_present(node: &Namespace, servers: usize, period: Duration) -> f64 {
 fn who_deletes_again_and_again_is_met_sooner_and_named() {
     let lab = Lab::new();
     let node = lab.node();
-    let care = Care::judged(&lab, &[]);
+    let daemon = Daemon::judged(&lab, &[]);
     let began = Instant::now();
     // Looks that know of no fight find it for 0.68 and 0.2 of the time. On an idle machine it is there for more than 0.95
     // and 0.6; a busy one may be late once, and not each time.
@@ -315,12 +315,12 @@ fn who_deletes_again_and_again_is_met_sooner_and_named() {
                 break;
             }
         }
-        assert!(best >= least, "{best}\n{}", care.log());
+        assert!(best >= least, "{best}\n{}", daemon.log());
     }
-    let notes = care.status().unwrap().daemon.unwrap().notes;
+    let notes = daemon.status().unwrap().daemon.unwrap().notes;
     let is_named = |text: &str| text.contains("deletes virtual servers") && text.contains("kube-proxy");
     assert!(notes.iter().any(|note| is_named(note)), "{notes:?}");
-    let log = care.log();
+    let log = daemon.log();
     let said = log.lines().filter(|line| is_named(line)).count();
     assert!(said >= 1, "{log}");
     let minutes = began.elapsed().as_secs() / 60;
@@ -329,12 +329,12 @@ fn who_deletes_again_and_again_is_met_sooner_and_named() {
 }
 
 /// A fight of ten seconds: what it costs, and what it leaves.
-fn fight(name: &str, lab: &Lab, care: &Care, attack: impl Fn()) {
+fn fight(name: &str, lab: &Lab, daemon: &Daemon, attack: impl Fn()) {
     const ROUNDS: u32 = 10;
     // A healthy server may be suspected for a moment on a machine that is busy, and that is said.
-    let said = || care.log().lines().filter(|line| !line.contains("real server is")).count();
-    let passes = || care.metric("lvscare_reconcile_duration_seconds_count");
-    let (before, cpu, repairs, log) = (passes(), care.cpu_time(), care.repairs().unwrap(), said());
+    let said = || daemon.log().lines().filter(|line| !line.contains("real server is")).count();
+    let passes = || daemon.metric("lvscare_reconcile_duration_seconds_count");
+    let (before, cpu, repairs, log) = (passes(), daemon.cpu_time(), daemon.repairs().unwrap(), said());
     let began = Instant::now();
     for round in 1..=ROUNDS {
         attack();
@@ -343,15 +343,15 @@ fn fight(name: &str, lab: &Lab, care: &Care, attack: impl Fn()) {
     let addresses: Vec<SocketAddr> = lab.masters().iter().map(tests::lab::Master::address).collect();
     wait_table(lab.node(), VIP, &addresses, 1);
     let time = began.elapsed();
-    let cpu = care.cpu_time().saturating_sub(cpu);
-    let repairs = care.repairs().unwrap() - repairs;
+    let cpu = daemon.cpu_time().saturating_sub(cpu);
+    let repairs = daemon.repairs().unwrap() - repairs;
     let (passes, log) = (passes() - before, said() - log);
     println!(
         "{name} every second for {time:.0?}: {repairs} repairs, {passes} passes, {log} lines of log, {} ms of processor",
         cpu.as_millis()
     );
     assert!(repairs >= 10, "{repairs}");
-    assert!(log <= 5, "{}", care.log());
+    assert!(log <= 5, "{}", daemon.log());
     // What a pass costs is a matter of the benchmark; that there are few is patience: 20 ms between two at least, and more
     // the longer nobody has changed anything.
     assert!(passes < 50.0 * time.as_secs_f64(), "{passes} in {time:?}");
@@ -362,13 +362,13 @@ fn fight(name: &str, lab: &Lab, care: &Care, attack: impl Fn()) {
 fn a_fight_is_patient_and_quiet() {
     let lab = Lab::new();
     let node = lab.node();
-    let care = Care::judged(&lab, &[]);
-    fight("flushed", &lab, &care, || drop(run(node, "ipvsadm -C")));
+    let daemon = Daemon::judged(&lab, &[]);
+    fight("flushed", &lab, &daemon, || drop(run(node, "ipvsadm -C")));
     assert_eq!(rules(node).1, Vec::<String>::new(), "other people's rules are not ours to bring back");
 
     add_foreign(node);
     let foreign = rules(node).1;
-    fight("weights set to 0", &lab, &care, || {
+    fight("weights set to 0", &lab, &daemon, || {
         for master in lab.masters() {
             run(node, &format!("ipvsadm -e -t {VIP} -r {} -m -w 0", master.address()));
         }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use lvscare::health::Condition;
 use tests::apiserver::Behaviour;
-use tests::care::{
-    Care, Eye, LIMIT, QUICK, URL, VIP, answering, connection_to, names, vip, wait_all_serve, wait_table,
+use tests::daemon::{
+    Daemon, LIMIT, QUICK, TableReader, URL, VIP, answering, connection_to, names, vip, wait_all_serve,
+    wait_table,
 };
 use tests::lab::{Lab, Master};
 use tests::wait::eventually;
@@ -111,8 +112,8 @@ const LOSSES: [Loss; 9] = [
 #[test]
 fn a_server_that_fails_leaves_and_comes_back_unnoticed() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &[]);
+    let reader = TableReader::open(lab.node());
     let m2 = lab.master(2);
     let load = lab.load(lab.node(), URL, 3, LIMIT);
     let mut outages = Vec::new();
@@ -120,15 +121,15 @@ fn a_server_that_fails_leaves_and_comes_back_unnoticed() {
     for Loss { name, strike, mend, condition, reason } in LOSSES {
         let began = Instant::now();
         strike(m2);
-        eye.time(LIMIT, name, |eye| !eye.serves(vip(), m2.address()));
+        reader.time(LIMIT, name, |reader| !reader.serves(vip(), m2.address()));
         let out = Instant::now();
         outages.push(began..=out);
 
         // A dead server is deleted once others have answered, or it has refused; a sick one is drained before.
-        eye.time(LIMIT, name, |eye| eye.weight(vip(), m2.address()).is_none());
+        reader.time(LIMIT, name, |reader| reader.weight(vip(), m2.address()).is_none());
         wait_table(lab.node(), VIP, &[lab.master(1).address(), lab.master(3).address()], 1);
-        care.wait_condition(m2.address(), condition);
-        care.wait_reason(m2.address(), reason);
+        daemon.wait_condition(m2.address(), condition);
+        daemon.wait_reason(m2.address(), reason);
         for place in [lab.node(), lab.pod()] {
             // Whose turn it is depends on the other clients, too.
             assert!(answering(&lab, place).is_subset(&names(&["m1", "m3"])), "{name}");
@@ -136,7 +137,7 @@ fn a_server_that_fails_leaves_and_comes_back_unnoticed() {
 
         let mended = Instant::now();
         mend(m2);
-        eye.time(LIMIT, name, |eye| eye.serves(vip(), m2.address()));
+        reader.time(LIMIT, name, |reader| reader.serves(vip(), m2.address()));
         let back = mended.elapsed();
         println!("{name:<24} out {:>5} ms, back {:>5} ms", (out - began).as_millis(), back.as_millis());
         wait_all_serve(&lab);
@@ -147,7 +148,7 @@ fn a_server_that_fails_leaves_and_comes_back_unnoticed() {
         let explained = |outage: &std::ops::RangeInclusive<Instant>| {
             failure.began <= *outage.end() && failure.began + failure.took >= *outage.start()
         };
-        assert!(outages.iter().any(explained), "{failure:?}\n{}", care.log());
+        assert!(outages.iter().any(explained), "{failure:?}\n{}", daemon.log());
     }
     println!("{} requests, {} failed", report.samples.len(), report.failures().len());
     assert!(report.samples.len() > 100, "{}", report.samples.len());
@@ -156,25 +157,25 @@ fn a_server_that_fails_leaves_and_comes_back_unnoticed() {
 #[test]
 fn a_server_that_is_not_ready_finishes_what_it_has() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &["--drain-timeout", "10m"]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &["--drain-timeout", "10m"]);
+    let reader = TableReader::open(lab.node());
     let m2 = lab.master(2);
     let mut old = connection_to(&lab, lab.node(), "m2");
 
     // An open connection goes on, new ones go elsewhere, and its end is the end of the draining.
-    let out = drain(&care, &eye, m2);
+    let out = drain(&daemon, &reader, m2);
     let drained = Instant::now();
     while drained.elapsed() < Duration::from_secs(2) {
         assert_eq!(old.get("/", LIMIT).unwrap().body, "m2");
-        assert_eq!(eye.weight(vip(), m2.address()), Some(0));
+        assert_eq!(reader.weight(vip(), m2.address()), Some(0));
         thread::sleep(Duration::from_millis(100));
     }
     for place in [lab.node(), lab.pod()] {
         assert_eq!(answering(&lab, place), names(&["m1", "m3"]));
     }
     drop(old);
-    let gone = eye.time(LIMIT, "gone", |eye| eye.weight(vip(), m2.address()).is_none());
-    let back = come_back(&eye, m2);
+    let gone = reader.time(LIMIT, "gone", |reader| reader.weight(vip(), m2.address()).is_none());
+    let back = come_back(&reader, m2);
     println!(
         "{:<24} out {:>5} ms, back {:>5} ms, deleted {} ms after its last connection",
         "/readyz answers 500",
@@ -189,43 +190,43 @@ fn a_server_that_is_not_ready_finishes_what_it_has() {
 fn a_connection_that_does_not_end_is_cut_after_the_drain_time() {
     const DRAIN: Duration = Duration::from_secs(5);
     let lab = Lab::new();
-    let care = Care::judged(&lab, &["--drain-timeout", &format!("{}s", DRAIN.as_secs())]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &["--drain-timeout", &format!("{}s", DRAIN.as_secs())]);
+    let reader = TableReader::open(lab.node());
     let m2 = lab.master(2);
     let mut old = connection_to(&lab, lab.node(), "m2");
     // From before the draining begins, so that it is never measured too short.
     let began = Instant::now();
-    drain(&care, &eye, m2);
+    drain(&daemon, &reader, m2);
     let error = eventually(LIMIT, "the cut", || old.get("/", LIMIT).err());
     let took = began.elapsed();
     println!("{:<24} cut after {} ms ({error})", "a connection that stays", took.as_millis());
     assert!(took >= DRAIN, "{took:?}");
-    assert_eq!(eye.weight(vip(), m2.address()), None);
-    come_back(&eye, m2);
+    assert_eq!(reader.weight(vip(), m2.address()), None);
+    come_back(&reader, m2);
     wait_all_serve(&lab);
 }
 
 /// Lets a server say that it is not ready, until everybody knows; returns how long it took new connections.
 #[track_caller]
-fn drain(care: &Care, eye: &Eye, server: &Master) -> Duration {
+fn drain(daemon: &Daemon, reader: &TableReader, server: &Master) -> Duration {
     server.control().set(Behaviour::Readyz(500));
-    let out = eye.time(LIMIT, "draining", |eye| eye.weight(vip(), server.address()) == Some(0));
-    care.wait_reason(server.address(), &["not ready (HTTP 500)"]);
-    care.wait_condition(server.address(), Condition::Draining);
+    let out = reader.time(LIMIT, "draining", |reader| reader.weight(vip(), server.address()) == Some(0));
+    daemon.wait_reason(server.address(), &["not ready (HTTP 500)"]);
+    daemon.wait_condition(server.address(), Condition::Draining);
     out
 }
 
 /// Lets it say that it is; returns how long that took to be believed.
 #[track_caller]
-fn come_back(eye: &Eye, server: &Master) -> Duration {
+fn come_back(reader: &TableReader, server: &Master) -> Duration {
     healthy(server);
-    eye.time(LIMIT, "ready again", |eye| eye.serves(vip(), server.address()))
+    reader.time(LIMIT, "ready again", |reader| reader.serves(vip(), server.address()))
 }
 
 #[test]
 fn answers_are_judged_by_their_status_alone() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[&QUICK[..], &["--health-status", "418"]].concat());
+    let daemon = Daemon::judged(&lab, &[&QUICK[..], &["--health-status", "418"]].concat());
     let set = |behaviours: [Behaviour; 3]| {
         for (master, behaviour) in lab.masters().iter().zip(behaviours) {
             master.control().set(behaviour);
@@ -246,25 +247,25 @@ fn answers_are_judged_by_their_status_alone() {
     three_probes();
     set([Behaviour::Readyz(401), Behaviour::Readyz(403), Behaviour::Healthy]);
     three_probes();
-    assert!(!care.log().contains("real server is"), "{}", care.log());
+    assert!(!daemon.log().contains("real server is"), "{}", daemon.log());
     wait_all_serve(&lab);
 
     // A redirection is not followed, an endless answer not read.
     let [m1, m2] = [lab.master(1), lab.master(2)];
-    let memory = care.memory("VmHWM");
+    let memory = daemon.memory("VmHWM");
     let asked_elsewhere = m1.control().stats().other;
     set([Behaviour::Redirect, Behaviour::HugeBody, Behaviour::Healthy]);
-    care.wait_reason(m1.address(), &["unhealthy (HTTP 302)"]);
-    care.wait_reason(m2.address(), &["more than 1048576 bytes in the answer"]);
-    care.wait_condition(m1.address(), Condition::Sick);
-    care.wait_condition(m2.address(), Condition::Dead);
+    daemon.wait_reason(m1.address(), &["unhealthy (HTTP 302)"]);
+    daemon.wait_reason(m2.address(), &["more than 1048576 bytes in the answer"]);
+    daemon.wait_condition(m1.address(), Condition::Sick);
+    daemon.wait_condition(m2.address(), Condition::Dead);
     wait_table(lab.node(), VIP, &[lab.master(3).address()], 1);
     three_probes();
     assert_eq!(m1.control().stats().other, asked_elsewhere);
-    let grown = care.memory("VmHWM") - memory;
+    let grown = daemon.memory("VmHWM") - memory;
     println!("a gigabyte of answer: {grown} KiB more memory");
     assert!(grown < 4096, "{grown} KiB");
-    assert_eq!(care.condition(lab.master(3).address()), Some(Condition::Alive));
+    assert_eq!(daemon.condition(lab.master(3).address()), Some(Condition::Alive));
 
     set([Behaviour::Healthy; 3]);
     wait_all_serve(&lab);
@@ -273,18 +274,18 @@ fn answers_are_judged_by_their_status_alone() {
 #[test]
 fn a_slow_server_does_not_delay_the_verdict_on_another() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &["--health-timeout", "30s"]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &["--health-timeout", "30s"]);
+    let reader = TableReader::open(lab.node());
     let (slow, m2) = (lab.master(1), lab.master(2));
     let asked = || slow.control().stats().questions();
-    let ended = || care.metric(r#"lvscare_probe_duration_seconds_count{real_server="10.0.0.1:6443""#);
+    let ended = || daemon.metric(r#"lvscare_probe_duration_seconds_count{real_server="10.0.0.1:6443""#);
     slow.control().set(Behaviour::Delay(Duration::from_secs(20)));
     let before = asked();
     eventually(LIMIT, "a slow probe", || (asked() > before).then_some(()));
     let during = ended();
     m2.kill();
-    let out = eye.time(LIMIT, "m2 out", |eye| !eye.serves(vip(), m2.address()));
+    let out = reader.time(LIMIT, "m2 out", |reader| !reader.serves(vip(), m2.address()));
     println!("a killed server is out after {out:.0?} beside a slow one");
     assert!(ended() <= during, "the slow answer is still awaited");
-    assert_eq!(care.condition(slow.address()), Some(Condition::Alive));
+    assert_eq!(daemon.condition(slow.address()), Some(Condition::Alive));
 }

@@ -12,7 +12,7 @@ use std::io::{ErrorKind, Read};
 use std::thread;
 use std::time::Instant;
 
-use tests::care::{Care, Eye, LIMIT, connection_to, vip, wait_all_serve};
+use tests::daemon::{Daemon, LIMIT, TableReader, connection_to, vip, wait_all_serve};
 use tests::kubelet::{Kubelet, Session};
 use tests::lab::{Lab, Master};
 use tests::netns::Namespace;
@@ -49,13 +49,13 @@ impl fmt::Display for Lost {
 /// table is up to `then`.
 #[track_caller]
 fn lose(lab: &Lab, place: &Namespace, loss: &Loss, then: fn(&Kubelet)) -> Lost {
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     let kubelet = Kubelet::start(place, &lab.client, vip());
     let server = kubelet.session(LIMIT).server;
     let master = lab.masters().iter().find(|master| master.name() == server).unwrap();
 
     (loss.strike)(master);
-    let removed = removal(&eye, master);
+    let removed = removal(&reader, master);
     let spoke = Instant::now();
     then(&kubelet);
     let again = kubelet.session(LIMIT);
@@ -68,11 +68,11 @@ fn lose(lab: &Lab, place: &Namespace, loss: &Loss, then: fn(&Kubelet)) -> Lost {
 
 /// Waits until a server is out, and says when it was last seen: no time since then is measured too short.
 #[track_caller]
-fn removal(eye: &Eye, master: &Master) -> Instant {
+fn removal(reader: &TableReader, master: &Master) -> Instant {
     let seen = Cell::new(Instant::now());
-    eye.time(LIMIT, "a lost server out", |eye| {
+    reader.time(LIMIT, "a lost server out", |reader| {
         let now = Instant::now();
-        let out = eye.weight(vip(), master.address()).is_none();
+        let out = reader.weight(vip(), master.address()).is_none();
         if !out {
             seen.set(now);
         }
@@ -84,7 +84,7 @@ fn removal(eye: &Eye, master: &Master) -> Instant {
 #[test]
 fn kubelet_is_connected_again_at_once() {
     let lab = Lab::new();
-    let _care = Care::judged(&lab, &[]);
+    let _daemon = Daemon::judged(&lab, &[]);
     for loss in [VANISHED, KILLED] {
         // It waits for news, and would wait for minutes.
         let lost = lose(&lab, lab.node(), &loss, |_| ());
@@ -95,7 +95,7 @@ fn kubelet_is_connected_again_at_once() {
 #[test]
 fn a_pod_is_free_once_it_speaks() {
     let lab = Lab::new();
-    let _care = Care::judged(&lab, &[]);
+    let _daemon = Daemon::judged(&lab, &[]);
     let lost = lose(&lab, lab.pod(), &VANISHED, Kubelet::speak);
     println!("pod of a {} server: {lost}", VANISHED.name);
     assert!(lost.again.freed >= lost.spoke, "its sockets are out of reach: {lost}");
@@ -108,8 +108,8 @@ fn a_pod_is_free_once_it_speaks() {
 #[test]
 fn clients_of_a_vanished_server_are_freed() {
     let lab = Lab::new();
-    let _care = Care::judged(&lab, &[]);
-    let eye = Eye::open(lab.node());
+    let _daemon = Daemon::judged(&lab, &[]);
+    let reader = TableReader::open(lab.node());
     let m2 = lab.master(2);
 
     // One waits for news, as kubelet does. The kernel would leave it waiting.
@@ -123,7 +123,7 @@ fn clients_of_a_vanished_server_are_freed() {
     let mut elsewhere = connection_to(&lab, lab.node(), "m1");
 
     m2.link_down();
-    let out = eye.time(LIMIT, "m2 out", |eye| eye.weight(vip(), m2.address()).is_none());
+    let out = reader.time(LIMIT, "m2 out", |reader| reader.weight(vip(), m2.address()).is_none());
     let removed = Instant::now();
     let (freed, kind) = waiting.join().unwrap();
     println!(

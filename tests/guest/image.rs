@@ -14,7 +14,7 @@ use lvscare::health::Condition;
 use lvscare::model::Sysctl;
 use lvscare::status::Status;
 use serde_json::Value;
-use tests::care::{VIP, answering, names, wait_all_serve, wait_table};
+use tests::daemon::{VIP, answering, names, wait_all_serve, wait_table};
 use tests::lab::Lab;
 use tests::netns::Namespace;
 use tests::process::Process;

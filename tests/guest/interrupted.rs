@@ -38,7 +38,7 @@ impl Ground {
         node.expect(0, &PREPARE);
         let prepared = node.snapshot();
         node.expect(0, &UNDO);
-        node.is(&before);
+        node.assert_unchanged(&before);
         Self { node, before, prepared }
     }
 
@@ -83,7 +83,7 @@ fn everywhere(
             let output = injected(&ground.node, words, call, harm, number);
             if output.status.success() {
                 ground.node.run(&UNDO);
-                ground.node.is(&ground.before);
+                ground.node.assert_unchanged(&ground.before);
                 // There was no such call any more, or it was one that may fail, such as telling of a step.
                 unharmed += 1;
                 if unharmed == ENOUGH {
@@ -93,7 +93,7 @@ fn everywhere(
             }
             (points, unharmed) = (points + 1, 0);
             check(&output, points);
-            ground.node.is(&ground.before);
+            ground.node.assert_unchanged(&ground.before);
         }
     }
     points
@@ -117,11 +117,11 @@ fn killed_anywhere_in_set_masters() {
         // Each of both files was seen whole; there is always a master that serves.
         let text = fs::read_to_string(POD).unwrap();
         assert!(old[POD].ends_with(&text) || set[POD].ends_with(&text), "{text}");
-        let table = tests::care::table(ground.node.lab.node(), tests::care::VIP).unwrap();
+        let table = tests::daemon::table(ground.node.lab.node(), tests::daemon::VIP).unwrap();
         assert!(table.values().filter(|weight| **weight > 0).count() >= 2, "{table:?}");
         if point % 2 == 0 {
             ground.node.expect(0, &SET);
-            ground.node.is(&set);
+            ground.node.assert_unchanged(&set);
         }
         ground.node.expect(0, &UNDO);
     });
@@ -143,7 +143,7 @@ fn killed_anywhere_while_a_mounted_hosts_file_is_written() {
         for number in 1.. {
             let output = injected(&node, &SET, call, KILLED.0, number);
             node.expect(0, &UNSET);
-            node.is(&before);
+            node.assert_unchanged(&before);
             (points, unharmed) =
                 if output.status.success() { (points, unharmed + 1) } else { (points + 1, 0) };
             if unharmed == ENOUGH {
@@ -169,7 +169,7 @@ fn killed_anywhere_in_prepare() {
             // The job is finished, or taken back, whatever the administrator chooses.
             if point % 2 == 0 {
                 ground.node.expect(0, &PREPARE);
-                ground.node.is(&ground.prepared);
+                ground.node.assert_unchanged(&ground.prepared);
             }
             ground.node.expect(0, &UNDO);
         },

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use lvscare::certificate;
-use tests::care::{LIMIT, VIP, table, wait_table};
+use tests::daemon::{LIMIT, VIP, table, wait_table};
 use tests::prepared::{Node, POD};
 use tests::stub::{Kubeadm, Sampler, TOKEN};
 use tests::wait::eventually;
@@ -113,7 +113,7 @@ fn the_line_of_2019_joins_with_every_kubeadm_and_shows_no_secret() {
             assert_eq!(ground.kubeadm.calls().len(), calls);
         }
         ground.reset();
-        ground.node.is(&before);
+        ground.node.assert_unchanged(&before);
     }
 }
 
@@ -140,7 +140,7 @@ fn a_failure_of_kubeadm_is_told_with_the_way_on() {
     // The way on.
     ground.run("v1.34.1", "", 0, &ground.line(&["--wait", "0s"]));
     ground.reset();
-    ground.node.is(&before);
+    ground.node.assert_unchanged(&before);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_master_joins_by_another_and_means_itself_afterwards() {
     assert!(text.contains("this node has joined already"), "{text}");
     assert_eq!(fs::read_to_string("/etc/hosts").unwrap(), hosts);
     ground.reset();
-    ground.node.is(&before);
+    ground.node.assert_unchanged(&before);
 
     // Unless it is asked for.
     let local = [&more[..], &["--prefer-local", "--wait", "0s"]].concat();
@@ -247,7 +247,7 @@ fn a_master_joins_by_another_and_means_itself_afterwards() {
     assert!(fs::read_to_string("/etc/hosts").unwrap().contains("10.103.97.2 apiserver.cluster.local"));
     assert_eq!(table(ground.node.lab.node(), VIP).unwrap().len(), 2);
     ground.reset();
-    ground.node.is(&before);
+    ground.node.assert_unchanged(&before);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_node_of_another_cluster_is_refused() {
     println!("{text}");
     let signed = format!("whose authority {hash} has not signed the certificate of 10.0.0.1:6443");
     assert!(text.contains(&signed), "{text}");
-    ground.node.is(&before);
+    ground.node.assert_unchanged(&before);
     fs::remove_dir_all("/etc/kubernetes").unwrap();
 }
 

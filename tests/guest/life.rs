@@ -15,7 +15,9 @@ use lvscare::health::Condition;
 use lvscare::status::Status;
 use nix::sys::signal::Signal;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, LIMIT, URL, URL6, VIP, VIP6, lvscare, run_once, table, vip, wait_table};
+use tests::daemon::{
+    Daemon, LIMIT, TableReader, URL, URL6, VIP, VIP6, lvscare, run_once, table, vip, wait_table,
+};
 use tests::lab::{Lab, Master, NODE6};
 use tests::netns::Namespace;
 use tests::wait::eventually;
@@ -156,7 +158,7 @@ fn status_tells_what_the_daemon_knows_and_without_one_what_the_kernel_has() {
     let nothing: Status = serde_json::from_str(&say(node, &["status", "-o", "json"])).unwrap();
     assert!(nothing.daemon.is_none() && nothing.virtual_servers[0].real_servers.is_empty());
 
-    let mut care = Care::judged(&lab, &[]);
+    let mut daemon = Daemon::judged(&lab, &[]);
     let text = say(node, &["status"]);
     let mut lines = text.lines();
     let headline = "virtual server 10.103.97.2:6443 (rr), local route with source 10.0.0.10";
@@ -181,7 +183,7 @@ fn status_tells_what_the_daemon_knows_and_without_one_what_the_kernel_has() {
         assert_eq!(server.health.as_ref().unwrap().condition, Some(Condition::Alive));
     }
 
-    care.terminate();
+    daemon.terminate();
     let text = say(node, &["status"]);
     let (head, servers) = text.split_once("\n\n").unwrap();
     assert_eq!(head, format!("{headline}\nno lvscare answers; this is what the kernel has"));
@@ -200,7 +202,7 @@ fn the_endpoint_tells_alive_and_ready_apart() {
     let lab = Lab::new();
     // It will take two long probes to judge this one.
     lab.master(3).control().set(Behaviour::HangAccept);
-    let mut care = Care::start(&lab, &["--health-timeout", "8s"]);
+    let mut daemon = Daemon::start(&lab, &["--health-timeout", "8s"]);
     let ask = |path| http(lab.node(), "GET", path);
     eventually(LIMIT, "an answer", || ask("/livez"));
     assert_eq!(ask("/livez").unwrap(), (200, "ok\n".into()));
@@ -210,7 +212,7 @@ fn the_endpoint_tells_alive_and_ready_apart() {
     assert_eq!(code, 200);
     assert_eq!(serde_json::from_str::<Status>(&body).unwrap().virtual_servers.len(), 1);
 
-    care.wait_judged();
+    daemon.wait_judged();
     assert_eq!(ask("/readyz").unwrap(), (200, "ok\n".into()));
     // Dead apiservers are no reason to restart lvscare.
     lab.masters().iter().for_each(Master::kill);
@@ -227,34 +229,36 @@ fn the_endpoint_tells_alive_and_ready_apart() {
 fn a_taken_address_does_not_keep_it_from_guarding() {
     let lab = Lab::new();
     let taken = lab.node().enter(|| TcpListener::bind(LISTEN)).unwrap();
-    let care = Care::start(&lab, &[]);
+    let daemon = Daemon::start(&lab, &[]);
     wait_table(lab.node(), VIP, &lab.addresses(), 1);
     eventually(LIMIT, "a complaint", || {
-        care.log().contains(&format!("cannot serve on {LISTEN}")).then_some(())
+        daemon.log().contains(&format!("cannot serve on {LISTEN}")).then_some(())
     });
     lab.node().check(&["ipvsadm", "-C"]);
     wait_table(lab.node(), VIP, &lab.addresses(), 1);
     lab.master(2).kill();
     wait_table(lab.node(), VIP, &[lab.master(1).address(), lab.master(3).address()], 1);
     drop(taken);
-    care.wait_condition(lab.master(2).address(), Condition::Dead);
+    daemon.wait_condition(lab.master(2).address(), Condition::Dead);
 }
 
 #[test]
 fn it_stays_small() {
     let lab = Lab::new();
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     let began = Instant::now();
-    let mut care = Care::start(&lab, &[]);
-    eye.time(LIMIT, "three servers", |eye| eye.weights(vip()).is_some_and(|servers| servers.len() == 3));
+    let mut daemon = Daemon::start(&lab, &[]);
+    reader.time(LIMIT, "three servers", |reader| {
+        reader.weights(vip()).is_some_and(|servers| servers.len() == 3)
+    });
     let usable = began.elapsed();
-    care.wait_judged();
+    daemon.wait_judged();
     let judged = began.elapsed();
     let load = lab.load(lab.node(), URL, 1, LIMIT);
     sleep(A_WHILE);
     load.stop();
 
-    let status = fs::read_to_string(format!("/proc/{}/status", care.process().id())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.process().id())).unwrap();
     let field = |name: &str| -> u64 {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
@@ -272,13 +276,13 @@ fn the_command_line_of_older_lvscare_works() {
     let lab = Lab::new();
     let old =
         "--health-path /healthz --health-schem https --interval 5 --mode route --iface lvscare --logger DEBG";
-    let care = Care::judged(&lab, &old.split(' ').collect::<Vec<_>>());
+    let daemon = Daemon::judged(&lab, &old.split(' ').collect::<Vec<_>>());
     wait_table(lab.node(), VIP, &lab.addresses(), 1);
     for flag in ["--mode", "--iface"] {
         assert!(
-            care.log().contains(&format!("{flag} has no meaning any more and is ignored")),
+            daemon.log().contains(&format!("{flag} has no meaning any more and is ignored")),
             "{}",
-            care.log()
+            daemon.log()
         );
     }
     lab.master(1).kill();
@@ -291,14 +295,16 @@ fn the_command_line_of_older_lvscare_works() {
 fn a_signal_ends_it_soon_and_leaves_the_rules() {
     let lab = Lab::new();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut care = Care::judged(&lab, &[]);
+        let mut daemon = Daemon::judged(&lab, &[]);
         let before = state(lab.node());
         let began = Instant::now();
-        care.process().signal(signal);
-        let status = care.process().wait(LIMIT);
+        daemon.process().signal(signal);
+        let status = daemon.process().wait(LIMIT);
         println!("{signal}: ended after {:?}", began.elapsed());
-        assert_eq!(status.code(), Some(0), "{signal}: {}", care.log());
-        assert!(care.log().trim_end().ends_with("stopping; route and rules stay in place, traffic goes on"));
+        assert_eq!(status.code(), Some(0), "{signal}: {}", daemon.log());
+        assert!(
+            daemon.log().trim_end().ends_with("stopping; route and rules stay in place, traffic goes on")
+        );
         assert_eq!(state(lab.node()), before);
         assert_eq!(lab.get(lab.node(), URL, LIMIT).unwrap().status, 200);
     }
@@ -309,12 +315,12 @@ fn a_first_start_adds_every_server_at_once() {
     let lab = Lab::new();
     // Nobody answers, and yet a join must not wait for a verdict.
     lab.masters().iter().for_each(|master| master.control().set(Behaviour::HangAccept));
-    let eye = Eye::open(lab.node());
-    let care = Care::start(&lab, &["--health-timeout", "30s", "--connect-timeout", "30s"]);
-    eye.time(LIMIT, "three servers", |eye| {
-        lab.addresses().into_iter().all(|server| eye.weight(vip(), server) == Some(1))
+    let reader = TableReader::open(lab.node());
+    let daemon = Daemon::start(&lab, &["--health-timeout", "30s", "--connect-timeout", "30s"]);
+    reader.time(LIMIT, "three servers", |reader| {
+        lab.addresses().into_iter().all(|server| reader.weight(vip(), server) == Some(1))
     });
-    let verdicts = care.status().map_or(0, |status| {
+    let verdicts = daemon.status().map_or(0, |status| {
         let servers = status.virtual_servers.iter().flat_map(|service| &service.real_servers);
         servers
             .filter(|server| server.health.as_ref().is_some_and(|health| health.condition.is_some()))
@@ -348,12 +354,12 @@ fn ipv6_works_the_same_way() {
     assert_eq!(state(node), empty);
     assert_eq!(say(node, &["clean", "--vs", VIP6]), "nothing to remove\n");
 
-    let mut care = Care::start_for(&lab, VIP6, &servers, &[]);
-    care.wait_judged();
+    let mut daemon = Daemon::start_for(&lab, VIP6, &servers, &[]);
+    daemon.wait_judged();
     wait_table(node, VIP6, &servers, 1);
     lab.master(2).kill();
     wait_table(node, VIP6, &[servers[0], servers[2]], 1);
-    care.wait_condition(servers[1], Condition::Dead);
+    daemon.wait_condition(servers[1], Condition::Dead);
     assert_ne!(lab.get(node, URL6, LIMIT).unwrap().body, "m2");
     node.check(&["ip", "-6", "route", "del", "local", "fd00:103::2", "table", "local"]);
     eventually(LIMIT, "the route repaired", || state(node).contains("fd00:103::2").then_some(()));

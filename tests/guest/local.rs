@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lvscare::health::Condition;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, LIMIT, URL, VIP, table};
+use tests::daemon::{Daemon, LIMIT, TableReader, URL, VIP, table};
 use tests::lab::Lab;
 
 /// Who answers so many requests; none may fail.
@@ -30,8 +30,8 @@ fn weights(lab: &Lab) -> Vec<Option<u32>> {
 fn a_master_keeps_to_itself_while_it_can() {
     let lab = Lab::with_node_as_master();
     let drain = Duration::from_secs(10);
-    let care = Care::judged(&lab, &["--prefer-local", "--drain-timeout", "10s"]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &["--prefer-local", "--drain-timeout", "10s"]);
+    let reader = TableReader::open(lab.node());
     let at: SocketAddr = VIP.parse().unwrap();
     let own = lab.master(4);
     let other = lab.master(1).address();
@@ -41,7 +41,7 @@ fn a_master_keeps_to_itself_while_it_can() {
     assert_eq!(count(&lab, 6), only("m4", 6));
 
     own.kill();
-    let took = eye.time(LIMIT, "the others serve", |eye| eye.weight(at, other) == Some(1));
+    let took = reader.time(LIMIT, "the others serve", |reader| reader.weight(at, other) == Some(1));
     println!("the others serve {} ms after the kill", took.as_millis());
     assert_eq!(weights(&lab), [Some(1), Some(1), Some(1), None]);
     assert_eq!(count(&lab, 6).len(), 3);
@@ -50,8 +50,8 @@ fn a_master_keeps_to_itself_while_it_can() {
     let mut held = lab.connect(lab.node(), at, LIMIT).unwrap();
     let server = held.get("/", LIMIT).unwrap().body;
     own.start();
-    eye.time(LIMIT, "the own one serves again", |eye| {
-        eye.weight(at, own.address()) == Some(1) && eye.weight(at, other) == Some(0)
+    reader.time(LIMIT, "the own one serves again", |reader| {
+        reader.weight(at, own.address()) == Some(1) && reader.weight(at, other) == Some(0)
     });
     assert_eq!(count(&lab, 6), only("m4", 6));
     assert_eq!(held.get("/", LIMIT).unwrap().body, server);
@@ -60,13 +60,13 @@ fn a_master_keeps_to_itself_while_it_can() {
     thread::sleep(drain);
     let standby = lab.masters().iter().find(|master| master.name() == server).unwrap();
     standby.control().set(Behaviour::Readyz(500));
-    care.wait_condition(standby.address(), Condition::Draining);
-    assert_eq!(held.get("/", LIMIT).unwrap().body, server, "{}", care.log());
-    assert_eq!(eye.weight(at, standby.address()), Some(0));
+    daemon.wait_condition(standby.address(), Condition::Draining);
+    assert_eq!(held.get("/", LIMIT).unwrap().body, server, "{}", daemon.log());
+    assert_eq!(reader.weight(at, standby.address()), Some(0));
     standby.control().set(Behaviour::Healthy);
-    care.wait_condition(standby.address(), Condition::Alive);
+    daemon.wait_condition(standby.address(), Condition::Alive);
 
     own.control().set(Behaviour::Readyz(500));
-    eye.time(LIMIT, "the others serve", |eye| eye.weight(at, other) == Some(1));
-    assert_eq!(count(&lab, 6).len(), 3, "{}", care.log());
+    reader.time(LIMIT, "the others serve", |reader| reader.weight(at, other) == Some(1));
+    assert_eq!(count(&lab, 6).len(), 3, "{}", daemon.log());
 }

@@ -14,8 +14,9 @@ use lvscare::discover::Source;
 use lvscare::health::Condition;
 use lvscare::status::Masters;
 use nix::sys::signal::Signal;
-use tests::care::{
-    Care, Eye, Film, QUICK, VIP, answering, connection_to, names, vip, wait_all_serve, wait_table,
+use tests::daemon::{
+    Daemon, QUICK, TableReader, TableRecorder, VIP, answering, connection_to, names, vip, wait_all_serve,
+    wait_table,
 };
 use tests::lab::{Lab, Master};
 use tests::masters::{kubeconfig, name};
@@ -29,13 +30,13 @@ struct Learner<'a> {
     lab: &'a Lab,
     kubeconfig: String,
     state: PathBuf,
-    care: Option<Care>,
+    daemon: Option<Daemon>,
 }
 
 impl<'a> Learner<'a> {
     fn start(lab: &'a Lab) -> Self {
         let state = lab.directory().join("state");
-        let mut learner = Self { lab, kubeconfig: kubeconfig(lab), state, care: None };
+        let mut learner = Self { lab, kubeconfig: kubeconfig(lab), state, daemon: None };
         learner.restart();
         learner
     }
@@ -46,18 +47,18 @@ impl<'a> Learner<'a> {
         let state = self.state.display().to_string();
         let options = ["--kubeconfig", &self.kubeconfig, "--state-dir", &state];
         let configured = [self.lab.master(1).address()];
-        self.care = Some(Care::start_for(self.lab, VIP, &configured, &[&QUICK[..], &options].concat()));
+        self.daemon = Some(Daemon::start_for(self.lab, VIP, &configured, &[&QUICK[..], &options].concat()));
     }
 
     fn end(&mut self) {
-        if let Some(mut care) = self.care.take() {
-            care.process().signal(Signal::SIGKILL);
-            care.process().wait(LIMIT);
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.process().signal(Signal::SIGKILL);
+            daemon.process().wait(LIMIT);
         }
     }
 
-    fn care(&self) -> &Care {
-        self.care.as_ref().unwrap()
+    fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().unwrap()
     }
 
     fn file(&self) -> PathBuf {
@@ -65,7 +66,7 @@ impl<'a> Learner<'a> {
     }
 
     fn masters(&self) -> Option<Masters> {
-        self.care().status()?.virtual_servers.first()?.masters.clone()
+        self.daemon().status()?.virtual_servers.first()?.masters.clone()
     }
 
     #[track_caller]
@@ -79,19 +80,19 @@ impl<'a> Learner<'a> {
     #[track_caller]
     fn wait_problem(&self, part: &str) {
         self.wait(part, |masters| masters.problem.as_ref().is_some_and(|problem| problem.contains(part)));
-        assert!(self.care().log().contains(part), "{part} is not in\n{}", self.care().log());
+        assert!(self.daemon().log().contains(part), "{part} is not in\n{}", self.daemon().log());
     }
 
     /// The servers that are known, in the table or not.
     fn known(&self) -> Vec<SocketAddr> {
-        let status = eventually(LIMIT, "a status", || self.care().status());
+        let status = eventually(LIMIT, "a status", || self.daemon().status());
         status.virtual_servers[0].real_servers.iter().map(|server| server.address).collect()
     }
 
     /// A sample of `/metrics` by its beginning.
     #[track_caller]
     fn metric(&self, beginning: &str) -> f64 {
-        self.care().metric(beginning)
+        self.daemon().metric(beginning)
     }
 }
 
@@ -119,11 +120,11 @@ fn masters_are_learned_serve_and_leave() {
     let mut connection = connection_to(&lab, lab.node(), "m3");
     name(&lab, Some(&all[..2]));
     let began = Instant::now();
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     eventually(LIMIT, "the removed master drains", || {
         assert_eq!(connection.get("/", LIMIT).unwrap().body, "m3");
         sleep(Duration::from_millis(200));
-        (eye.weight(vip(), leaving) == Some(0)).then_some(())
+        (reader.weight(vip(), leaving) == Some(0)).then_some(())
     });
     println!("removed by the API: weight 0 after {:?}", began.elapsed());
     assert_eq!(connection.get("/", LIMIT).unwrap().body, "m3");
@@ -137,8 +138,8 @@ fn masters_are_learned_serve_and_leave() {
 
     // And it comes back as it came.
     name(&lab, Some(&all));
-    eventually(LIMIT, "its return", || eye.serves(vip(), leaving).then_some(()));
-    learner.care().wait_condition(leaving, Condition::Alive);
+    eventually(LIMIT, "its return", || reader.serves(vip(), leaving).then_some(()));
+    learner.daemon().wait_condition(leaving, Condition::Alive);
 }
 
 #[test]
@@ -148,7 +149,7 @@ fn doubtful_answers_change_nothing() {
     name(&lab, Some(&all));
     let learner = Learner::start(&lab);
     wait_all_serve(&lab);
-    let film = Film::start(lab.node(), vip());
+    let recorder = TableRecorder::start(lab.node(), vip());
 
     name(&lab, Some(&[]));
     learner.wait_problem("it names no apiserver that is ready");
@@ -166,16 +167,16 @@ fn doubtful_answers_change_nothing() {
     learner.wait("another answer", |masters| masters.count == 6 && masters.problem.is_none());
     assert!(learner.metric("lvscare_discovery_last_success_timestamp_seconds{") > answered);
     for &server in &nobody {
-        learner.care().wait_condition(server, Condition::Dead);
+        learner.daemon().wait_condition(server, Condition::Dead);
     }
     eventually(LIMIT, "three answers", || (asked(&lab) >= before + 3).then_some(()));
     assert_eq!(answering(&lab, lab.node()), names(&["m1", "m2", "m3"]));
-    let frames = film.stop();
-    let all_serve = |frame: &tests::care::Frame| {
+    let frames = recorder.stop();
+    let all_serve = |frame: &tests::daemon::Frame| {
         let table = frame.1.as_ref().unwrap();
         all.iter().all(|server| table.get(server) == Some(&1))
     };
-    assert!(frames.iter().all(all_serve), "{frames:?}\n{}", learner.care().log());
+    assert!(frames.iter().all(all_serve), "{frames:?}\n{}", learner.daemon().log());
 }
 
 #[test]
@@ -209,7 +210,7 @@ fn a_start_without_the_api_goes_on_from_what_was_learned() {
         learner.restart();
         let masters = learner.wait("the configured ones", |masters| masters.problem.is_some());
         assert_eq!((masters.source, masters.count), (Source::Configured, 1));
-        assert!(learner.care().log().contains("masters-10.103.97.2-6443.json is ignored: "));
+        assert!(learner.daemon().log().contains("masters-10.103.97.2-6443.json is ignored: "));
         // Whoever served before the restart goes on while no configured one is alive.
         let known = learner.known();
         assert!(known == all[..1] || known == [all[0], all[2]], "{known:?}");

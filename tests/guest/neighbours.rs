@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::process::Output;
 
-use tests::care::{Care, LIMIT, URL, VIP, lvscare, run_once, table, wait_all_serve, wait_table};
+use tests::daemon::{Daemon, LIMIT, URL, VIP, lvscare, run_once, table, wait_all_serve, wait_table};
 use tests::lab::Lab;
 use tests::wait::eventually;
 
@@ -38,10 +38,10 @@ fn findings(lab: &Lab) -> (BTreeMap<String, String>, String) {
 #[test]
 fn a_second_daemon_of_one_address_is_refused() {
     let lab = Lab::new();
-    let first = Care::judged(&lab, &[]);
+    let first = Daemon::judged(&lab, &[]);
     let one = [lab.master(1).address()];
     for servers in [&lab.addresses()[..], &one] {
-        let mut second = Care::start_for(&lab, VIP, servers, &[]);
+        let mut second = Daemon::start_for(&lab, VIP, servers, &[]);
         assert_eq!(second.process().wait(3 * LIMIT).code(), Some(9), "{}", second.log());
         let log = second.log();
         assert!(log.contains("another lvscare (process "), "{log}");
@@ -56,8 +56,8 @@ fn a_second_daemon_of_one_address_is_refused() {
 #[test]
 fn a_successor_waits_for_its_predecessor() {
     let lab = Lab::new();
-    let mut first = Care::judged(&lab, &[]);
-    let mut second = Care::start(&lab, &[]);
+    let mut first = Daemon::judged(&lab, &[]);
+    let mut second = Daemon::start(&lab, &[]);
     eventually(LIMIT, "that it waits", || second.log().contains("for it to end").then_some(()));
     first.terminate();
     second.wait_judged();
@@ -67,13 +67,13 @@ fn a_successor_waits_for_its_predecessor() {
 #[test]
 fn a_second_daemon_that_is_told_to_works_and_says_so() {
     let lab = Lab::new();
-    let first = Care::judged(&lab, &[]);
-    let forced = Care::start(&lab, &["--force"]);
+    let first = Daemon::judged(&lab, &[]);
+    let forced = Daemon::start(&lab, &["--force"]);
     eventually(LIMIT, "a warning", || {
         forced.log().contains("as well; each will undo what the other does").then_some(())
     });
     // Nor can one that listens elsewhere be missed where processes can be seen.
-    let elsewhere = Care::start(&lab, &["--listen", "127.0.0.1:10262"]);
+    let elsewhere = Daemon::start(&lab, &["--listen", "127.0.0.1:10262"]);
     eventually(LIMIT, "a warning", || elsewhere.log().contains("so stop one of them").then_some(()));
     let (findings, text) = findings(&lab);
     assert_eq!(findings.get("another-guard").map(String::as_str), Some("warning"), "{text}");
@@ -84,7 +84,7 @@ fn a_second_daemon_that_is_told_to_works_and_says_so() {
 #[test]
 fn commands_do_not_work_against_a_daemon() {
     let lab = Lab::new();
-    let mut care = Care::judged(&lab, &[]);
+    let mut daemon = Daemon::judged(&lab, &[]);
     let other = ["care", "--run-once", "--rs", "10.0.0.1:6443"];
     for words in [&["clean"][..], &["clean", "--all"], &["care", "--clean"], &other] {
         let (code, text) = say(&lab, words);
@@ -100,7 +100,7 @@ fn commands_do_not_work_against_a_daemon() {
     let (code, text) = say(&lab, &["clean", "--force"]);
     assert!(code == Some(0) && text.contains("remove virtual server 10.103.97.2:6443"), "{text}");
     wait_all_serve(&lab);
-    care.terminate();
+    daemon.terminate();
     let (code, text) = say(&lab, &["clean"]);
     assert!(code == Some(0) && text.contains("remove route local 10.103.97.2"), "{text}");
 }
@@ -131,16 +131,20 @@ fn what_is_forgotten_is_found_and_removed() {
     assert!(!text.contains("10.200.0.1"), "{text}");
 
     // Its successor was told of one of them only.
-    let mut care = Care::judged(&lab, &[]);
+    let mut daemon = Daemon::judged(&lab, &[]);
     let remedy = format!("lvscare clean --vs {OTHER}");
-    assert!(care.log().contains(&format!("virtual server {OTHER} was made by lvscare")), "{}", care.log());
-    assert!(care.log().contains(&remedy), "{}", care.log());
+    assert!(
+        daemon.log().contains(&format!("virtual server {OTHER} was made by lvscare")),
+        "{}",
+        daemon.log()
+    );
+    assert!(daemon.log().contains(&remedy), "{}", daemon.log());
     let (_, text) = say(&lab, &["status", "--all"]);
     assert!(text.contains(&format!("no lvscare guards it; `{remedy}` removes it")), "{text}");
     let (findings, text) = findings(&lab);
     assert_eq!(findings.get("left-behind").map(String::as_str), Some("warning"), "{text}");
     assert!(text.contains(&remedy), "{text}");
-    care.terminate();
+    daemon.terminate();
 
     // An address whose servers are all down has a route and no virtual server.
     node.check(&["ipvsadm", "-D", "-t", OTHER]);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use nix::fcntl::{Flock, FlockArg};
-use tests::care::{LIMIT, VIP, answering, names, table, wait_table};
+use tests::daemon::{LIMIT, VIP, answering, names, table, wait_table};
 use tests::prepared::{HOSTS, Node, POD, STATE};
 use tests::wait::eventually;
 
@@ -22,7 +22,7 @@ fn a_node_is_prepared_and_as_it_was_after_undo() {
     let text = node.prepare(10, &["--dry-run", "--detailed-exitcode", "--diff"]);
     assert!(text.contains("add virtual server 10.103.97.2:6443"), "{text}");
     assert!(text.contains("+10.103.97.2 apiserver.cluster.local"), "{text}");
-    node.is(&before);
+    node.assert_unchanged(&before);
 
     let text = node.prepare(0, &[]);
     println!("{text}");
@@ -41,13 +41,13 @@ fn a_node_is_prepared_and_as_it_was_after_undo() {
         println!("prepared again {options:?} in {:.1?}", began.elapsed());
     }
     node.prepare(0, &["--dry-run", "--detailed-exitcode"]);
-    node.is(&prepared);
+    node.assert_unchanged(&prepared);
 
     println!("{}", node.expect(0, &["node", "status"]));
     println!("{}", node.expect(0, &["node", "undo", "--dry-run"]));
-    node.is(&prepared);
+    node.assert_unchanged(&prepared);
     println!("{}", node.expect(0, &["node", "undo"]));
-    node.is(&before);
+    node.assert_unchanged(&before);
     assert_eq!(node.expect(0, &["node", "undo"]), "nothing to undo; nothing was changed on this node\n");
 }
 
@@ -71,7 +71,7 @@ fn the_pod_takes_over_and_undo_waits_for_its_end() {
     drop(pod);
     let mut undo = undo;
     assert!(undo.wait(LIMIT).success(), "{}", undo.log());
-    node.is(&before);
+    node.assert_unchanged(&before);
 }
 
 #[test]
@@ -92,12 +92,12 @@ fn a_dead_master_is_left_out_and_with_none_alive_nothing_is_done() {
         text.contains("no apiserver answers") && text.contains("10.0.0.2:6443: connection refused"),
         "{text}"
     );
-    node.is(&before);
+    node.assert_unchanged(&before);
     // For a node that is made ready before its masters are.
     node.prepare(0, &["--skip", "reach"]);
     wait_table(node.lab.node(), VIP, &node.lab.addresses(), 1);
     node.expect(0, &["node", "undo"]);
-    node.is(&before);
+    node.assert_unchanged(&before);
 }
 
 #[test]
@@ -110,17 +110,17 @@ fn what_is_somebody_elses_is_refused_or_taken_over_and_given_back() {
     let before = node.snapshot();
     let text = node.prepare(13, &[]);
     assert!(text.contains("10.9.9.9:6443") && text.contains("--force"), "{text}");
-    node.is(&before);
+    node.assert_unchanged(&before);
     let text = node.prepare(13, &["--skip", "rules,reach"]);
     assert!(text.contains("10.0.0.7 apiserver.cluster.local other"), "{text}");
-    node.is(&before);
+    node.assert_unchanged(&before);
 
     node.prepare(0, &["--force"]);
     wait_table(node.lab.node(), VIP, &node.lab.addresses(), 1);
     let hosts = fs::read_to_string("/etc/hosts").unwrap();
     assert!(hosts.contains("10.0.0.7 other"), "{hosts}");
     node.expect(0, &["node", "undo"]);
-    node.is(&before);
+    node.assert_unchanged(&before);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn bad_input_is_refused_before_anything_is_changed() {
     ] {
         let text = node.expect(exit, &[&["node", "prepare"][..], &words].concat());
         assert_eq!(text, format!("lvscare-installer: {said}\n"));
-        node.is(&before);
+        node.assert_unchanged(&before);
     }
     // The way back is never written over.
     fs::create_dir_all(STATE).unwrap();
@@ -190,7 +190,7 @@ fn bad_input_is_refused_before_anything_is_changed() {
     fs::remove_dir_all(STATE).unwrap();
     let text = node.expect(0, &["node", "prepare", "--dry-run", "--master", "m1"]);
     assert!(text.contains("add real server 10.0.0.1:6443"), "{text}");
-    node.is(&before);
+    node.assert_unchanged(&before);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn all_that_is_wrong_is_told_at_once() {
         (&report["healthy"], report["findings"][0]["severity"].as_str()),
         (&false.into(), Some("error"))
     );
-    node.is(&before);
+    node.assert_unchanged(&before);
 
     // What is only a warning does not keep anybody from preparing the node.
     fs::write("/etc/hosts", HOSTS).unwrap();
@@ -241,7 +241,7 @@ fn a_read_only_etc_is_named_and_nothing_is_done_by_half() {
     host.check(&["mount", "--bind", "/etc", "/etc"]);
     host.check(&["mount", "-o", "remount,bind,ro", "/etc"]);
     let refused = node.prepare(4, &[]);
-    node.is(&before);
+    node.assert_unchanged(&before);
     assert_eq!(refused.matches("not-writable").count(), 1, "{refused}");
     // In spite of that: the rules are there, and the way back is known.
     let text = node.prepare(1, &["--skip", "checks"]);
@@ -260,7 +260,7 @@ fn a_read_only_etc_is_named_and_nothing_is_done_by_half() {
     );
     assert_eq!(table.unwrap().len(), 3);
     assert!(undone.status.success(), "{undone:?}");
-    node.is(&before);
+    node.assert_unchanged(&before);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_hosts_file_that_is_mounted_is_written_in_place() {
     let text = node.prepare(0, &[]);
     let hosts = fs::read_to_string("/run/hosts").unwrap();
     node.expect(0, &["node", "undo"]);
-    node.is(&before);
+    node.assert_unchanged(&before);
     node.lab.node().check(&["umount", "/etc/hosts"]);
     assert!(text.contains("! hosts-mounted: /etc/hosts is a mount of its own, as in a container"), "{text}");
     assert!(hosts.starts_with(HOSTS) && hosts.contains("10.103.97.2 apiserver.cluster.local"), "{hosts}");
@@ -284,11 +284,11 @@ fn the_pod_alone_is_rendered_written_and_removed() {
     let before = node.snapshot();
     let masters = ["--master", "10.0.0.1-10.0.0.3"];
     let rendered = node.expect(0, &[&["pod", "render"][..], &masters].concat());
-    node.is(&before);
+    node.assert_unchanged(&before);
     let write = [&["pod", "write"][..], &masters].concat();
     let text = node.expect(10, &[&write[..], &["--dry-run", "--detailed-exitcode"]].concat());
     assert!(text.contains("write /etc/kubernetes/manifests/kube-lvscare.yaml (mode 0600)"), "{text}");
-    node.is(&before);
+    node.assert_unchanged(&before);
     node.expect(0, &write);
     assert_eq!(fs::read_to_string(POD).unwrap(), rendered);
     assert_eq!(table(node.lab.node(), VIP), None);
@@ -296,7 +296,7 @@ fn the_pod_alone_is_rendered_written_and_removed() {
     assert_eq!(node.expect(0, &["pod", "remove"]), format!("  remove {POD}\n"));
     assert_eq!(node.expect(0, &["pod", "remove"]), "nothing to do; the manifest is so already\n");
     node.expect(0, &["node", "undo"]);
-    node.is(&before);
+    node.assert_unchanged(&before);
 
     // One that somebody else has put there comes back.
     fs::create_dir_all("/etc/kubernetes/manifests").unwrap();
@@ -305,7 +305,7 @@ fn the_pod_alone_is_rendered_written_and_removed() {
     node.expect(0, &["pod", "remove"]);
     assert!(!Path::new(POD).exists());
     node.expect(0, &["node", "undo"]);
-    node.is(&before);
+    node.assert_unchanged(&before);
     fs::write(POD, "kind: Pod\n").unwrap();
     let text = node.expect(13, &["pod", "remove"]);
     assert!(text.contains("not as this installer writes it"), "{text}");

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lvscare::health::Condition;
-use tests::care::{self, Care, Eye, Film, LIMIT, VIP, connections, vip, wait_all_serve};
+use tests::daemon::{self, Daemon, LIMIT, TableReader, TableRecorder, VIP, connections, vip, wait_all_serve};
 use tests::lab::{Lab, Master};
 use tests::wait::eventually;
 use tests::web;
@@ -20,10 +20,10 @@ use tests::web;
 #[test]
 fn an_uplink_that_comes_back_cuts_nobody() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
+    let daemon = Daemon::judged(&lab, &[]);
     for seconds in [2, 3, 5, 8] {
         let mut open = connections(&lab, 9);
-        let film = Film::start(lab.node(), vip());
+        let recorder = TableRecorder::start(lab.node(), vip());
         lab.net().ip("link set node down");
         thread::sleep(Duration::from_secs(seconds));
         lab.net().ip("link set node up");
@@ -31,7 +31,7 @@ fn an_uplink_that_comes_back_cuts_nobody() {
         for (server, connection) in &mut open {
             let answer = connection.get("/", 2 * LIMIT);
             let answer =
-                answer.unwrap_or_else(|error| panic!("{seconds} s: {server}: {error}\n{}", care.log()));
+                answer.unwrap_or_else(|error| panic!("{seconds} s: {server}: {error}\n{}", daemon.log()));
             assert_eq!(answer.body, *server, "the same connection");
         }
         println!(
@@ -40,13 +40,13 @@ fn an_uplink_that_comes_back_cuts_nobody() {
             began.elapsed()
         );
         wait_all_serve(&lab);
-        for (time, table) in film.stop() {
+        for (time, table) in recorder.stop() {
             let servers = table.unwrap_or_default();
             let whole = lab.addresses().iter().all(|server| servers.contains_key(server));
-            assert!(whole, "{seconds} s, {:?} ago: {servers:?}\n{}", time.elapsed(), care.log());
+            assert!(whole, "{seconds} s, {:?} ago: {servers:?}\n{}", time.elapsed(), daemon.log());
         }
     }
-    assert!(!care.log().contains(" connections of this node"), "{}", care.log());
+    assert!(!daemon.log().contains(" connections of this node"), "{}", daemon.log());
 }
 
 /// A switch that forgets to forward: no link is lost, every neighbour stays known, and the packets of all connections
@@ -54,43 +54,43 @@ fn an_uplink_that_comes_back_cuts_nobody() {
 #[test]
 fn a_switch_that_forwards_nothing_for_a_while_cuts_nobody() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
+    let daemon = Daemon::judged(&lab, &[]);
     for millis in [1200, 1600, 1800, 2000, 2100, 2200, 2300, 2500, 3000, 5000] {
         let mut open = connections(&lab, 9);
-        let film = Film::start(lab.node(), vip());
+        let recorder = TableRecorder::start(lab.node(), vip());
         lab.net().ip("link set node nomaster");
         thread::sleep(Duration::from_millis(millis));
         lab.net().ip("link set node master br0");
         for (server, connection) in &mut open {
             let answer = connection.get("/", 2 * LIMIT);
             let answer =
-                answer.unwrap_or_else(|error| panic!("{millis} ms: {server}: {error}\n{}", care.log()));
+                answer.unwrap_or_else(|error| panic!("{millis} ms: {server}: {error}\n{}", daemon.log()));
             assert_eq!(answer.body, *server, "the same connection");
         }
         wait_all_serve(&lab);
-        for (time, table) in film.stop() {
+        for (time, table) in recorder.stop() {
             let servers = table.unwrap_or_default();
             let whole = lab.addresses().iter().all(|server| servers.contains_key(server));
-            assert!(whole, "{millis} ms, {:?} ago: {servers:?}\n{}", time.elapsed(), care.log());
+            assert!(whole, "{millis} ms, {:?} ago: {servers:?}\n{}", time.elapsed(), daemon.log());
         }
     }
-    assert!(!care.log().contains(" connections of this node"), "{}", care.log());
+    assert!(!daemon.log().contains(" connections of this node"), "{}", daemon.log());
 }
 
 /// Two of three behind one dead switch: the third is witness enough.
 #[test]
 fn two_of_three_that_vanish_leave() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &[]);
+    let reader = TableReader::open(lab.node());
     let gone = [lab.master(1).address(), lab.master(2).address()];
     lab.net().ip("link set m1 down\nlink set m2 down");
-    let weightless =
-        eye.time(LIMIT, "no new connections", |eye| gone.iter().all(|&server| !eye.serves(vip(), server)));
-    let removed =
-        eye.time(LIMIT, "both out", |eye| gone.iter().all(|&server| eye.weight(vip(), server).is_none()));
+    let weightless = reader
+        .time(LIMIT, "no new connections", |reader| gone.iter().all(|&server| !reader.serves(vip(), server)));
+    let removed = reader
+        .time(LIMIT, "both out", |reader| gone.iter().all(|&server| reader.weight(vip(), server).is_none()));
     println!("two of three vanished: weight 0 after {weightless:.1?}, out {removed:.1?} later");
-    assert_eq!(care.condition(lab.master(3).address()), Some(Condition::Alive), "{}", care.log());
+    assert_eq!(daemon.condition(lab.master(3).address()), Some(Condition::Alive), "{}", daemon.log());
     lab.net().ip("link set m1 up\nlink set m2 up");
     wait_all_serve(&lab);
 }
@@ -99,16 +99,16 @@ fn two_of_three_that_vanish_leave() {
 #[test]
 fn this_node_is_no_witness() {
     let lab = Lab::with_node_as_master();
-    let care = Care::judged(&lab, &[]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &[]);
+    let reader = TableReader::open(lab.node());
     let others = [1, 2, 3].map(|number| lab.master(number).address());
     lab.net().ip("link set node down");
     for server in others {
-        care.wait_condition(server, Condition::Dead);
+        daemon.wait_condition(server, Condition::Dead);
     }
     thread::sleep(Duration::from_secs(5));
-    let weights = eye.weights(vip()).unwrap();
-    assert_eq!(others.map(|server| weights.get(&server).copied()), [Some(0); 3], "{}", care.log());
+    let weights = reader.weights(vip()).unwrap();
+    assert_eq!(others.map(|server| weights.get(&server).copied()), [Some(0); 3], "{}", daemon.log());
     assert_eq!(weights.get(&lab.master(4).address()), Some(&1));
     lab.net().ip("link set node up");
     wait_all_serve(&lab);
@@ -135,7 +135,7 @@ fn few_descriptors_kill_nobody() {
     for limit in [16, 32] {
         let lab = Lab::new();
         let servers = more_addresses(&lab, 10);
-        let arguments = care::arguments(VIP, &servers, &["--interval", "500ms"]);
+        let arguments = daemon::arguments(VIP, &servers, &["--interval", "500ms"]);
         let script = format!("ulimit -n {limit}; exec {}", arguments.join(" "));
         let process = lab.node().spawn(&["sh", "-c", &script]);
         let get = |path: &str| web::get(lab.node(), "127.0.0.1:10261".parse().unwrap(), path, LIMIT);
@@ -149,21 +149,21 @@ fn few_descriptors_kill_nobody() {
 
         let log = || process.log();
         assert!(!log().contains("real server is worse"), "{limit}: {}", log());
-        let weights = Eye::open(lab.node()).weights(vip()).unwrap();
+        let weights = TableReader::open(lab.node()).weights(vip()).unwrap();
         assert_eq!(weights, servers.iter().map(|&server| (server, 1)).collect(), "{limit}: {}", log());
         for _ in 0..20 {
             assert_eq!(get("/livez").unwrap(), "ok\n", "{limit}: {}", log());
         }
-        let metrics = care::metrics(lab.node());
+        let metrics = daemon::metrics(lab.node());
         assert!(metrics.contains("reason=\"local\""), "{limit}: {metrics}");
         assert!(metrics.contains("lvscare_problems 1"), "{limit}: {metrics}");
         assert_eq!(log().matches(told).count(), 1, "{limit}: once for all: {}", log());
 
         // The guard goes on: what is really gone leaves, what is changed is repaired.
         lab.node().check(&["ipvsadm", "-C"]);
-        let eye = Eye::open(lab.node());
-        eye.time(LIMIT, "repair", |eye| {
-            eye.weights(vip()).is_some_and(|weights| weights.len() == servers.len())
+        let reader = TableReader::open(lab.node());
+        reader.time(LIMIT, "repair", |reader| {
+            reader.weights(vip()).is_some_and(|weights| weights.len() == servers.len())
         });
         lab.masters().iter().for_each(Master::kill);
     }

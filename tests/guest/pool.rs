@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use lvscare::health::Condition;
 use lvscare::health::pool::Mode;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, Film, LIMIT, QUICK, URL, answering, names, vip, wait_all_serve};
+use tests::daemon::{
+    Daemon, LIMIT, QUICK, TableReader, TableRecorder, URL, answering, names, vip, wait_all_serve,
+};
 use tests::lab::{Lab, Master};
 use tests::pki::Pki;
 use tests::refusal::assert_refused_at_once;
@@ -32,25 +34,25 @@ fn healthy(master: &Master) {
 #[test]
 fn when_every_server_is_certainly_dead_clients_are_refused_at_once() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &[]);
+    let reader = TableReader::open(lab.node());
 
     lab.masters().iter().for_each(Master::kill);
-    let took = eye.time(LIMIT, "no virtual server", |eye| eye.service(vip()).is_none());
+    let took = reader.time(LIMIT, "no virtual server", |reader| reader.service(vip()).is_none());
     println!("all killed: virtual server deleted after {} ms", took.as_millis());
     for place in [lab.node(), lab.pod()] {
         // With an empty virtual server it takes a second.
         assert_refused_at_once(place);
     }
-    care.wait_mode(Mode::Empty);
+    daemon.wait_mode(Mode::Empty);
     let status = lab.node().check(&["lvscare", "status"]);
     assert!(status.contains("EVERY REAL SERVER IS DOWN: clients are refused at once"), "{status}");
 
     lab.master(3).start();
-    let took = eye.time(LIMIT, "m3 back", |eye| eye.serves(vip(), lab.master(3).address()));
+    let took = reader.time(LIMIT, "m3 back", |reader| reader.serves(vip(), lab.master(3).address()));
     println!("all killed, one returns: it serves after {} ms", took.as_millis());
     assert_eq!(answering(&lab, lab.node()), names(&["m3"]));
-    care.wait_mode(Mode::Normal);
+    daemon.wait_mode(Mode::Normal);
     let status = lab.node().check(&["lvscare", "status"]);
     assert!(!status.contains("EVERY REAL SERVER"), "{status}");
     lab.master(1).start();
@@ -114,34 +116,34 @@ fn no_black_hole(master: &Master) {
 #[test]
 fn without_proof_the_last_servers_stay() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &QUICK);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &QUICK);
+    let reader = TableReader::open(lab.node());
 
     for Plague { name, strike, mend, mode, says } in PLAGUES {
-        let film = Film::start(lab.node(), vip());
+        let recorder = TableRecorder::start(lab.node(), vip());
         let began = Instant::now();
         lab.masters().iter().for_each(strike);
-        care.wait_mode(mode);
+        daemon.wait_mode(mode);
         let noticed = began.elapsed();
         let status = lab.node().check(&["lvscare", "status"]);
         assert!(status.contains(says), "{name}: {status}");
         // Long enough for several probes of each.
         thread::sleep(Duration::from_secs(2));
-        assert_eq!(care.mode(), Some(mode), "{name}");
+        assert_eq!(daemon.mode(), Some(mode), "{name}");
         // They fell to one blow, so they stay together.
         let hopeful = if name.starts_with("one killed") { 2 } else { 3 };
-        let table = eye.weights(vip());
-        assert_eq!(serving(table.as_ref()), hopeful, "{name}: {table:?}\n{}", care.log());
+        let table = reader.weights(vip());
+        assert_eq!(serving(table.as_ref()), hopeful, "{name}: {table:?}\n{}", daemon.log());
 
         let mended = Instant::now();
         lab.masters().iter().for_each(mend);
-        care.wait_mode(Mode::Normal);
+        daemon.wait_mode(Mode::Normal);
         wait_all_serve(&lab);
         let back = mended.elapsed();
-        let frames = film.stop();
+        let frames = recorder.stop();
         let fewest = frames.iter().map(|(_, table)| serving(table.as_ref())).min().unwrap();
         println!("{name}: noticed after {noticed:.0?}, all back after {back:.0?}, never fewer than {fewest}");
-        assert!(fewest > 0, "{name}: {frames:?}\n{}", care.log());
+        assert!(fewest > 0, "{name}: {frames:?}\n{}", daemon.log());
         assert_eq!(answering(&lab, lab.node()), names(&["m1", "m2", "m3"]), "{name}");
     }
 }
@@ -150,52 +152,52 @@ fn without_proof_the_last_servers_stay() {
 fn certificates_are_verified_when_there_is_an_authority() {
     let lab = Lab::new();
     let text = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
-    let mut care = Care::judged(&lab, &["--ca-file", &text(lab.pki.ca())]);
+    let mut daemon = Daemon::judged(&lab, &["--ca-file", &text(lab.pki.ca())]);
     for server in lab.addresses() {
-        assert_eq!(care.condition(server), Some(Condition::Alive));
+        assert_eq!(daemon.condition(server), Some(Condition::Alive));
     }
-    assert!(!care.log().contains("not verified"), "{}", care.log());
-    care.terminate();
+    assert!(!daemon.log().contains("not verified"), "{}", daemon.log());
+    daemon.terminate();
 
     // With a stranger's authority nobody can be trusted, and nobody is proved dead.
     let directory = lab.directory().join("stranger");
     fs::create_dir(&directory).unwrap();
     let stranger = Pki::new(&directory).unwrap();
-    let film = Film::start(lab.node(), vip());
-    let care = Care::judged(&lab, &["--ca-file", &text(stranger.ca())]);
+    let recorder = TableRecorder::start(lab.node(), vip());
+    let daemon = Daemon::judged(&lab, &["--ca-file", &text(stranger.ca())]);
     for server in lab.addresses() {
-        care.wait_condition(server, Condition::Dead);
-        care.wait_reason(server, &["TLS: "]);
+        daemon.wait_condition(server, Condition::Dead);
+        daemon.wait_reason(server, &["TLS: "]);
     }
-    care.wait_mode(Mode::LastResort);
+    daemon.wait_mode(Mode::LastResort);
     let status = lab.node().check(&["lvscare", "status"]);
     assert!(status.contains(UNHEALTHY), "{status}");
-    let fewest = film.stop().iter().map(|(_, table)| serving(table.as_ref())).min().unwrap();
+    let fewest = recorder.stop().iter().map(|(_, table)| serving(table.as_ref())).min().unwrap();
     println!("a stranger's authority: never fewer than {fewest} servers");
-    assert!(fewest > 0, "{}", care.log());
+    assert!(fewest > 0, "{}", daemon.log());
     lab.get(lab.node(), URL, LIMIT).unwrap();
 }
 
 #[test]
 fn a_node_that_was_cut_off_recovers_by_itself() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &QUICK);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &QUICK);
+    let reader = TableReader::open(lab.node());
 
     lab.net().ip("link set node down");
-    care.wait_mode(Mode::LastResort);
+    daemon.wait_mode(Mode::LastResort);
     // Long enough for the neighbours to be given up: silence then looks like "host unreachable", which says
     // nothing about the servers.
     thread::sleep(Duration::from_secs(5));
-    assert_eq!(care.mode(), Some(Mode::LastResort), "{}", care.log());
-    assert_eq!(serving(eye.weights(vip()).as_ref()), 3, "{}", care.log());
+    assert_eq!(daemon.mode(), Some(Mode::LastResort), "{}", daemon.log());
+    assert_eq!(serving(reader.weights(vip()).as_ref()), 3, "{}", daemon.log());
 
     lab.net().ip("link set node up");
     let mended = Instant::now();
     // A first attempt may still be told that there is no way: the kernel has given up the neighbours just now.
     eventually(LIMIT, "an answer", || lab.get(lab.node(), URL, LIMIT).ok());
     println!("a node cut off for 5 s: served {} ms after", mended.elapsed().as_millis());
-    care.wait_mode(Mode::Normal);
+    daemon.wait_mode(Mode::Normal);
     wait_all_serve(&lab);
     assert_eq!(answering(&lab, lab.node()), names(&["m1", "m2", "m3"]));
 }

@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tests::apiserver::Behaviour;
-use tests::care::{Care, LIMIT, URL};
+use tests::daemon::{Daemon, LIMIT, URL};
 use tests::lab::Lab;
 
 /// So many requests have to be answered: most ports have then been used.
@@ -30,7 +30,7 @@ fn probes_use_ports_that_no_client_can_have() {
         // So that probes need new connections again and again.
         master.control().set(Behaviour::CloseAfter(Duration::from_secs(2)));
     }
-    let care = Care::judged(&lab, &["--interval", "500ms"]);
+    let daemon = Daemon::judged(&lab, &["--interval", "500ms"]);
 
     let load = lab.load(lab.node(), URL, 4, LIMIT);
     let mut probe_ports = Vec::new();
@@ -55,7 +55,7 @@ fn probes_use_ports_that_no_client_can_have() {
     let stray: Vec<&u16> = probe_ports.iter().filter(|port| RANGE.contains(port)).collect();
     assert!(stray.is_empty(), "probes from client ports: {stray:?}");
 
-    let log = care.log();
+    let log = daemon.log();
     assert!(!log.contains("real server is worse"), "{log}");
     let errors: Vec<_> =
         report.failures().into_iter().filter_map(|sample| sample.outcome.as_ref().err()).collect();

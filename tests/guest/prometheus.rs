@@ -18,7 +18,7 @@ use lvscare::health::Condition;
 use lvscare::health::pool::Mode;
 use serde_json::Value;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, URL};
+use tests::daemon::{Daemon, URL};
 use tests::lab::Lab;
 use tests::masters::{kubeconfig, name};
 use tests::netns::Namespace;
@@ -55,29 +55,29 @@ fn a_sample_answers_every_query() {
 #[test]
 fn the_daemon_answers_every_query() {
     let lab = Lab::new();
-    let care = learning(&lab);
+    let daemon = learning(&lab);
     let prometheus = Prometheus::start(&lab);
     prometheus.wait_alerts("all quiet", &[]);
     lab.master(3).kill();
-    care.wait_condition(lab.master(3).address(), Condition::Dead);
+    daemon.wait_condition(lab.master(3).address(), Condition::Dead);
     prometheus.wait_alerts("one apiserver is down", &["LvscareApiserverDown"]);
     lab.master(3).start();
-    care.wait_condition(lab.master(3).address(), Condition::Alive);
+    daemon.wait_condition(lab.master(3).address(), Condition::Alive);
     prometheus.wait_alerts("all quiet again", &[]);
     // Only now: some counters exist from their first event on.
     prometheus.every_query_has_data();
-    lint(&care.metrics());
+    lint(&daemon.metrics());
 }
 
 /// The daemon with everything that has metrics: it learns the masters as well.
-fn learning(lab: &Lab) -> Care {
+fn learning(lab: &Lab) -> Daemon {
     name(lab, Some(&lab.addresses()));
-    let care = Care::judged(lab, &["--kubeconfig", &kubeconfig(lab), "--state-dir", "none"]);
+    let daemon = Daemon::judged(lab, &["--kubeconfig", &kubeconfig(lab), "--state-dir", "none"]);
     eventually(LIMIT, "an answer of the API", || {
-        let status = care.status()?;
+        let status = daemon.status()?;
         (status.virtual_servers[0].masters.as_ref()?.source == Source::Api).then_some(())
     });
-    care
+    daemon
 }
 
 /// The rows of the dashboard that the picture shows end here, in units of Grafana's grid.
@@ -87,7 +87,7 @@ const BOTTOM: f64 = 47.0;
 #[ignore = "takes four minutes to draw a picture; run by make dashboard"]
 fn a_picture_for_the_documentation() {
     let lab = Lab::new();
-    let care = learning(&lab);
+    let daemon = learning(&lab);
     let prometheus = Prometheus::start(&lab);
     let load = lab.load(lab.node(), URL, 1, LIMIT);
     // Rates and quantiles need some past.
@@ -103,7 +103,7 @@ fn a_picture_for_the_documentation() {
     lab.master(2).control().set(Behaviour::Healthy);
     sleep(Duration::from_secs(40));
     load.stop();
-    assert_eq!(care.mode(), Some(Mode::Normal));
+    assert_eq!(daemon.mode(), Some(Mode::Normal));
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     let window = Window { prometheus: &prometheus, from, to: now() };
     // libtest may have begun the line.

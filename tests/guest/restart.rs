@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lvscare::health::Condition;
 use nix::sys::signal::Signal;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, Film, LIMIT, URL, VIP, connection_to, vip, wait_table};
+use tests::daemon::{Daemon, LIMIT, TableReader, TableRecorder, URL, VIP, connection_to, vip, wait_table};
 use tests::lab::{Lab, Master};
 use tests::load::Report;
 use tests::wait::eventually;
@@ -22,10 +22,10 @@ const RESTARTS: usize = 100;
 #[test]
 fn a_hundred_restarts_fail_no_request_and_readmit_nobody() {
     let lab = Lab::new();
-    let mut care = Care::judged(&lab, &[]);
+    let mut daemon = Daemon::judged(&lab, &[]);
     lab.master(3).kill();
     wait_table(lab.node(), VIP, &lab.addresses()[..2], 1);
-    let film = Film::start(lab.node(), vip());
+    let recorder = TableRecorder::start(lab.node(), vip());
     let load = lab.load(lab.node(), URL, 2, LIMIT);
 
     let began = Instant::now();
@@ -34,37 +34,37 @@ fn a_hundred_restarts_fail_no_request_and_readmit_nobody() {
     let (mut first_pass, mut unborn) = (Duration::ZERO, 0);
     for restart in 0..RESTARTS {
         let signal = if random.bool() { Signal::SIGKILL } else { Signal::SIGTERM };
-        care.process().signal(signal);
-        care.process().wait(LIMIT);
+        daemon.process().signal(signal);
+        daemon.process().wait(LIMIT);
         let started = Instant::now();
-        care = Care::start(&lab, &[]);
+        daemon = Daemon::start(&lab, &[]);
         match restart % 10 {
             // Until it has looked at everybody.
-            0 => care.wait_judged(),
+            0 => daemon.wait_judged(),
             1..7 => {
-                eventually(LIMIT, "the first pass", || has_passed(&care).then_some(()));
+                eventually(LIMIT, "the first pass", || has_passed(&daemon).then_some(()));
                 first_pass = started.elapsed();
             }
             // It is to die somewhere in its first pass, or before that has even begun.
             _ => {
                 sleep(first_pass.mul_f64(random.f64()));
-                unborn += usize::from(!has_passed(&care));
+                unborn += usize::from(!has_passed(&daemon));
             }
         }
     }
     println!("{RESTARTS} restarts in {:.0?}, {unborn} before a first pass", began.elapsed());
-    care.wait_judged();
+    daemon.wait_judged();
 
-    assert_shows(film, &weights(&lab, [Some(1), Some(1), None]), &care);
+    assert_shows(recorder, &weights(&lab, [Some(1), Some(1), None]), &daemon);
     let report = load.stop();
-    assert_good(&report, &care);
+    assert_good(&report, &daemon);
     assert_eq!(report.answered_by().into_keys().collect::<Vec<_>>(), ["m1", "m2"]);
     assert!(unborn > 0, "nobody died young");
 }
 
 /// Whether it has compared the table with what should be there.
-fn has_passed(care: &Care) -> bool {
-    care.log().contains("the virtual server is ready")
+fn has_passed(daemon: &Daemon) -> bool {
+    daemon.log().contains("the virtual server is ready")
 }
 
 #[test]
@@ -78,40 +78,40 @@ fn a_restart_adopts_what_the_kernel_has() {
         "--rs",
         "10.0.0.2:6443,10.0.0.3:6443,weight=3",
     ];
-    let start = || Care::start_for(&lab, VIP, &[], &options);
+    let start = || Daemon::start_for(&lab, VIP, &[], &options);
     let [_, dead, draining] = lab.masters() else { panic!("three masters") };
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     let wait_weights = |wanted: &Weights| {
-        eye.time(LIMIT, "certain weights", |eye| eye.weights(vip()).as_ref() == Some(wanted));
+        reader.time(LIMIT, "certain weights", |reader| reader.weights(vip()).as_ref() == Some(wanted));
     };
 
-    let mut care = start();
-    care.wait_judged();
+    let mut daemon = start();
+    daemon.wait_judged();
     let all = weights(&lab, [Some(2), Some(1), Some(3)]);
-    assert_eq!(eye.weights(vip()).as_ref(), Some(&all));
+    assert_eq!(reader.weights(vip()).as_ref(), Some(&all));
     // One server is down, one is leaving: an open connection keeps it in the table, with weight 0.
     let mut open = connection_to(&lab, lab.node(), draining.name());
     dead.kill();
     draining.control().set(Behaviour::Readyz(500));
     let adopted = weights(&lab, [Some(2), None, Some(0)]);
     wait_weights(&adopted);
-    care.wait_condition(dead.address(), Condition::Dead);
+    daemon.wait_condition(dead.address(), Condition::Dead);
 
     let load = lab.load(lab.node(), URL, 1, LIMIT);
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let film = Film::start(lab.node(), vip());
-        care.process().signal(signal);
-        care.process().wait(LIMIT);
-        care = start();
-        care.wait_judged();
-        care.wait_condition(draining.address(), Condition::Draining);
-        assert_shows(film, &adopted, &care);
+        let recorder = TableRecorder::start(lab.node(), vip());
+        daemon.process().signal(signal);
+        daemon.process().wait(LIMIT);
+        daemon = start();
+        daemon.wait_judged();
+        daemon.wait_condition(draining.address(), Condition::Draining);
+        assert_shows(recorder, &adopted, &daemon);
         // The table was watched closely, but not without gaps.
-        assert!(!care.log().contains("add ") && !care.log().contains("update "), "{}", care.log());
+        assert!(!daemon.log().contains("add ") && !daemon.log().contains("update "), "{}", daemon.log());
     }
     assert_eq!(open.get("/", LIMIT).unwrap().body, draining.name());
     let report = load.stop();
-    assert_good(&report, &care);
+    assert_good(&report, &daemon);
     assert_eq!(report.answered_by().into_keys().collect::<Vec<_>>(), ["m1"]);
 
     // And they come back as they should.
@@ -130,14 +130,14 @@ fn weights(lab: &Lab, weights: [Option<u32>; 3]) -> Weights {
 
 /// The table was the same all the time.
 #[track_caller]
-fn assert_shows(film: Film, wanted: &Weights, care: &Care) {
-    let seen: Vec<_> = film.stop().into_iter().map(|(_, table)| table).collect();
-    assert_eq!(seen, [Some(wanted.clone())], "{}", care.log());
+fn assert_shows(recorder: TableRecorder, wanted: &Weights, daemon: &Daemon) {
+    let seen: Vec<_> = recorder.stop().into_iter().map(|(_, table)| table).collect();
+    assert_eq!(seen, [Some(wanted.clone())], "{}", daemon.log());
 }
 
 #[track_caller]
-fn assert_good(report: &Report, care: &Care) {
+fn assert_good(report: &Report, daemon: &Daemon) {
     assert!(report.samples.len() > 10, "{} requests are no load", report.samples.len());
-    assert!(report.failures().is_empty(), "{:?}\n{}", report.failures(), care.log());
+    assert!(report.failures().is_empty(), "{:?}\n{}", report.failures(), daemon.log());
     println!("{} requests, longest gap {:?}", report.samples.len(), report.longest_gap());
 }

@@ -12,8 +12,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use lvscare::kernel::{Kernel, Linux};
-use tests::care::Care;
 use tests::configuration::{ConfigFile, virtual_server};
+use tests::daemon::Daemon;
 use tests::lab::Lab;
 use tests::wait::{asked_every, eventually};
 use tests::web::Web;
@@ -85,24 +85,24 @@ fn measure(services: u16) -> Cost {
     let file = ConfigFile::new(&lab, &text);
 
     let began = Instant::now();
-    let care = Care::launch(&lab, &file, &[]);
+    let daemon = Daemon::launch(&lab, &file, &[]);
     // There is no such file before the daemon has had the kernel load its module.
     let listing =
         || lab.node().enter(|| fs::read_to_string("/proc/thread-self/net/ip_vs")).unwrap_or_default();
     let rows = || listing().matches("  -> 0A000001:").count();
     eventually(LIMIT, "the whole table", || (rows() == usize::from(services) * 10).then_some(()));
     let built = began.elapsed();
-    eventually(LIMIT, "all judged", || care.ready().then_some(()));
+    eventually(LIMIT, "all judged", || daemon.ready().then_some(()));
     let judged = began.elapsed();
-    let starting = care.cpu_time();
+    let starting = daemon.cpu_time();
 
     // What the start has put off is done.
     sleep(Duration::from_secs(2));
     web.seen();
     let windows = (0..WINDOWS).map(|_| {
-        let before = care.cpu_time();
+        let before = daemon.cpu_time();
         sleep(WINDOW);
-        care.cpu_time().saturating_sub(before)
+        daemon.cpu_time().saturating_sub(before)
     });
     let used = windows.min().unwrap();
     let seen = web.seen();
@@ -121,12 +121,12 @@ fn measure(services: u16) -> Cost {
     });
 
     let asked = Instant::now();
-    care.status().unwrap();
+    daemon.status().unwrap();
     let answered = asked.elapsed();
     // Nobody is forgotten: from here on everybody is asked once more.
     let status = asked_every(Duration::from_secs(1), LIMIT, "a probe of everybody", || {
         let since = asked.elapsed().as_secs_f64();
-        let status = care.status()?;
+        let status = daemon.status()?;
         assert_eq!(status.virtual_servers.len(), usize::from(services));
         let mut servers = status.virtual_servers.iter().flat_map(|service| &service.real_servers);
         // What the probe saw is no matter of the number: all servers are one thread of this test.
@@ -136,8 +136,8 @@ fn measure(services: u16) -> Cost {
         });
         fresh.then_some(status)
     });
-    let daemon = status.daemon.unwrap();
-    assert_eq!((daemon.repairs, &daemon.problems[..]), (0, &[][..]));
+    let known = status.daemon.unwrap();
+    assert_eq!((known.repairs, &known.problems[..]), (0, &[][..]));
     Cost {
         services,
         built,
@@ -146,7 +146,7 @@ fn measure(services: u16) -> Cost {
         per_minute: used.mul_f64(60.0 / WINDOW.as_secs_f64()),
         reading,
         status: answered,
-        memory: care.memory("VmRSS"),
+        memory: daemon.memory("VmRSS"),
         requests: seen.requests,
         pause: seen.longest_pause,
     }

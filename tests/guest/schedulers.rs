@@ -11,8 +11,8 @@ use std::time::Duration;
 use lvscare::config::value::SCHEDULERS;
 use socket2::{Domain, Socket, Type};
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, LIMIT, VIP, vip, wait_all_serve};
 use tests::client::Connection;
+use tests::daemon::{Daemon, LIMIT, TableReader, VIP, vip, wait_all_serve};
 use tests::lab::{Lab, Master, NODE};
 use tests::wait::eventually;
 
@@ -65,10 +65,10 @@ fn refused(lab: &Lab) -> BTreeMap<Ipv4Addr, String> {
 }
 
 #[track_caller]
-fn assert_serves(lab: &Lab, care: &Care, state: &str) {
+fn assert_serves(lab: &Lab, daemon: &Daemon, state: &str) {
     let refused = refused(lab);
     let rules = lab.node().check(&["ipvsadm", "-Ln"]);
-    assert!(refused.is_empty(), "{state}: {refused:?}\n{rules}\n{}", care.log());
+    assert!(refused.is_empty(), "{state}: {refused:?}\n{rules}\n{}", daemon.log());
 }
 
 /// A real server that drains at weight 0, because a client holds a connection to it.
@@ -79,18 +79,20 @@ struct Draining<'a> {
 
 impl<'a> Draining<'a> {
     /// The next one.
-    fn start(lab: &'a Lab, eye: &Eye) -> Self {
+    fn start(lab: &'a Lab, reader: &TableReader) -> Self {
         let mut held = lab.connect(lab.node(), vip(), LIMIT).unwrap();
         let name = held.get("/", LIMIT).unwrap().body;
         let master = lab.masters().iter().find(|master| master.name() == name).unwrap();
         master.control().set(Behaviour::Readyz(500));
-        eye.time(LIMIT, "a real server at weight 0", |eye| eye.weight(vip(), master.address()) == Some(0));
+        reader.time(LIMIT, "a real server at weight 0", |reader| {
+            reader.weight(vip(), master.address()) == Some(0)
+        });
         Self { master, held }
     }
 
     /// It drains still.
-    fn check(&mut self, eye: &Eye) {
-        assert_eq!(eye.weight(vip(), self.master.address()), Some(0), "it went before its client");
+    fn check(&mut self, reader: &TableReader) {
+        assert_eq!(reader.weight(vip(), self.master.address()), Some(0), "it went before its client");
         let answer = self.held.get("/", LIMIT).unwrap();
         assert_eq!(answer.body, self.master.name(), "the held connection goes on");
     }
@@ -99,50 +101,50 @@ impl<'a> Draining<'a> {
 #[test]
 fn every_scheduler_serves_while_servers_drain_and_when_they_are_gone() {
     let lab = laboratory(Lab::new);
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     for scheduler in there(&lab) {
-        let care = Care::judged(&lab, &[&["--scheduler", scheduler][..], &PATIENT].concat());
+        let daemon = Daemon::judged(&lab, &[&["--scheduler", scheduler][..], &PATIENT].concat());
         wait_all_serve(&lab);
         let state = |what: &str| format!("{scheduler}, {what}");
-        assert_serves(&lab, &care, &state("all serve"));
-        let mut first = Draining::start(&lab, &eye);
-        assert_serves(&lab, &care, &state("one drains"));
-        let mut second = Draining::start(&lab, &eye);
-        assert_serves(&lab, &care, &state("all but one drain"));
-        first.check(&eye);
-        second.check(&eye);
+        assert_serves(&lab, &daemon, &state("all serve"));
+        let mut first = Draining::start(&lab, &reader);
+        assert_serves(&lab, &daemon, &state("one drains"));
+        let mut second = Draining::start(&lab, &reader);
+        assert_serves(&lab, &daemon, &state("all but one drain"));
+        first.check(&reader);
+        second.check(&reader);
         for draining in [&first, &second] {
             draining.master.kill();
         }
-        eye.time(LIMIT, "one left", |eye| eye.weights(vip()).is_some_and(|all| all.len() == 1));
-        assert_serves(&lab, &care, &state("one left"));
+        reader.time(LIMIT, "one left", |reader| reader.weights(vip()).is_some_and(|all| all.len() == 1));
+        assert_serves(&lab, &daemon, &state("one left"));
         for draining in [&first, &second] {
             draining.master.start();
         }
-        drop(care);
+        drop(daemon);
     }
 }
 
 #[test]
 fn every_scheduler_serves_while_others_stand_by() {
     let lab = laboratory(Lab::with_node_as_master);
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     let own = lab.master(4);
     let others = &lab.addresses()[..3];
     for scheduler in there(&lab) {
-        let care =
-            Care::judged(&lab, &[&["--scheduler", scheduler, "--prefer-local"][..], &PATIENT].concat());
-        let stand_by = || eye.only(vip(), &[own.address()]) && eye.weights(vip()).unwrap().len() == 4;
+        let daemon =
+            Daemon::judged(&lab, &[&["--scheduler", scheduler, "--prefer-local"][..], &PATIENT].concat());
+        let stand_by = || reader.only(vip(), &[own.address()]) && reader.weights(vip()).unwrap().len() == 4;
         eventually(LIMIT, "three stand by", || stand_by().then_some(()));
-        assert_serves(&lab, &care, &format!("{scheduler}, never served"));
+        assert_serves(&lab, &daemon, &format!("{scheduler}, never served"));
         // Those that have served before keep their places in the table of `mh`.
         own.kill();
-        eventually(LIMIT, "three serve", || eye.only(vip(), others).then_some(()));
-        assert_serves(&lab, &care, &format!("{scheduler}, the own one is gone"));
+        eventually(LIMIT, "three serve", || reader.only(vip(), others).then_some(()));
+        assert_serves(&lab, &daemon, &format!("{scheduler}, the own one is gone"));
         own.start();
         eventually(LIMIT, "three stand by again", || stand_by().then_some(()));
-        assert_serves(&lab, &care, &format!("{scheduler}, served before"));
-        drop(care);
+        assert_serves(&lab, &daemon, &format!("{scheduler}, served before"));
+        drop(daemon);
     }
 }
 
@@ -201,18 +203,18 @@ fn flags(lab: &Lab) -> Option<String> {
 fn the_fallback_is_repaired_and_the_port_is_left_alone() {
     let lab = laboratory(Lab::new);
     let set = |words: &[&str]| _ = lab.node().check(&[&["ipvsadm", "-E", "-t", VIP], words].concat());
-    let care = Care::judged(&lab, &["--scheduler", "mh"]);
+    let daemon = Daemon::judged(&lab, &["--scheduler", "mh"]);
     assert_eq!(flags(&lab).as_deref(), Some("mh-fallback"));
     // An administrator takes the fallback, and has the port count.
     set(&["-s", "mh", "-b", "mh-port"]);
     eventually(LIMIT, "the fallback again", || {
         (flags(&lab).as_deref() == Some("mh-fallback,mh-port")).then_some(())
     });
-    assert_eq!(care.repairs(), Some(1), "{}", care.log());
-    drop(care);
+    assert_eq!(daemon.repairs(), Some(1), "{}", daemon.log());
+    drop(daemon);
     // It goes with the scheduler that needed it; persistence is never ours.
     set(&["-s", "mh", "-b", "mh-fallback", "-p", "300"]);
-    let _care = Care::judged(&lab, &["--scheduler", "rr"]);
+    let _daemon = Daemon::judged(&lab, &["--scheduler", "rr"]);
     eventually(LIMIT, "no flags", || (flags(&lab).as_deref() == Some("")).then_some(()));
     let rules = lab.node().check(&["ipvsadm", "-Sn"]);
     assert!(!rules.contains(" -p "), "{rules}");

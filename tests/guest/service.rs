@@ -15,7 +15,7 @@ use std::time::Duration;
 use lvscare::client;
 use lvscare::health::Condition;
 use lvscare::status::Status;
-use tests::care::{self, VIP};
+use tests::daemon::{self, VIP};
 use tests::lab::Lab;
 use tests::process::Process;
 use tests::wait::eventually;
@@ -162,7 +162,7 @@ fn the_life_of_a_package() {
     systemd.check(&["systemctl", "enable", "--now", "lvscare"]);
     let status = judged(&lab);
     assert!(status.daemon.unwrap().problems.is_empty());
-    care::wait_table(lab.node(), VIP, &masters, 1);
+    daemon::wait_table(lab.node(), VIP, &masters, 1);
 
     // One capability, nobody's user, and yet the setting is made, and the modules were loaded.
     let process = process_status().unwrap();
@@ -183,14 +183,14 @@ fn the_life_of_a_package() {
     lab.master(1).sigstop();
     held.limit(LIMIT);
     assert_eq!(held.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionAborted);
-    care::wait_table(lab.node(), VIP, &masters[1..], 1);
+    daemon::wait_table(lab.node(), VIP, &masters[1..], 1);
     lab.master(1).sigcont();
-    care::wait_table(lab.node(), VIP, &masters, 1);
+    daemon::wait_table(lab.node(), VIP, &masters, 1);
 
     // Killed, it comes back and finds the rules where they were.
     let before = systemd.show("MainPID");
     systemd.check(&["systemctl", "kill", "--signal=KILL", "lvscare"]);
-    assert_eq!(care::table(lab.node(), VIP).unwrap().len(), 3);
+    assert_eq!(daemon::table(lab.node(), VIP).unwrap().len(), 3);
     eventually(LIMIT, "a new process", || {
         let now = systemd.show("MainPID");
         (now != "0" && now != before).then_some(())
@@ -206,19 +206,19 @@ fn the_life_of_a_package() {
         (now != "0" && now != before).then_some(())
     });
     judged(&lab);
-    assert_eq!(care::table(lab.node(), VIP).unwrap().len(), 3);
+    assert_eq!(daemon::table(lab.node(), VIP).unwrap().len(), 3);
 
     // What root has drained the unprivileged daemon leaves alone, across a restart as well.
     let second = masters[1].ip().to_string();
     let said = systemd.check(&["/usr/bin/lvscare", "drain", &second]);
     assert!(said.contains("gets no new connections") || said.contains("is out of"), "{said}");
     let others = [masters[0], masters[2]];
-    care::wait_table(lab.node(), VIP, &others, 1);
+    daemon::wait_table(lab.node(), VIP, &others, 1);
     systemd.check(&["systemctl", "restart", "lvscare"]);
     judged(&lab);
-    assert_eq!(care::table(lab.node(), VIP).unwrap().len(), 2);
+    assert_eq!(daemon::table(lab.node(), VIP).unwrap().len(), 2);
     systemd.check(&["/usr/bin/lvscare", "undrain", &second]);
-    care::wait_table(lab.node(), VIP, &masters, 1);
+    daemon::wait_table(lab.node(), VIP, &masters, 1);
 
     let before = systemd.show("MainPID");
     systemd.check(&["dpkg", "--install", package]);
@@ -231,7 +231,7 @@ fn the_life_of_a_package() {
     // Removed: the daemon ends, traffic goes on, the configuration waits; purged, it is gone as well.
     systemd.check(&["dpkg", "--remove", "lvscare"]);
     assert!(!Path::new("/usr/bin/lvscare").exists() && Path::new(DEFAULT).exists());
-    assert!(lab.get(lab.node(), care::URL, LIMIT).is_ok());
+    assert!(lab.get(lab.node(), daemon::URL, LIMIT).is_ok());
     assert_eq!(process_status(), None);
     systemd.check(&["dpkg", "--purge", "lvscare"]);
     assert!(!Path::new(DEFAULT).exists());

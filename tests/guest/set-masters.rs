@@ -9,7 +9,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tests::care::{Film, Frame, LIMIT, URL, VIP, answering, connection_to, names, table, vip, wait_table};
+use tests::daemon::{
+    Frame, LIMIT, TableRecorder, URL, VIP, answering, connection_to, names, table, vip, wait_table,
+};
 use tests::prepared::{Node, POD};
 use tests::wait::eventually;
 
@@ -45,21 +47,21 @@ fn without_a_daemon_the_installer_adds_writes_and_drains() {
     ];
     let places: Vec<_> = steps.iter().map(|step| text.find(step).unwrap()).collect();
     assert!(places.is_sorted(), "{text}");
-    node.is(&before);
+    node.assert_unchanged(&before);
 
     let mut connection = connection_to(&node.lab, node.lab.pod(), "m1");
     let load = node.lab.load(node.lab.node(), URL, 2, LIMIT);
-    let film = Film::start(node.lab.node(), vip());
+    let recorder = TableRecorder::start(node.lab.node(), vip());
     let words = set("10.0.0.2,10.0.0.3", &[]);
     let mut run = node.lab.node().spawn(&[&["lvscare-installer"][..], &words].concat());
     eventually(LIMIT, "m1 drained", || (table(node.lab.node(), VIP)?.get(&m1) == Some(&0)).then_some(()));
     assert_eq!(connection.get("/", LIMIT).unwrap().body, "m1", "it may finish");
     drop(connection);
     assert!(run.wait(LIMIT).success(), "{}", run.log());
-    let (report, film) = (load.stop(), film.stop());
+    let (report, recorder) = (load.stop(), recorder.stop());
     println!("{}\n{} requests, the longest gap {:?}", run.log(), report.samples.len(), report.longest_gap());
     assert!(report.failures().is_empty(), "{:?}", report.failures());
-    assert!(film.iter().all(|frame| serving(frame).len() >= 2), "never fewer than before: {film:?}");
+    assert!(recorder.iter().all(|frame| serving(frame).len() >= 2), "never fewer than before: {recorder:?}");
     wait_table(node.lab.node(), VIP, &[m2, m3], 1);
 
     // All else is as it was prepared.
@@ -72,7 +74,7 @@ fn without_a_daemon_the_installer_adds_writes_and_drains() {
     assert!(!pod.contains("--rs=10.0.0.1"), "{pod}");
     let after = node.snapshot();
     assert_eq!(node.expect(0, &set("10.0.0.2,10.0.0.3", &[])), "nothing to do; these are the masters\n");
-    node.is(&after);
+    node.assert_unchanged(&after);
     node.expect(0, &["node", "undo"]);
 }
 
@@ -84,7 +86,7 @@ fn with_a_daemon_its_pod_is_told_and_takes_over() {
     eventually(LIMIT, "the daemon", || node.expect(0, &["node", "status"]).contains("alive").then_some(()));
     let mut connection = connection_to(&node.lab, node.lab.pod(), "m1");
     let load = node.lab.load(node.lab.node(), URL, 2, LIMIT);
-    let film = Film::start(node.lab.node(), vip());
+    let recorder = TableRecorder::start(node.lab.node(), vip());
     let old = fs::read_to_string(POD).unwrap();
     let words = [&["lvscare-installer"][..], &set("10.0.0.3", &[])].concat();
     let mut run = node.lab.node().spawn(&words);
@@ -98,10 +100,10 @@ fn with_a_daemon_its_pod_is_told_and_takes_over() {
     assert_eq!(run.ended(), None, "m1 is not gone yet");
     drop(connection);
     assert!(run.wait(Duration::from_secs(60)).success(), "{}", run.log());
-    let (report, film) = (load.stop(), film.stop());
+    let (report, recorder) = (load.stop(), recorder.stop());
     println!("{}\n{} requests, the longest gap {:?}", run.log(), report.samples.len(), report.longest_gap());
     assert!(report.failures().is_empty(), "{:?}", report.failures());
-    assert!(film.iter().all(|frame| !serving(frame).is_empty()), "{film:?}");
+    assert!(recorder.iter().all(|frame| !serving(frame).is_empty()), "{recorder:?}");
     assert_eq!(answering(&node.lab, node.lab.node()), names(&["m3"]));
     assert_eq!(node.expect(0, &set("10.0.0.3", &[])), "nothing to do; these are the masters\n");
 
@@ -123,7 +125,7 @@ fn what_cannot_be_is_refused_and_nothing_is_changed() {
         node.expect(3, &set("10.0.0.1", &[])),
         "lvscare-installer: this node is not prepared; use `lvscare-installer node prepare`\n"
     );
-    node.is(&unprepared);
+    node.assert_unchanged(&unprepared);
     node.expect(0, &["node", "prepare", "--master", "10.0.0.1,10.0.0.2"]);
     let before = node.snapshot();
     node.lab.master(3).kill();
@@ -132,13 +134,13 @@ fn what_cannot_be_is_refused_and_nothing_is_changed() {
         "lvscare-installer: no apiserver answers (10.0.0.3:6443: connection refused); nothing was changed; mend that \
          first\n"
     );
-    node.is(&before);
+    node.assert_unchanged(&before);
     // One that does not answer is in the manifest, and in the table once it does.
     let text = node.expect(0, &set("10.0.0.1,10.0.0.3", &["--drain-timeout", "0s"]));
     assert!(text.starts_with("! 10.0.0.3:6443 does not answer and is left out until it does"), "{text}");
     wait_table(node.lab.node(), VIP, &node.lab.addresses()[..1], 1);
     node.expect(0, &set("10.0.0.1,10.0.0.2", &[]));
-    node.is(&before);
+    node.assert_unchanged(&before);
 
     // A pod that somebody has changed by hand stays as it is.
     let pod =
@@ -150,12 +152,12 @@ fn what_cannot_be_is_refused_and_nothing_is_changed() {
     let text = node.expect(13, &["node", "undo"]);
     assert!(text.contains("somebody has changed what was written here") && text.contains(POD), "{text}");
     node.expect(0, &["node", "undo", "--force"]);
-    node.is(&unprepared);
+    node.assert_unchanged(&unprepared);
 
     // Of a node without the pod, the rules are changed alone.
     node.expect(0, &["node", "prepare", "--master", "10.0.0.1,10.0.0.2", "--skip", "pod"]);
     node.expect(0, &set("10.0.0.2", &["--drain-timeout", "0s"]));
     wait_table(node.lab.node(), VIP, &node.lab.addresses()[1..2], 1);
     node.expect(0, &["node", "undo"]);
-    node.is(&unprepared);
+    node.assert_unchanged(&unprepared);
 }

@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use tests::care::LIMIT;
+use tests::daemon::LIMIT;
 use tests::lab::{Lab, NODE, NODE6};
 use tests::netns::Namespace;
 use tests::wait::eventually;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use lvscare::health::Condition;
 use lvscare::kernel::sockets::unacknowledged;
 use tests::apiserver::Behaviour;
-use tests::care::{Care, Eye, LIMIT, URL, vip};
+use tests::daemon::{Daemon, LIMIT, TableReader, URL, vip};
 use tests::lab::{Lab, Master};
 use tests::wait::eventually;
 
@@ -48,15 +48,15 @@ fn connections(lab: &Lab, server: &Master) -> usize {
 #[track_caller]
 fn is_out_after_one_limit(strike: fn(&Master)) {
     let lab = Lab::new();
-    let _care = Care::judged(&lab, &PATIENT);
-    let eye = Eye::open(lab.node());
+    let _daemon = Daemon::judged(&lab, &PATIENT);
+    let reader = TableReader::open(lab.node());
     let gone = lab.master(2);
     eventually(LIMIT, "one connection", || (connections(&lab, gone) == 1).then_some(()));
     let began = Instant::now();
     strike(gone);
     eventually(LIMIT, "a new connection beside the old one", || (connections(&lab, gone) > 1).then_some(()));
     println!("a new connection is tried after {:>5} ms", began.elapsed().as_millis());
-    eye.time(LIMIT, "out", |eye| !eye.serves(vip(), gone.address()));
+    reader.time(LIMIT, "out", |reader| !reader.serves(vip(), gone.address()));
     println!("and the server is out after {:>5} ms", began.elapsed().as_millis());
 }
 
@@ -84,14 +84,14 @@ fn a_vanished_host_is_out_after_one_limit() {
 #[test]
 fn a_vanished_host_is_out_long_before_it_is_asked_again() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &["--interval=5m"]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &["--interval=5m"]);
+    let reader = TableReader::open(lab.node());
     let gone = lab.master(2);
     gone.link_down();
-    let out = eye.time(LIMIT, "out", |eye| !eye.serves(vip(), gone.address()));
+    let out = reader.time(LIMIT, "out", |reader| !reader.serves(vip(), gone.address()));
     println!("a vanished host that is asked every five minutes is out after {:>5} ms", out.as_millis());
-    eye.time(LIMIT, "removed", |eye| eye.weight(vip(), gone.address()).is_none());
-    assert_eq!(care.condition(gone.address()), Some(Condition::Dead));
+    reader.time(LIMIT, "removed", |reader| reader.weight(vip(), gone.address()).is_none());
+    assert_eq!(daemon.condition(gone.address()), Some(Condition::Dead));
 }
 
 /// And little more where the kernel still acknowledges what its process does not read.
@@ -103,23 +103,23 @@ fn a_stopped_process_is_out_after_little_more() {
 #[test]
 fn a_forgotten_connection_is_replaced() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &PATIENT);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &PATIENT);
+    let reader = TableReader::open(lab.node());
     let master = lab.master(2);
     probe(master, 3);
     forget_connections(master);
     let began = Instant::now();
     probe(master, 2);
     println!("a forgotten connection is replaced after {:>5} ms", began.elapsed().as_millis());
-    assert!(eye.serves(vip(), master.address()));
-    assert!(!care.log().contains("worse"), "{}", care.log());
+    assert!(reader.serves(vip(), master.address()));
+    assert!(!daemon.log().contains("worse"), "{}", daemon.log());
 }
 
 /// An apiserver under load must not be loaded with connections on top of it.
 #[test]
 fn a_server_that_thinks_is_left_to_think() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &PATIENT);
+    let daemon = Daemon::judged(&lab, &PATIENT);
     let master = lab.master(2);
     master.control().set(Behaviour::Delay(Duration::from_millis(700)));
     probe(master, 1);
@@ -129,7 +129,7 @@ fn a_server_that_thinks_is_left_to_think() {
     println!("a server that thinks got {more} more connections");
     // The probe through the virtual server may have come by, and one for an answer that was late.
     assert!(more <= 2, "{more}");
-    assert_eq!(care.condition(master.address()), Some(Condition::Alive), "{}", care.log());
+    assert_eq!(daemon.condition(master.address()), Some(Condition::Alive), "{}", daemon.log());
 }
 
 /// The path from this server is narrower than it says: small packets pass, large ones are lost.
@@ -144,19 +144,19 @@ fn lose_large_packets(master: &Master) {
 #[test]
 fn a_server_that_loses_large_packets_is_out_before_its_connection_is_renewed() {
     let lab = Lab::new();
-    let care = Care::judged(&lab, &[]);
-    let eye = Eye::open(lab.node());
+    let daemon = Daemon::judged(&lab, &[]);
+    let reader = TableReader::open(lab.node());
     let narrow = lab.master(2);
     probe(narrow, 2);
     let load = lab.load(lab.node(), URL, 3, Duration::from_secs(2));
     let began = Instant::now();
     lose_large_packets(narrow);
-    eye.time(LIMIT, "out", |eye| !eye.serves(vip(), narrow.address()));
+    reader.time(LIMIT, "out", |reader| !reader.serves(vip(), narrow.address()));
     println!("a server that loses large packets is out after {:>5} ms", began.elapsed().as_millis());
     // Whom nobody suspects is found out when the connection is renewed, minutes later.
-    assert!(care.log().contains("a client gets no answer"), "{}", care.log());
+    assert!(daemon.log().contains("a client gets no answer"), "{}", daemon.log());
     load.stop();
-    care.wait_condition(narrow.address(), Condition::Dead);
+    daemon.wait_condition(narrow.address(), Condition::Dead);
     narrow.namespace().check(&["nft", "delete table ip narrow"]);
-    care.wait_condition(narrow.address(), Condition::Alive);
+    daemon.wait_condition(narrow.address(), Condition::Alive);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::care::VIP;
+use crate::daemon::VIP;
 use crate::lab::Lab;
 
 /// A configuration file.

@@ -6,7 +6,7 @@
 //! lab                a node, three masters and a pod inside one kernel
 //! api                what the Kubernetes API says of its masters, and every way not to; masters, the same in the
 //!                    laboratory
-//! care               the product in that laboratory; configuration, its file; prepared, a node for the installer
+//! daemon             the product in that laboratory; configuration, its file; prepared, a node for the installer
 //! stub               a kubeadm of any version, and what it was told
 //! sshd               hosts with a real OpenSSH server
 //! web                a plain HTTP service, for virtual servers that are no apiservers
@@ -25,9 +25,9 @@
 pub mod api;
 pub mod apiserver;
 pub mod bench;
-pub mod care;
 pub mod client;
 pub mod configuration;
+pub mod daemon;
 pub mod kubelet;
 pub mod kubernetes;
 pub mod lab;

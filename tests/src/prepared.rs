@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use lvscare::model::Sysctl;
 use serde_json::Value;
 
-use crate::care::Eye;
+use crate::daemon::TableReader;
 use crate::lab::Lab;
 use crate::process::Process;
 
@@ -46,7 +46,7 @@ impl Node {
         fs::create_dir_all("/etc/kubernetes/pki").expect("a healthy guest");
         fs::copy(lab.directory().join("ca.crt"), "/etc/kubernetes/pki/ca.crt").expect("a healthy guest");
         // The module and its settings are the machine's, and stay.
-        Eye::open(lab.node());
+        TableReader::open(lab.node());
         lab.node().sysctl("net.ipv4.ip_forward", "0");
         Self { lab, _alone: alone }
     }
@@ -95,7 +95,7 @@ impl Node {
 
     /// The node is as it was, and what is not is named.
     #[track_caller]
-    pub fn is(&self, before: &BTreeMap<String, String>) {
+    pub fn assert_unchanged(&self, before: &BTreeMap<String, String>) {
         let now = self.snapshot();
         let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
         let differences: Vec<_> = names

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::care::{LIMIT, vip};
+use crate::daemon::{LIMIT, vip};
 use crate::netns::Namespace;
 
 /// One attempt tells little on a busy machine, where a packet may be sent again for no other reason.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use crate::care::URL;
+use crate::daemon::URL;
 use crate::lab::Lab;
 
 /// What a call may take.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::care::VIP;
+use crate::daemon::VIP;
 use crate::lab::Lab;
 
 /// keepalived's IPVS checker, with these settings in its virtual server.

@@ -1,7 +1,7 @@
 //! Who takes part.
 
 use super::config;
-use crate::care::{VIP, arguments};
+use crate::daemon::{VIP, arguments};
 use crate::lab::{Lab, Master};
 
 /// How a contender balances.

@@ -4,8 +4,8 @@ use std::io::Read;
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use crate::care::vip;
 use crate::client::Connection;
+use crate::daemon::vip;
 use crate::lab::Lab;
 
 /// Between two requests of the one that writes.

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::caller::{Call, Caller};
 use super::contender::{Contender, Kind, Way, Witness};
-use crate::care::{Eye, URL, vip};
+use crate::daemon::{TableReader, URL, vip};
 use crate::lab::{Lab, Master, NODE};
 use crate::process::Process;
 
@@ -30,7 +30,7 @@ pub(super) struct Stage<'a> {
     pub(super) process: Process,
     /// What has not happened after so long is not waited for.
     pub(super) patience: Duration,
-    eye: Eye,
+    reader: TableReader,
 }
 
 impl<'a> Stage<'a> {
@@ -45,9 +45,9 @@ impl<'a> Stage<'a> {
             route(lab);
         }
         let command = (contender.command)(lab);
-        let eye = Eye::open(lab.node());
+        let reader = TableReader::open(lab.node());
         let began = Instant::now();
-        let stage = Self { lab, contender, process: run(lab, &command), patience, eye };
+        let stage = Self { lab, contender, process: run(lab, &command), patience, reader };
         let usable = wait(STARTED, began, || stage.is_usable());
         (stage, usable)
     }
@@ -64,7 +64,7 @@ impl<'a> Stage<'a> {
     /// All servers take connections.
     pub(super) fn is_usable(&self) -> bool {
         match self.contender.way {
-            Way::Ipvs => self.eye.weights(vip()).is_some_and(|weights| {
+            Way::Ipvs => self.reader.weights(vip()).is_some_and(|weights| {
                 weights.len() == self.lab.masters().len() && weights.values().all(|&weight| weight > 0)
             }),
             Way::Proxy(_) => self.lab.get(self.lab.node(), URL, self.patience).is_ok(),
@@ -112,7 +112,7 @@ impl<'a> Stage<'a> {
     }
 
     fn is_in(&self, server: &Master) -> bool {
-        self.eye.weight(vip(), server.address()).is_some_and(|weight| weight > 0)
+        self.reader.weight(vip(), server.address()).is_some_and(|weight| weight > 0)
     }
 }
 

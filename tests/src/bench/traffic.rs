@@ -10,7 +10,7 @@ use super::family::Family;
 use super::measure::{Measure, Results};
 use super::plain;
 use super::stage::{route, run};
-use crate::care::{VIP, vip};
+use crate::daemon::{VIP, vip};
 use crate::lab::{Lab, Master};
 use crate::process::Process;
 use crate::wait::eventually;

@@ -10,7 +10,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tests::care::{Care, Eye, LIMIT, URL, VIP, arguments, table};
+use tests::daemon::{Daemon, LIMIT, TableReader, URL, VIP, arguments, table};
 use tests::lab::{Lab, Master, NODE};
 use tests::netns::Namespace;
 use tests::wait::eventually;
@@ -33,54 +33,54 @@ fn main() {
     println!("           pod 10.244.0.2");
 
     let lab = Lab::new();
-    let mut care = start(&lab);
-    spread(&lab, &care);
-    kill(&lab, &care);
-    comes_back(&lab, &care);
-    flush(&lab, &care);
-    stop(&lab, &mut care);
+    let mut daemon = start(&lab);
+    spread(&lab, &daemon);
+    kill(&lab, &daemon);
+    comes_back(&lab, &daemon);
+    flush(&lab, &daemon);
+    stop(&lab, &mut daemon);
     println!();
     println!("Everything printed above was measured or checked just now.");
 }
 
-fn start(lab: &Lab) -> Care {
+fn start(lab: &Lab) -> Daemon {
     step("lvscare starts");
     let masters: Vec<SocketAddr> = lab.masters().iter().map(Master::address).collect();
     println!("  $ {}", arguments(VIP, &masters, &[]).join(" ").replace(" --rs", " \\\n        --rs"));
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     let began = Instant::now();
-    let mut care = Care::start(lab, &[]);
-    eye.time(LIMIT, "three servers in the table", |eye| servers(eye).len() == 3);
+    let mut daemon = Daemon::start(lab, &[]);
+    reader.time(LIMIT, "three servers in the table", |reader| servers(reader).len() == 3);
     println!("  Route and rules are in the kernel after {}.", ms(began.elapsed()));
-    care.wait_judged();
+    daemon.wait_judged();
     show_status(lab);
-    care
+    daemon
 }
 
-fn spread(lab: &Lab, care: &Care) {
+fn spread(lab: &Lab, daemon: &Daemon) {
     step("The kernel spreads connections over the apiservers");
     for (who, place) in [("from the node", lab.node()), ("from a pod", lab.pod())] {
         let counts = count(lab, place);
-        assert_eq!(counts.len(), 3, "{who}: {counts:?}\n{}", care.log());
+        assert_eq!(counts.len(), 3, "{who}: {counts:?}\n{}", daemon.log());
         tell_counts(who, &counts);
     }
     let control_plane = Lab::with_node_as_master();
-    let _care = Care::judged(&control_plane, &[]);
+    let _daemon = Daemon::judged(&control_plane, &[]);
     let counts = count(&control_plane, control_plane.node());
     assert_eq!(counts.len(), 4, "{counts:?}");
     tell_counts("from a node that is a master itself (m4)", &counts);
 }
 
-fn kill(lab: &Lab, care: &Care) {
+fn kill(lab: &Lab, daemon: &Daemon) {
     step("The apiserver of m2 is killed (kill -9) while four clients keep making new connections");
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     let load = lab.load(lab.node(), URL, 4, LIMIT);
     std::thread::sleep(Duration::from_secs(1));
     let m2 = lab.master(2);
     let began = Instant::now();
     m2.kill();
     let killed = began.elapsed();
-    eye.time(LIMIT, "m2 out of the table", |eye| !servers(eye).contains_key(&m2.address()));
+    reader.time(LIMIT, "m2 out of the table", |reader| !servers(reader).contains_key(&m2.address()));
     let out = began.elapsed();
     std::thread::sleep(Duration::from_secs(1));
     let report = load.stop();
@@ -97,44 +97,44 @@ fn kill(lab: &Lab, care: &Care) {
             .unwrap_or_default())
     );
     let late = report.failures().iter().filter(|sample| sample.began > began + out).count();
-    assert_eq!(late, 0, "requests failed after m2 was out\n{}", care.log());
+    assert_eq!(late, 0, "requests failed after m2 was out\n{}", daemon.log());
     let counts = count(lab, lab.node());
     assert!(counts.len() == 2 && !counts.contains_key("m2"), "{counts:?}");
     tell_counts("now from the node", &counts);
-    eventually(LIMIT, "m2 in the status", || care.condition(m2.address()));
+    eventually(LIMIT, "m2 in the status", || daemon.condition(m2.address()));
     show_status(lab);
 }
 
-fn comes_back(lab: &Lab, care: &Care) {
+fn comes_back(lab: &Lab, daemon: &Daemon) {
     step("m2 comes back");
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     let m2 = lab.master(2);
     m2.start();
-    let took = eye.time(LIMIT, "m2 in the table", |eye| servers(eye).get(&m2.address()) == Some(&1));
+    let took = reader.time(LIMIT, "m2 in the table", |reader| servers(reader).get(&m2.address()) == Some(&1));
     println!("  Back in the table {} after it answered.", ms(took));
     let counts = count(lab, lab.node());
-    assert_eq!(counts.len(), 3, "{counts:?}\n{}", care.log());
+    assert_eq!(counts.len(), 3, "{counts:?}\n{}", daemon.log());
     tell_counts("now from the node", &counts);
 }
 
-fn flush(lab: &Lab, care: &Care) {
+fn flush(lab: &Lab, daemon: &Daemon) {
     step("Somebody flushes the kernel's table (ipvsadm -C)");
-    let eye = Eye::open(lab.node());
+    let reader = TableReader::open(lab.node());
     lab.node().check(&["ipvsadm", "-C"]);
     let began = Instant::now();
-    eye.time(LIMIT, "the table restored", |eye| servers(eye).len() == 3);
+    reader.time(LIMIT, "the table restored", |reader| servers(reader).len() == 3);
     println!("  Everything is back after {}.", ms(began.elapsed()));
     let repairs = eventually(LIMIT, "the repair in the status", || {
-        care.status()?.daemon.map(|daemon| daemon.repairs).filter(|&repairs| repairs > 0)
+        daemon.status()?.daemon.map(|daemon| daemon.repairs).filter(|&repairs| repairs > 0)
     });
     println!("  lvscare counts {repairs} repairs: the virtual server and its three real servers.");
 }
 
-fn stop(lab: &Lab, care: &mut Care) {
+fn stop(lab: &Lab, daemon: &mut Daemon) {
     step("lvscare is stopped (SIGTERM); the kernel goes on without it");
     let began = Instant::now();
-    let status = care.terminate();
-    assert!(status.success(), "{status}\n{}", care.log());
+    let status = daemon.terminate();
+    assert!(status.success(), "{status}\n{}", daemon.log());
     println!("  It ended with exit code 0 after {}.", ms(began.elapsed()));
     assert_eq!(table(lab.node(), VIP).expect("the rules").len(), 3);
     let counts = count(lab, lab.node());
@@ -142,8 +142,8 @@ fn stop(lab: &Lab, care: &mut Care) {
     tell_counts("without lvscare, from the node", &counts);
 }
 
-fn servers(eye: &Eye) -> BTreeMap<SocketAddr, u32> {
-    let service = eye.service(VIP.parse().expect("an address"));
+fn servers(reader: &TableReader) -> BTreeMap<SocketAddr, u32> {
+    let service = reader.service(VIP.parse().expect("an address"));
     let destinations = service.map(|service| service.destinations).unwrap_or_default();
     destinations.into_iter().map(|(server, seen)| (server, seen.destination.weight)).collect()
 }

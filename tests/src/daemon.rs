@@ -58,12 +58,12 @@ pub fn vip() -> SocketAddr {
 }
 
 /// A running `lvscare care`. Dropping it kills it; its rules stay, as they should.
-pub struct Care {
+pub struct Daemon {
     process: Process,
     node: Namespace,
 }
 
-impl Care {
+impl Daemon {
     /// Starts the daemon on the laboratory's node for all masters, with these further options.
     #[track_caller]
     pub fn start(lab: &Lab, options: &[&str]) -> Self {
@@ -82,9 +82,9 @@ impl Care {
     /// verdict.
     #[track_caller]
     pub fn following(lab: &Lab, file: &ConfigFile, options: &[&str]) -> Self {
-        let mut care = Self::launch(lab, file, options);
-        care.wait_judged();
-        care
+        let mut daemon = Self::launch(lab, file, options);
+        daemon.wait_judged();
+        daemon
     }
 
     /// The same without waiting.
@@ -97,9 +97,9 @@ impl Care {
     /// Starts the daemon and waits until every server has a verdict.
     #[track_caller]
     pub fn judged(lab: &Lab, options: &[&str]) -> Self {
-        let mut care = Self::start(lab, options);
-        care.wait_judged();
-        care
+        let mut daemon = Self::start(lab, options);
+        daemon.wait_judged();
+        daemon
     }
 
     /// Waits until every server has a verdict.
@@ -289,7 +289,7 @@ pub fn lvscare(place: &Namespace, words: &[&str]) -> Output {
 }
 
 /// The real servers of a virtual server with their weights, as `ipvsadm` sees them; `None`: there is no such
-/// virtual server. An independent witness, and slow: see [`Eye`] for measurements.
+/// virtual server. An independent witness, and slow: see [`TableReader`] for measurements.
 #[track_caller]
 pub fn table(place: &Namespace, vip: &str) -> Option<BTreeMap<SocketAddr, u32>> {
     let rules = place.check(&["ipvsadm", "-Sn"]);
@@ -310,10 +310,10 @@ pub fn table(place: &Namespace, vip: &str) -> Option<BTreeMap<SocketAddr, u32>> 
 pub fn wait_table(place: &Namespace, vip: &str, servers: &[SocketAddr], weight: u32) {
     let wanted: BTreeMap<SocketAddr, u32> = servers.iter().map(|&server| (server, weight)).collect();
     let what = format!("{vip} with {servers:?}");
-    let eye = Eye::open(place);
+    let reader = TableReader::open(place);
     let at = vip.parse().expect("an address");
     eventually(LIMIT, &what, || {
-        let seen = place.enter(|| eye.service(at))?;
+        let seen = place.enter(|| reader.service(at))?;
         let weights = seen.destinations.iter().map(|(&server, seen)| (server, seen.destination.weight));
         // The library is part of the product; the last word is somebody else's.
         (weights.eq(wanted.clone()) && table(place, vip).as_ref() == Some(&wanted)).then_some(())
@@ -360,9 +360,9 @@ pub fn connections(lab: &Lab, each: usize) -> Vec<(String, Connection)> {
 }
 
 /// A look at the kernel's table that costs microseconds.
-pub struct Eye(std::sync::Mutex<Table>);
+pub struct TableReader(std::sync::Mutex<Table>);
 
-impl Eye {
+impl TableReader {
     /// Opens it in a namespace, where it stays.
     #[track_caller]
     pub fn open(place: &Namespace) -> Self {
@@ -413,22 +413,22 @@ impl Eye {
 pub type Frame = (Instant, Option<BTreeMap<SocketAddr, u32>>);
 
 /// A table that is looked at all the time, so that nothing which lasts longer than a millisecond is missed.
-pub struct Film {
+pub struct TableRecorder {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Frame>>,
 }
 
-impl Film {
+impl TableRecorder {
     /// Starts to look at the virtual server `at`.
     #[track_caller]
     pub fn start(place: &Namespace, at: SocketAddr) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (eye, stopped) = (Eye::open(place), stop.clone());
+        let (reader, stopped) = (TableReader::open(place), stop.clone());
         let thread = std::thread::spawn(move || {
-            let mut frames = vec![(Instant::now(), eye.weights(at))];
+            let mut frames = vec![(Instant::now(), reader.weights(at))];
             while !stopped.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(1));
-                let seen = eye.weights(at);
+                let seen = reader.weights(at);
                 if frames.last().is_none_or(|(_, before)| *before != seen) {
                     frames.push((Instant::now(), seen));
                 }
