@@ -12,6 +12,7 @@ use crate::report::{Form, Output};
 pub(crate) mod agent;
 pub(crate) mod cert;
 pub(crate) mod config;
+pub(crate) mod etcd;
 pub(crate) mod join;
 pub(crate) mod kubeadm;
 pub(crate) mod node;

@@ -11,6 +11,7 @@ use node::api::{Changed, Event, Failure, Kind, Outcome, Request, StepReport};
 use serde::Serialize;
 
 mod certificates;
+mod etcd;
 pub(crate) mod remote;
 mod text;
 
@@ -87,6 +88,15 @@ impl Reporter {
             (Output::Json, Outcome::Status(status)) => document(status),
             (Output::Json, Outcome::Hosts { entries }) => document(entries),
             (Output::Json, Outcome::Certificates(table)) => document(table),
+            (Output::Json, Outcome::EtcdHealth(health)) => document(health),
+            (Output::Json, Outcome::EtcdSnapshot(snapshot)) => document(snapshot),
+            (Output::Text, Outcome::EtcdHealth(health)) => {
+                say(&text::printable(etcd::health(health).trim_end()));
+            }
+            (Output::Text, Outcome::EtcdSnapshot(snapshot)) => {
+                say(&text::printable(&etcd::snapshot(snapshot)));
+            }
+            (_, Outcome::Guide { text }) => say(&text::printable(text.trim_end())),
             (Output::Text, Outcome::Certificates(table)) => {
                 let text = certificates::table(table, self.form.verbose);
                 say(&text::printable(text.trim_end()));
@@ -129,6 +139,7 @@ impl Reporter {
             }
             Outcome::Status(status) if !status.differences.is_empty() => Exit::NotVerified,
             Outcome::Certificates(table) if !table.is_fine() => Exit::Failed,
+            Outcome::EtcdHealth(health) if !health.is_fine() => Exit::Failed,
             _ => Exit::Success,
         }
     }

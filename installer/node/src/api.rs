@@ -15,9 +15,11 @@ use crate::spec::{NodeSpec, Part, Role};
 pub use crate::step::StepReport;
 
 pub mod certificates;
+pub mod etcd;
 pub mod package;
 
 use certificates::{AddNamesRequest, Certificates, RenewRequest, RestoreRequest};
+use etcd::{EtcdHealth, EtcdSnapshot};
 use package::InstallPackageRequest;
 
 /// What a machine is to do.
@@ -71,16 +73,34 @@ pub enum Request {
     Restore(RestoreRequest),
     /// Have the programs and images of a package.
     InstallPackage(InstallPackageRequest),
+    /// Say how the members of etcd are.
+    EtcdHealth,
+    /// Have a snapshot of etcd, looked through.
+    EtcdSave {
+        /// Where; nothing is there yet.
+        file: PathBuf,
+    },
+    /// Say how a snapshot of etcd is restored.
+    EtcdRestoreHelp {
+        /// The snapshot, if there is one already.
+        file: Option<PathBuf>,
+    },
 }
 
 impl Request {
     /// Whether a machine may be another one afterwards.
     pub fn changes(&self) -> bool {
         let change = match self {
-            Self::Check(_) | Self::Status | Self::ListHosts | Self::RenderPod(_) | Self::Certificates => {
+            Self::Check(_)
+            | Self::Status
+            | Self::ListHosts
+            | Self::RenderPod(_)
+            | Self::Certificates
+            | Self::EtcdHealth
+            | Self::EtcdRestoreHelp { .. } => {
                 return false;
             }
-            Self::SetHost(_) | Self::UnsetHost { .. } => return true,
+            Self::SetHost(_) | Self::UnsetHost { .. } | Self::EtcdSave { .. } => return true,
             Self::Prepare(request) => request.change,
             Self::Join(request) => request.prepare.change,
             Self::Adopt(request) => request.change,
@@ -233,6 +253,15 @@ pub enum Outcome {
     },
     /// The cluster's certificates here.
     Certificates(Certificates),
+    /// The members of etcd.
+    EtcdHealth(EtcdHealth),
+    /// A snapshot that was taken.
+    EtcdSnapshot(EtcdSnapshot),
+    /// What a person is to do.
+    Guide {
+        /// In words and commands.
+        text: String,
+    },
 }
 
 /// What was changed, or would be.

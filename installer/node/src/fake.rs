@@ -114,6 +114,8 @@ pub struct Fake {
     pub pod: Option<Pod>,
     /// The other static pods, by their manifests: since when each runs, and until when it does if its manifest is gone.
     pub others: BTreeMap<PathBuf, Duration>,
+    /// What etcd's programs answer, by a part of their arguments: what they say, or why they fail.
+    pub etcdctl: Vec<(&'static str, Result<String, String>)>,
     /// What kubelet has started and ended.
     pub lives: Vec<String>,
 }
@@ -364,6 +366,7 @@ impl Machine for Fake {
         match program.name {
             "kubeadm" => self.kubeadm(&program.words),
             "ctr" => self.ctr(&program.words),
+            "env" => Ok(self.etcdctl(&program.words)),
             "systemctl" => Ok(self.systemctl(&program.words)),
             _ => Err(io::ErrorKind::NotFound.into()),
         }

@@ -53,6 +53,8 @@ pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
 pub const ROOTS_KUBECONFIG: &str = "/root/.kube/config";
 /// Where kubelet finds its static pods.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
+/// etcd's, as kubeadm writes it.
+pub const ETCD: &str = "/etc/kubernetes/manifests/etcd.yaml";
 /// Ours.
 pub const POD: &str = "/etc/kubernetes/manifests/kube-lvscare.yaml";
 

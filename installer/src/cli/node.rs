@@ -10,6 +10,7 @@ use node::api::{AdoptRequest, CheckRequest, Request, SetMastersRequest, UndoRequ
 use node::spec::Role;
 
 use super::cert::CertCommand;
+use super::etcd::EtcdCommand;
 use super::join::{self, JoinArgs};
 use super::kubeadm::KubeadmArgs;
 use super::prepare::{MastersArgs, PodArgs, PrepareArgs, SpecArgs};
@@ -70,6 +71,12 @@ pub(crate) enum NodeCommand {
         /// What to do with them
         #[command(subcommand)]
         command: CertCommand,
+    },
+    /// etcd on this master
+    Etcd {
+        /// What to do with it
+        #[command(subcommand)]
+        command: EtcdCommand,
     },
     /// Take back everything that was changed on this node
     Undo(UndoArgs),
@@ -196,6 +203,7 @@ impl NodeCommand {
                 Asked { form, request: Ok(Request::Status) }
             }
             Self::Cert { command } => command.asked(),
+            Self::Etcd { command } => command.asked(),
             Self::Undo(args) => args.asked(),
         }
     }

@@ -14,7 +14,7 @@ use tests::kubernetes::disk::{Contents, Disk};
 use tests::kubernetes::pause;
 use tests::kubernetes::scenario::gone::Snapshot;
 use tests::kubernetes::scenario::{
-    Laboratory, alone, certificates, death, discovery, gone, join, kube_proxy, reboot, say, seconds,
+    Laboratory, alone, certificates, death, discovery, etcd, gone, join, kube_proxy, reboot, say, seconds,
 };
 use tests::vm::{self, Request, Tree};
 
@@ -43,6 +43,8 @@ struct Cli {
 enum Part {
     /// Certificates that kubeadm takes for its own; needs no machine
     Certificates,
+    /// etcd saved and restored; needs no machine
+    Etcd,
     /// A join without our image, and the way back
     Bare,
     /// Apiservers that die
@@ -71,9 +73,13 @@ fn main() -> Result<()> {
 
     if cli.only.is_empty() || cli.only.contains(&Part::Certificates) {
         certificates::are_kubeadms_own(&cli.programs, &cli.installer, &work)?;
-        if cli.only == [Part::Certificates] {
-            return Ok(());
-        }
+    }
+    let tree = Tree::fetch(&cache, "etcd", &["etcd-client", "etcd-server"])?;
+    if cli.only.is_empty() || cli.only.contains(&Part::Etcd) {
+        etcd::is_saved_and_restored(&cli.programs, &cli.installer, &tree.root, &work)?;
+    }
+    if !cli.only.is_empty() && cli.only.iter().all(|part| [Part::Certificates, Part::Etcd].contains(part)) {
+        return Ok(());
     }
     let built = vm::build(&Request::default())?;
     let remote = built.programs.iter().find(|program| program.name == "remote");
@@ -87,9 +93,8 @@ fn main() -> Result<()> {
     };
     let disk = Disk::new(&cache, &work, &contents)?;
     say("disk", &seconds(began.elapsed()));
-    let etcd = Tree::fetch(&cache, "etcd", &["etcd-client", "etcd-server"])?;
     let began_cluster = Instant::now();
-    let cluster = ControlPlane::start(&cli.programs, &etcd.root, &work)?;
+    let cluster = ControlPlane::start(&cli.programs, &tree.root, &work)?;
     say("control plane", &seconds(began_cluster.elapsed()));
     let began_worker = Instant::now();
     let mut lab = Laboratory::new(cluster, &disk, &work)?;

@@ -2,7 +2,7 @@
 //!
 //! - [`node`]: what a machine has of what it shall have. [`host`]: everything that a check wants to know.
 //! - [`installed`]: what a node was prepared with. [`kubelet`]: has it joined, and where?
-//! - [`reach`]: do the apiservers answer? [`guard`]: is a daemon at work? [`former`]: does
+//! - [`reach`]: do the apiservers answer? [`guard`]: is a daemon at work? [`mod@etcd`]: etcd on a master. [`former`]: does
 //!   kubelet run an older one?
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +14,7 @@ use crate::api::{Failure, Kind};
 use crate::machine::Machine;
 use crate::step::{Content, Digest};
 
+pub mod etcd;
 pub mod former;
 pub mod guard;
 pub mod host;

@@ -85,6 +85,19 @@ impl Fake {
         self.others.keys().find(says).map(|_| 200)
     }
 
+    pub(super) fn etcdctl(&mut self, words: &[String]) -> Finished {
+        let line = words.join(" ");
+        if let Some((_, name)) = line.split_once("snapshot save ") {
+            self.has_file(name, "a snapshot");
+        }
+        self.calls.push(words.to_vec());
+        match self.etcdctl.iter().find(|(part, _)| line.contains(part)).map(|(_, answer)| answer.clone()) {
+            Some(Ok(stdout)) => Finished { success: true, stdout, ..Finished::default() },
+            Some(Err(stderr)) => Finished { stderr, ..Finished::default() },
+            None => Finished { how: "exit status: 1".to_owned(), ..Finished::default() },
+        }
+    }
+
     pub(super) fn systemctl(&mut self, words: &[String]) -> Finished {
         self.lives.push(words.join(" "));
         Finished { success: true, ..Finished::default() }

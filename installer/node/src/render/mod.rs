@@ -3,8 +3,10 @@
 //! - [`hosts`]: the hosts file, edited without touching a byte of anybody else's.
 //! - [`pod`]: the static pod. [`join`]: how kubeadm is told to join, in the words of its version.
 //! - [`former`]: static pods of older lvscares, read but never written.
+//! - [`mod@etcd`]: how a snapshot of etcd is restored, in commands for people.
 //! - [`yaml`]: printed as Kubernetes reads it.
 
+pub mod etcd;
 pub mod former;
 pub mod hosts;
 pub mod join;

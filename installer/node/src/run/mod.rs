@@ -5,6 +5,7 @@
 //! - [`job`]: what a preparation comes to. [`session`]: what each change has in common.
 //! - [`certificates`]: those of the cluster, and later ends for them. [`restart`]: kubelet and static pods.
 //! - [`image`], [`kubeadm`]: programs of the node. [`package`]: new ones, and images. [`mod@file`]: single files and programs, as a controller wants them.
+//! - [`mod@etcd`]: how it is, a snapshot of it, and how one is restored.
 
 use crate::api::{Event, Failure, Kind, Outcome, Request, StepReport};
 use crate::machine::Machine;
@@ -13,6 +14,7 @@ use crate::step::Step;
 pub mod adopt;
 pub mod certificates;
 pub mod check;
+pub mod etcd;
 pub mod file;
 pub mod image;
 pub mod job;
@@ -55,6 +57,9 @@ pub fn run<M: Machine>(
         Request::AddNames(request) => certificates::add_names(machine, request, tell),
         Request::Restore(request) => certificates::restore(machine, *request, tell),
         Request::InstallPackage(request) => package::run(machine, request, tell),
+        Request::EtcdHealth => etcd::health(machine),
+        Request::EtcdSave { file } => etcd::save(machine, file),
+        Request::EtcdRestoreHelp { file } => etcd::restore_help(machine, file.as_deref()),
     };
     done.map_err(|failure| match failure.kind {
         // A wait that was given up is no proof of anything.

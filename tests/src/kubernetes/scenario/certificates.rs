@@ -6,25 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use anyhow::{Result, anyhow, ensure};
 
-use super::say;
-
-const CONFIGURATION: &str = "\
-apiVersion: kubeadm.k8s.io/v1beta2
-kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: 10.0.0.1}
-nodeRegistration: {name: m1}
----
-apiVersion: kubeadm.k8s.io/v1beta2
-kind: ClusterConfiguration
-kubernetesVersion: v1.20.2
-controlPlaneEndpoint: apiserver.cluster.local:6443
-apiServer: {certSANs: [127.0.0.1, apiserver.cluster.local, 10.103.97.2]}
-networking: {podSubnet: 100.64.0.0/10, serviceSubnet: 10.96.0.0/22}
-";
+use super::{machine, say};
 
 /// Both phases of kubeadm, renewed, and both again. Nothing of this machine is touched: `/etc` and `/var/lib` are others.
 pub fn are_kubeadms_own(programs: &Path, installer: &Path, work: &Path) -> Result<()> {
@@ -36,25 +20,13 @@ pub fn are_kubeadms_own(programs: &Path, installer: &Path, work: &Path) -> Resul
 
 /// Of this thread alone.
 fn within(kubeadm: &Path, installer: &Path, work: &Path) -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS)?;
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-    let layer = work.join("etc");
-    fs::create_dir_all(&layer)?;
-    mount(Some("tmpfs"), &layer, Some("tmpfs"), MsFlags::empty(), none)?;
-    let (upper, scratch) = (layer.join("upper"), layer.join("work"));
-    fs::create_dir(&upper)?;
-    fs::create_dir(&scratch)?;
-    let options = format!("lowerdir=/etc,upperdir={},workdir={}", upper.display(), scratch.display());
-    mount(Some("overlay"), "/etc", Some("overlay"), MsFlags::empty(), Some(&*options))?;
-    mount(Some("tmpfs"), "/var/lib", Some("tmpfs"), MsFlags::empty(), none)?;
-    let configuration = layer.join("kubeadm.yaml");
-    fs::write(&configuration, CONFIGURATION)?;
+    let layer = machine::own_files(work)?;
+    let configuration = machine::configuration(&layer)?;
     let phase = |phase: &str| {
         let words = ["init", "phase", phase, "all", "--config"];
-        run(Command::new(kubeadm).args(words).arg(&configuration))
+        machine::run(Command::new(kubeadm).args(words).arg(&configuration))
     };
-    let renew = || run(Command::new(installer).args(["node", "cert", "renew"]));
+    let renew = || machine::run(Command::new(installer).args(["node", "cert", "renew"]));
 
     // A cluster of two years, and one that is just being made: its kubeconfigs get an authority that is renewed already.
     for (order, renewed) in
@@ -78,12 +50,13 @@ fn within(kubeadm: &Path, installer: &Path, work: &Path) -> Result<()> {
         say("certificates", &format!("kubeadm finds all 15, and changes none of {} files", before.len()));
     }
 
-    let table =
-        run(Command::new(kubeadm).args(["certs", "check-expiration", "--config"]).arg(&configuration))?;
+    let table = machine::run(
+        Command::new(kubeadm).args(["certs", "check-expiration", "--config"]).arg(&configuration),
+    )?;
     say("certificates", &format!("kubeadm certs check-expiration:\n{table}"));
     let rows = |left: &str| table.lines().filter(|line| line.contains(left)).count();
     ensure!((rows(" 99y "), rows(" 100y ")) == (10, 3), "{table}");
-    let check = run(Command::new(installer).args(["node", "cert", "check"]))?;
+    let check = machine::run(Command::new(installer).args(["node", "cert", "check"]))?;
     say("certificates", &format!("lvscare-installer node cert check:\n{check}"));
     Ok(())
 }
@@ -99,12 +72,4 @@ fn files(directory: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
         }
     }
     Ok(all)
-}
-
-/// Runs it to its end; returns what it said.
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(said)
 }

@@ -18,9 +18,11 @@ pub mod alone;
 pub mod certificates;
 pub mod death;
 pub mod discovery;
+pub mod etcd;
 pub mod gone;
 pub mod join;
 pub mod kube_proxy;
+pub mod machine;
 pub mod reboot;
 
 /// As the administrator names the masters.

@@ -27,6 +27,9 @@ fn requests_are_read_as_they_were_written() {
         Request::RenderPod(asked()),
         Request::RemovePod { change: Change::default() },
         Request::Certificates,
+        Request::EtcdHealth,
+        Request::EtcdSave { file: "/root/etcd.db".into() },
+        Request::EtcdRestoreHelp { file: None },
         Request::Renew(RenewRequest {
             until: 4_918_060_800,
             files: vec!["/etc/kubernetes/admin.conf".into()],
