@@ -7,6 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 use lvscare::exit::Exit;
 
+use lvscare::exit;
+
 use crate::report::{Form, Output};
 
 pub(crate) mod agent;
@@ -132,7 +134,7 @@ pub(crate) enum Errand {
     /// This machine.
     Here(Box<Asked>),
     /// Other machines.
-    There(Box<RemoteRequest>),
+    There(Result<Box<RemoteRequest>, exit::Failure>),
     /// A controller on another machine.
     Agent(agent::AgentArgs),
     /// Nobody any more: it was done, and ended so.
@@ -151,14 +153,14 @@ impl Command {
             }
             Self::Hosts { command } => command.asked(),
             Self::Pod { command } => command.asked(),
-            Self::Ping(args) => return Errand::There(Box::new(args.request())),
-            Self::Exec(args) => return Errand::There(Box::new(args.request())),
-            Self::Copy(args) => return Errand::There(Box::new(args.request())),
-            Self::Status(args) => return Errand::There(Box::new(args.request())),
-            Self::Prepare(args) => return Errand::There(Box::new(args.request())),
-            Self::SetMasters(args) => return Errand::There(Box::new(args.request())),
-            Self::Undo(args) => return Errand::There(Box::new(args.request())),
-            Self::Resume(args) => return Errand::There(Box::new(args.request())),
+            Self::Ping(args) => return Errand::There(args.request().map(Box::new)),
+            Self::Exec(args) => return Errand::There(args.request().map(Box::new)),
+            Self::Copy(args) => return Errand::There(args.request().map(Box::new)),
+            Self::Status(args) => return Errand::There(args.request().map(Box::new)),
+            Self::Prepare(args) => return Errand::There(args.request().map(Box::new)),
+            Self::SetMasters(args) => return Errand::There(args.request().map(Box::new)),
+            Self::Undo(args) => return Errand::There(args.request().map(Box::new)),
+            Self::Resume(args) => return Errand::There(args.request().map(Box::new)),
             Self::Agent(args) => return Errand::Agent(args),
             Self::Config(args) => return Errand::Done(args.run()),
             Self::Pkg { command } => return command.errand(),

@@ -46,7 +46,15 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Exit {
     let asked = match command.errand() {
         Errand::Here(asked) => asked,
-        Errand::There(request) => return remote::run(*request),
+        Errand::There(request) => {
+            return match request {
+                Ok(request) => remote::run(*request),
+                Err(failure) => {
+                    report::refuse(&failure.message);
+                    failure.exit
+                }
+            };
+        }
         Errand::Agent(args) => return args.run(),
         Errand::Done(exit) => return exit,
         Errand::Completion(shell) => {

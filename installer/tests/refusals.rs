@@ -596,6 +596,38 @@ fn an_agent_with_a_word_that_is_none() {
 }
 
 #[test]
+fn a_cluster_file_that_is_not_there() {
+    insta::assert_snapshot!(run("ping --cluster /nowhere/cluster.yaml"), @r"
+    exit code 3
+    lvscare-installer: --cluster /nowhere/cluster.yaml: there is no such file
+    ");
+}
+
+#[test]
+fn a_key_of_a_host_that_is_none() {
+    insta::assert_snapshot!(run("ping --host 10.0.0.1 --host-key SHA256:short"), @r#"
+    exit code 2
+    lvscare-installer: invalid value 'SHA256:short' for '--host-key <SHA256:HASH>': "SHA256:short" is not a fingerprint; it is `SHA256:` and 43 characters, as `ssh-keygen -lf` prints it
+    "#);
+}
+
+#[test]
+fn a_preparation_without_a_master() {
+    insta::assert_snapshot!(run("prepare --node 10.0.0.1"), @r"
+    exit code 2
+    lvscare-installer: there is no master; name every apiserver with --master
+    ");
+}
+
+#[test]
+fn a_preparation_of_masters_alone() {
+    insta::assert_snapshot!(run("prepare --master 10.0.0.1"), @r"
+    exit code 2
+    lvscare-installer: masters are named, and not touched; name the nodes with --node, or other hosts with --host
+    ");
+}
+
+#[test]
 fn no_host() {
     insta::assert_snapshot!(run("ping"), @r#"
     exit code 2

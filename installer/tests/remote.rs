@@ -181,6 +181,55 @@ fn a_host_that_nobody_knows_is_refused_until_it_is_accepted_and_one_that_changed
 }
 
 #[test]
+fn a_key_that_was_named_is_the_only_one_that_is_trusted() {
+    let cluster = Cluster::new();
+    let path = cluster.lab.home().join(".ssh/known_hosts");
+    let known = fs::read_to_string(&path).unwrap();
+    let (fine, _) = known.split_at(known.find(WRONG).unwrap());
+    fs::write(&path, "").unwrap();
+    let listed = cluster.lab.home().join("listed");
+    fs::write(&listed, fine).unwrap();
+    let listed = cluster.lab.tool("ssh-keygen", &["-lf", &listed.display().to_string()]);
+    let fingerprint = listed.split(' ').nth(1).unwrap();
+    let other = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let seen = cluster.run("ping", &["--host", FINE, "--host-key", other]);
+    assert_eq!(seen.code, Some(6), "{}", seen.out);
+    assert!(seen.out.contains("is not a pinned one"), "{}", seen.out);
+    assert_eq!(
+        cluster.run("ping", &["--host", FINE, "--host-key", other, "--host-key", fingerprint]).code,
+        Some(0)
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), fine, "it is recorded");
+}
+
+#[test]
+fn a_cluster_may_stand_in_a_file_and_what_is_typed_wins() {
+    let cluster = Cluster::new();
+    let file = cluster.lab.home().join("cluster.yaml");
+    let text = format!("masters: [{WRONG}]\nnodes: [{FINE}]\nssh:\n  user: ops\n  passwordFile: password\n");
+    fs::write(&file, &text).unwrap();
+    let file = file.display().to_string();
+    let run = |words: &[&str]| {
+        cluster.run_plain(&[&["exec", "--cluster", &file], words, &["--", "id -un"]].concat())
+    };
+    let seen = run(&["--limit", "node"]);
+    assert_eq!((seen.code, seen.out.as_str()), (Some(0), "10.9.1.1  ops\n"), "{}", seen.err);
+    let seen = run(&["--limit", "node", "--user", "root"]);
+    assert_eq!((seen.code, seen.out.as_str()), (Some(0), "10.9.1.1  root\n"), "{}", seen.err);
+    let seen = run(&["--node", DOWN, "--limit", "node"]);
+    assert_eq!(seen.code, Some(7), "{}", seen.err);
+    let seen = run(&[]);
+    assert!(seen.code == Some(5) && seen.err.contains("10.9.1.2:22 does not let ops in"), "{}", seen.err);
+    // No secret stands in it, and a key that is mistyped is refused before a host is asked.
+    fs::write(&file, text.replace("passwordFile: password", "password: canary")).unwrap();
+    let seen = run(&[]);
+    let why = "ssh: unknown field `password` (did you mean `passwordFile`?), expected one of";
+    assert_eq!((seen.code, seen.out.as_str()), (Some(3), ""));
+    assert!(seen.err.starts_with(&format!("lvscare-installer: --cluster {file}: {why}")), "{}", seen.err);
+    assert!(seen.err.contains("line 5 column 3") && !seen.err.contains("canary"), "{}", seen.err);
+}
+
+#[test]
 fn programs_get_one_document() {
     let cluster = Cluster::new();
     let read = |seen: &Seen| serde_json::from_str::<serde_json::Value>(&seen.out).unwrap();

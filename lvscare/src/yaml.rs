@@ -29,6 +29,30 @@ pub fn parse<T: DeserializeOwned>(yaml: &[u8]) -> Result<T, Error> {
     Ok(serde_yaml::from_slice(yaml)?)
 }
 
+/// The parser's message in one line, with the nearest of the expected names in front of all of them.
+pub fn explain(message: &str) -> String {
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((unknown, expected)) = message
+        .split_once("unknown field `")
+        .and_then(|(_, rest)| rest.split_once('`'))
+        .and_then(|(unknown, rest)| Some((unknown, rest.split_once("expected")?.1)))
+    else {
+        return message;
+    };
+    let nearest = expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|name| (strsim::jaro(unknown, name), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, name)) if likeness > 0.7 => {
+            message.replacen(", expected", &format!(" (did you mean `{name}`?), expected"), 1)
+        }
+        _ => message,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde::de::IgnoredAny;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use cluster::inventory::file::SCHEMA;
 use cluster::kubeadm::{self, Variables};
 use cluster::template::MAX_TEMPLATE_BYTES;
 use lvscare::doctor::subnet::Subnet;
@@ -58,7 +59,9 @@ enum Which {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Print a template with all values filled in
-    Render(RenderArgs),
+    Render(Box<RenderArgs>),
+    /// Print what can stand in the file of --cluster, as JSON Schema
+    Schema,
 }
 
 /// `lvscare-installer config render`.
@@ -101,6 +104,7 @@ impl ConfigArgs {
     pub(crate) fn run(self) -> Exit {
         let printed = match (self.command, self.template) {
             (Some(ConfigCommand::Render(args)), _) => args.rendered(),
+            (Some(ConfigCommand::Schema), _) => Ok(SCHEMA.to_owned()),
             (None, Some(Which::Kubeadm) | None) => {
                 Ok(kubeadm::template(self.version.unwrap_or(KubernetesVersion::NEWEST)))
             }

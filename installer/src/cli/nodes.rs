@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lvscare::config::value;
+use lvscare::exit::{Exit, Failure};
 use node::api::{Change, PrepareRequest, Request, SetMastersRequest, UndoRequest};
 use node::spec::Part;
 use node::spec::kubeadm::KubeadmSpec;
@@ -207,60 +208,71 @@ impl ChangeArgs {
 }
 
 impl StatusArgs {
-    pub(crate) fn request(self) -> RemoteRequest {
+    pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
+        let (targets, _) = self.targets.with_file()?;
         let (output, is_wide) = match self.output {
             TableOutput::Text => (Output::Text, false),
             TableOutput::Wide => (Output::Text, true),
             TableOutput::Json => (Output::Json, false),
         };
         let form = RemoteForm { output, table: Some(Table::Status { is_wide }), ..RemoteForm::default() };
-        self.targets.request(Wanted::Status { every: self.watch }, form)
+        Ok(targets.request(Wanted::Status { every: self.watch }, form))
     }
 }
 
 impl PrepareNodesArgs {
-    pub(crate) fn request(self) -> RemoteRequest {
-        let masters = self.targets.masters(self.apiservers.apiserver_port);
+    pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
+        let (targets, file) = self.targets.with_file()?;
+        let mut endpoint = self.endpoint;
+        if let (None, Some(text)) = (endpoint.vip, &file.address) {
+            let wrong = |why| Failure::new(Exit::Invalid, format!("--cluster: virtualServer.address: {why}"));
+            endpoint.vip = Some(text.parse().map_err(wrong)?);
+        }
+        endpoint.apiserver = endpoint.apiserver.or(file.name);
+        let masters = targets.masters(self.apiservers.apiserver_port);
         let archive = self.import.filter(|_| !self.change.dry_run);
         let request = PrepareRequest {
             change: self.change.change(self.force),
-            spec: self.endpoint.spec(masters, self.pod, self.ranges),
+            spec: endpoint.spec(masters, self.pod, self.ranges),
             archive: None,
             skip: self.skip,
             kubeadm: KubeadmSpec::default(),
         };
         let wanted =
             Wanted::Change { request: Request::Prepare(Box::new(request)), archive, spares_masters: true };
-        self.targets.request(wanted, self.change.remote_form())
+        Ok(targets.request(wanted, self.change.remote_form()))
     }
 }
 
 impl SetMastersOfNodesArgs {
-    pub(crate) fn request(self) -> RemoteRequest {
+    pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
+        let (targets, _) = self.targets.with_file()?;
         let request = Request::SetMasters(SetMastersRequest {
-            masters: self.targets.masters(self.apiservers.apiserver_port),
+            masters: targets.masters(self.apiservers.apiserver_port),
             drain: self.drain_timeout,
             wait: self.wait,
             change: self.change.change(false),
         });
         let wanted = Wanted::Change { request, archive: None, spares_masters: true };
-        self.targets.request(wanted, self.change.remote_form())
+        Ok(targets.request(wanted, self.change.remote_form()))
     }
 }
 
 impl UndoNodesArgs {
-    pub(crate) fn request(self) -> RemoteRequest {
+    pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
+        let (targets, _) = self.targets.with_file()?;
         let change = Change { dry_run: self.dry_run, force: self.force };
         let request = Request::Undo(UndoRequest { change });
         let wanted = Wanted::Change { request, archive: None, spares_masters: false };
-        self.targets.request(wanted, RemoteForm { output: self.output, ..RemoteForm::default() })
+        Ok(targets.request(wanted, RemoteForm { output: self.output, ..RemoteForm::default() }))
     }
 }
 
 impl ResumeArgs {
-    pub(crate) fn request(self) -> RemoteRequest {
+    pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
+        let (targets, _) = self.targets.with_file()?;
         let form = RemoteForm { output: self.output, ..RemoteForm::default() };
-        self.targets.request(Wanted::Resume, form)
+        Ok(targets.request(Wanted::Resume, form))
     }
 }
 

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use cluster::inventory::file::{self, ClusterFile, VirtualServerFile};
 use cluster::inventory::{Words, address};
-use cluster::transport::policy::Policy;
+use cluster::transport::policy::{Fingerprint, Policy};
+use lvscare::exit::{Exit, Failure};
 use node::api::Request;
+use node::machine::files;
 
 use crate::login::{Login, PasswordFrom};
 use crate::report::Output;
@@ -76,6 +79,10 @@ pub(crate) fn copy_help() -> String {
 /// Which hosts, and how they are logged in to.
 #[derive(Debug, Args)]
 pub(crate) struct TargetArgs {
+    /// A file with the cluster, as `lvscare-installer config schema` describes it; what is said here takes the place of what
+    /// it says
+    #[arg(long, value_name = "FILE", help_heading = HOSTS)]
+    cluster: Option<PathBuf>,
     /// A master, or a range of them (10.0.0.1-10.0.0.3); repeat it, or separate with commas; with a port if it is not
     /// --port
     #[arg(long = "master", value_name = "IP[:PORT]", help_heading = HOSTS)]
@@ -89,18 +96,21 @@ pub(crate) struct TargetArgs {
     /// Only these of them: `master`, `node`, addresses, ranges; repeat it, or separate with commas
     #[arg(long, value_name = "WHICH", help_heading = HOSTS)]
     limit: Vec<String>,
-    /// The port of their SSH servers
-    #[arg(long, value_name = "PORT", default_value = "22", help_heading = HOSTS)]
-    port: u16,
+    /// The port of their SSH servers [default: 22]
+    #[arg(long, value_name = "PORT", help_heading = HOSTS)]
+    port: Option<u16>,
     /// A host through which all others are reached, with the same password or key
     #[arg(long, value_name = "[USER@]IP[:PORT]", help_heading = HOSTS)]
     bastion: Option<String>,
-    /// What is done with a host whose key nobody knows
-    #[arg(long, value_name = "POLICY", default_value = "strict", help_heading = HOSTS)]
-    host_key_policy: HostKeyPolicy,
-    /// As whom to log in
-    #[arg(long, value_name = "NAME", default_value = "root", help_heading = LOGIN)]
-    user: String,
+    /// What is done with a host whose key nobody knows [default: strict]
+    #[arg(long, value_name = "POLICY", help_heading = HOSTS)]
+    host_key_policy: Option<HostKeyPolicy>,
+    /// The only key that a host may have, as `ssh-keygen -lf` prints it; repeat it for each host, and for the bastion
+    #[arg(long, value_name = "SHA256:HASH", conflicts_with = "host_key_policy", help_heading = HOSTS)]
+    host_key: Vec<Fingerprint>,
+    /// As whom to log in [default: root]
+    #[arg(long, value_name = "NAME", help_heading = LOGIN)]
+    user: Option<String>,
     /// The password; everybody on this machine can see it in the list of processes, so prefer --passwd-file or --ask-pass
     #[arg(long, value_name = "PASSWORD", group = "password", help_heading = LOGIN)]
     passwd: Option<OsString>,
@@ -114,6 +124,9 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "FILE", help_heading = LOGIN)]
     pk: Option<PathBuf>,
 }
+
+/// The port of SSH servers.
+const SSH_PORT: u16 = 22;
 
 const HOSTS: &str = "Hosts";
 const LOGIN: &str = "Login";
@@ -197,9 +210,47 @@ pub(crate) enum Wanted {
 }
 
 impl TargetArgs {
+    /// With what the file says that was not typed, and where that file wants clients to find the apiservers.
+    pub(super) fn with_file(mut self) -> Result<(Self, VirtualServerFile), Failure> {
+        let Some(path) = self.cluster.take() else { return Ok((self, VirtualServerFile::default())) };
+        let wrong = |why: &str| Failure::new(Exit::Invalid, format!("--cluster {}: {why}", path.display()));
+        let read = files::read(&path).map_err(|error| wrong(&error.to_string()))?;
+        let read = read.ok_or_else(|| wrong("there is no such file"))?;
+        let directory = path.parent().unwrap_or(&path);
+        let parsed = ClusterFile::parse(&read.bytes, directory);
+        let ClusterFile { masters, nodes, hosts, ssh, virtual_server } =
+            parsed.map_err(|mistakes| wrong(&mistakes.join("; ")))?;
+        for (typed, told) in
+            [(&mut self.masters, masters), (&mut self.nodes, nodes), (&mut self.hosts, hosts)]
+        {
+            if typed.is_empty() {
+                *typed = told;
+            }
+        }
+        self.user = self.user.or(ssh.user);
+        self.port = self.port.or(ssh.port);
+        self.bastion = self.bastion.or(ssh.bastion);
+        self.pk = self.pk.or(ssh.key_file);
+        if self.passwd.is_none() && !self.ask_pass {
+            self.passwd_file = self.passwd_file.or(ssh.password_file);
+        }
+        if self.host_key_policy.is_none() && self.host_key.is_empty() {
+            self.host_key_policy = ssh.host_key_policy.map(|policy| match policy {
+                file::HostKeyPolicy::Strict => HostKeyPolicy::Strict,
+                file::HostKeyPolicy::AcceptNew => HostKeyPolicy::AcceptNew,
+            });
+            let keys = ssh.host_keys.iter().map(|text| text.parse());
+            self.host_key = keys
+                .collect::<Result<_, _>>()
+                .map_err(|why: String| wrong(&format!("ssh.hostKeys: {why}")))?;
+        }
+        Ok((self, virtual_server))
+    }
+
     /// The addresses of all masters, whatever the limit. What cannot be understood is told with everything else.
     pub(super) fn master_addresses(&self) -> Vec<IpAddr> {
-        let found = self.masters.iter().flat_map(|text| address::parse(text, self.port).unwrap_or_default());
+        let port = self.port.unwrap_or(SSH_PORT);
+        let found = self.masters.iter().flat_map(|text| address::parse(text, port).unwrap_or_default());
         found.map(|at| at.ip()).collect()
     }
 
@@ -211,16 +262,17 @@ impl TargetArgs {
             (None, None) => PasswordFrom::Nowhere,
         };
         let policy = match self.host_key_policy {
-            HostKeyPolicy::Strict => Policy::Strict,
-            HostKeyPolicy::AcceptNew => Policy::AcceptNew,
+            _ if !self.host_key.is_empty() => Policy::Pinned(self.host_key),
+            None | Some(HostKeyPolicy::Strict) => Policy::Strict,
+            Some(HostKeyPolicy::AcceptNew) => Policy::AcceptNew,
         };
         let words = Words {
             masters: self.masters,
             nodes: self.nodes,
             hosts: self.hosts,
             limit: self.limit,
-            user: self.user,
-            port: self.port,
+            user: self.user.unwrap_or_else(|| "root".to_owned()),
+            port: self.port.unwrap_or(SSH_PORT),
             bastion: self.bastion,
         };
         RemoteRequest { words, login: Login { password, key: self.pk, policy }, wanted, form }
@@ -228,23 +280,26 @@ impl TargetArgs {
 }
 
 impl PingArgs {
-    pub(crate) fn request(self) -> RemoteRequest {
+    pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
+        let (targets, _) = self.targets.with_file()?;
         let form = RemoteForm { output: self.output, table: Some(Table::Ping), ..RemoteForm::default() };
-        self.targets.request(Wanted::Ping, form)
+        Ok(targets.request(Wanted::Ping, form))
     }
 }
 
 impl ExecArgs {
-    pub(crate) fn request(self) -> RemoteRequest {
+    pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
+        let (targets, _) = self.targets.with_file()?;
         let wanted = Wanted::Exec { command: self.command.join(" "), as_root: self.sudo };
-        self.targets.request(wanted, RemoteForm { output: self.output, ..RemoteForm::default() })
+        Ok(targets.request(wanted, RemoteForm { output: self.output, ..RemoteForm::default() }))
     }
 }
 
 impl CopyArgs {
-    pub(crate) fn request(self) -> RemoteRequest {
+    pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
+        let (targets, _) = self.targets.with_file()?;
         let (file, dest, mode, as_root) = (self.file, self.dest, self.mode, self.sudo);
         let form = RemoteForm { output: self.output, ..RemoteForm::default() };
-        self.targets.request(Wanted::Copy { file, dest, mode, as_root }, form)
+        Ok(targets.request(Wanted::Copy { file, dest, mode, as_root }, form))
     }
 }

@@ -1,6 +1,6 @@
 //! Which hosts there are, by what a person typed. Pure: nothing is asked, read or looked up.
 //!
-//! - [`address`]: how a host is written.
+//! - [`address`]: how a host is written. [`file`]: a cluster in a file.
 //!
 //! Whatever is wrong is told at once, so that nobody mends one mistake to be told of the next.
 
@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use crate::transport::known_hosts::HostName;
 
 pub mod address;
+pub mod file;
 
 /// The longest name of a user, in bytes; Linux knows none longer.
 const MAX_USER: usize = 256;
