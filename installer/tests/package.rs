@@ -151,3 +151,36 @@ fn what_cannot_be_used_is_named_with_exit_code_8() {
     let (code, _, complaint) = run(place, &["verify", "kube.tgz", "--arch", "vax"]);
     assert_eq!(code, 2, "{complaint}");
 }
+
+#[test]
+fn what_is_fetched_is_what_was_meant() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    let url = "http://127.0.0.1:9/kube.tgz";
+    let http =
+        "over http: anybody on the way can change it; say with --pkg-sha256 what it must be, or use https:";
+    let said = |code, why: &str| (code, String::new(), format!("lvscare-installer: {why}\n"));
+    assert_eq!(run(place, &["fetch", url, "-o", "kube.tgz"]), said(2, http));
+    let ftp = "`ftp://x/y` is no URL of http or https, such as https://example.com/kube1.34.1.tar.gz";
+    assert_eq!(run(place, &["fetch", "ftp://x/y", "-o", "kube.tgz"]), said(2, ftp));
+    // A server that sends half of it, then the rest, then is asked no more.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/kube.tgz", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        for answer in [
+            "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 6\r\n\r\nabc",
+            "HTTP/1.1 206 Partial Content\r\nETag: \"a\"\r\nContent-Length: 3\r\nContent-Range: bytes 3-5/6\r\n\r\ndef",
+        ] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+            std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+        }
+    });
+    let sha256 = "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721";
+    let words = ["fetch", &url, "-o", "kube.tgz", "--pkg-sha256", sha256];
+    let note = "! the link was cut, after 3 bytes; going on\n".to_owned();
+    assert_eq!(run(place, &words), (0, format!("kube.tgz: 6 bytes received\nsha256 {sha256}\n"), note));
+    server.join().unwrap();
+    assert_eq!(fs::read(place.join("kube.tgz")).unwrap(), b"abcdef");
+    assert_eq!(run(place, &words).1, format!("kube.tgz was there already\nsha256 {sha256}\n"));
+}

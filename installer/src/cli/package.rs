@@ -1,10 +1,12 @@
 //! `lvscare-installer pkg`: packages on this machine; no other host is asked.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use cluster::fetch;
 use lvscare::exit::Exit;
 use lvscare::terminal::printable;
 use node::api::package::InstallPackageRequest;
@@ -45,6 +47,15 @@ stay. A second run does what is missing.
 Example:
   lvscare-installer pkg install kube1.34.1.tar.gz --version v1.34.1";
 
+const FETCH_HELP: &str = "\
+What has arrived lies beside FILE as FILE.part until it is whole. A link that is cut is taken up again, by a later run as well, \
+where the server says that it still has the same file (ETag). Over http: the SHA-256 must be given. The authorities of https: are \
+those of this system, or of the file that SSL_CERT_FILE names. Proxies are not used. Exit codes: 0 it is there; 2 wrong usage; 7 the \
+server cannot be reached, or does not go on; 8 it is not there, or not what it should be.
+
+Example:
+  lvscare-installer pkg fetch https://example.com/kube1.34.1.tar.gz -o kube1.34.1.tar.gz";
+
 /// `lvscare-installer pkg`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PackageCommand {
@@ -56,6 +67,9 @@ pub(crate) enum PackageCommand {
     Verify(VerifyArgs),
     /// Show what is in a package
     Inspect(InspectArgs),
+    /// Get a package from an HTTP server, over a link that may be cut
+    #[command(after_help = FETCH_HELP)]
+    Fetch(FetchArgs),
     /// Put a package's programs and images on this node
     #[command(after_help = INSTALL_HELP)]
     Install(InstallArgs),
@@ -100,6 +114,20 @@ pub(crate) struct InspectArgs {
     output: Output,
 }
 
+/// `lvscare-installer pkg fetch`.
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Where it is
+    #[arg(value_name = "URL")]
+    url: String,
+    /// Where it shall be
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// The SHA-256 that it must have
+    #[arg(long, value_name = "SHA256")]
+    pkg_sha256: Option<Digest>,
+}
+
 /// `lvscare-installer pkg install`.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
@@ -142,6 +170,83 @@ impl PackageCommand {
             Self::Build(args) => Errand::Done(args.run()),
             Self::Verify(args) => Errand::Done(args.run()),
             Self::Inspect(args) => Errand::Done(args.run()),
+            Self::Fetch(args) => Errand::Done(args.run()),
+        }
+    }
+}
+
+impl FetchArgs {
+    fn run(&self) -> Exit {
+        let wanted = fetch::Wanted { url: &self.url, to: &self.output, sha256: self.pkg_sha256 };
+        let authorities =
+            std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let settings = fetch::Settings { authorities, ..fetch::Settings::default() };
+        let mut progress = Progress::new();
+        let done = fetch::fetch(&wanted, &settings, &mut |event| match event {
+            fetch::Event::Arrived { bytes, total } => progress.tell(bytes, total),
+            fetch::Event::Note(note) => progress.note(&note),
+        });
+        progress.end();
+        match done {
+            Ok(fetch::Fetched { sha256, received: 0 }) => {
+                say(&format!("{} was there already\nsha256 {sha256}", self.output.display()));
+                Exit::Success
+            }
+            Ok(fetch::Fetched { sha256, received }) => {
+                say(&format!("{}: {received} bytes received\nsha256 {sha256}", self.output.display()));
+                Exit::Success
+            }
+            Err(error) => {
+                refuse(&error.to_string());
+                match error {
+                    fetch::Error::Address(_) => Exit::Usage,
+                    fetch::Error::Unreachable(_) => Exit::Unreachable,
+                    fetch::Error::Refused(_) | fetch::Error::Other { .. } => Exit::Image,
+                    fetch::Error::File { .. } => Exit::Failed,
+                }
+            }
+        }
+    }
+}
+
+/// How far it is, on a terminal, in a line that is written again and again.
+struct Progress {
+    is_seen: bool,
+    told: Option<Instant>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { is_seen: io::stderr().is_terminal(), told: None }
+    }
+
+    fn tell(&mut self, bytes: u64, total: Option<u64>) {
+        if !self.is_seen || self.told.is_some_and(|told| told.elapsed() < Duration::from_millis(500)) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        let megabytes = bytes / 1_000_000;
+        let line = match total {
+            Some(total @ 1..) => {
+                format!(
+                    "{megabytes} of {} MB, {} %",
+                    total / 1_000_000,
+                    u128::from(bytes) * 100 / u128::from(total)
+                )
+            }
+            _ => format!("{megabytes} MB"),
+        };
+        let _ = write!(io::stderr(), "\r{line:<40}");
+    }
+
+    fn note(&mut self, note: &str) {
+        self.end();
+        let _ = writeln!(io::stderr(), "! {}", printable(note));
+    }
+
+    fn end(&mut self) {
+        if self.told.take().is_some() {
+            let _ = write!(io::stderr(), "\r{:<40}\r", "");
         }
     }
 }
