@@ -1,6 +1,7 @@
 //! Which files hold certificates. They are looked for, not listed: so no version of Kubernetes needs a list here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,8 +33,8 @@ pub enum FileKind {
     Kubelet,
 }
 
-/// A file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A file. It may hold a key, which is for nobody's log.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Where it is.
     pub path: PathBuf,
@@ -43,8 +44,14 @@ pub struct Stored {
     pub content: Content,
 }
 
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored").field("path", &self.path).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
 /// All that there is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Found {
     /// The files, authorities and certificates first.
     pub files: Vec<Stored>,
@@ -52,6 +59,13 @@ pub struct Found {
     pub keys: BTreeMap<PathBuf, Content>,
     /// What cannot be read.
     pub unreadable: Vec<Unreadable>,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = f.debug_struct("Found");
+        all.field("files", &self.files).field("unreadable", &self.unreadable).finish_non_exhaustive()
+    }
 }
 
 /// Looks at all of them.

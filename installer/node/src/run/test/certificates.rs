@@ -252,6 +252,23 @@ fn a_cluster_in_which_all_is_over_is_brought_back() {
 }
 
 #[test]
+fn no_key_is_told_by_what_is_known_of_files() {
+    let machine = master(2035);
+    let found = crate::pki::find::find(&machine).unwrap();
+    let (entries, _) = crate::pki::table::entries(&found);
+    assert!(found.keys.len() == 10 && entries.len() == 14);
+    let key = machine.text("/etc/kubernetes/pki/ca.key").unwrap();
+    // Beyond its first line, which is much like that of a certificate.
+    let key = format!("{:?}", &key.as_bytes()[60..90]);
+    let key = key.trim_matches(['[', ']']);
+    for text in
+        [format!("{found:?}"), format!("{entries:?}"), format!("{:?}", crate::pki::table::seen(&entries))]
+    {
+        assert!(text.contains("pki/ca.crt") && !text.contains(key) && !text.contains("PRIVATE"), "{text}");
+    }
+}
+
+#[test]
 fn a_dry_run_says_the_same_and_changes_nothing() {
     let mut machine = master(2026);
     let before = machine.snapshot();
