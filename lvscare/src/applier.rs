@@ -19,9 +19,8 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::active_config::ActiveConfig;
-use crate::health::Key;
-use crate::health::checker::Board;
 use crate::health::pool::Mode;
+use crate::health::{HealthTable, ServerId};
 use crate::kernel::watch::Watch;
 use crate::kernel::{Error, Kernel};
 use crate::metrics::Metrics;
@@ -152,7 +151,7 @@ impl<K: Kernel> Applier<K> {
 
     /// One pass. What the kernel refuses is among the problems, all else is applied. The first pass ends at once with
     /// what would be refused for ever, before anything is half-made.
-    pub(crate) fn pass(&mut self, board: &Board, now: Instant) -> Result<Applied, Error> {
+    pub(crate) fn pass(&mut self, health_table: &HealthTable, now: Instant) -> Result<Applied, Error> {
         let mut round = 0;
         self.pools.count_down(now);
         loop {
@@ -168,7 +167,7 @@ impl<K: Kernel> Applier<K> {
             for takeover in self.handover.adopt(&self.active.config, &actual, now) {
                 warn!("{takeover}");
             }
-            let Decided { desired, modes, lost, stale } = self.decide(board, &actual, now);
+            let Decided { desired, modes, lost, stale } = self.decide(health_table, &actual, now);
             self.stale = stale;
             let changes = self.refusals.due(plan(&desired, &actual), now);
             // Where a removal is refused, somebody may give the server weight again.
@@ -180,8 +179,8 @@ impl<K: Kernel> Applier<K> {
         }
     }
 
-    fn decide(&mut self, board: &Board, actual: &Actual, now: Instant) -> Decided {
-        self.pools.decide(&self.active, &self.environment, &self.handover, board, actual, now)
+    fn decide(&mut self, health_table: &HealthTable, actual: &Actual, now: Instant) -> Decided {
+        self.pools.decide(&self.active, &self.environment, &self.handover, health_table, actual, now)
     }
 
     /// Makes these changes, and frees the clients of servers that are `lost`. Whoever takes over for a lost server does
@@ -190,7 +189,7 @@ impl<K: Kernel> Applier<K> {
         &mut self,
         changes: Vec<Change>,
         desired: &Desired,
-        lost: &[Key],
+        lost: &[ServerId],
         actual: &Actual,
         now: Instant,
     ) -> Result<(), Error> {
@@ -268,7 +267,7 @@ impl<K: Kernel> Applier<K> {
     pub(crate) async fn run(
         mut self,
         mut active: watch::Receiver<Arc<ActiveConfig>>,
-        mut board: watch::Receiver<Board>,
+        mut health_table: watch::Receiver<HealthTable>,
         mut watch: Option<Watch>,
         applied: watch::Sender<Applied>,
     ) {
@@ -278,7 +277,7 @@ impl<K: Kernel> Applier<K> {
                 let active = active.borrow_and_update().clone();
                 self.set(active, now);
             }
-            let result = self.pass(&board.borrow_and_update(), now);
+            let result = self.pass(&health_table.borrow_and_update(), now);
             self.reports.passed(now.elapsed());
             match result {
                 Ok(latest) => _ = applied.send_replace(latest),
@@ -289,7 +288,7 @@ impl<K: Kernel> Applier<K> {
                 }
             }
 
-            // Cancel-safety: a board change stays marked until `borrow_and_update`, a route event stays in
+            // Cancel-safety: a change of the health table stays marked until `borrow_and_update`, a route event stays in
             // its socket; the sleep is made anew, which only delays the resync when there was a pass anyway.
             tokio::select! {
                 () = timer::sleep(self.pause(Instant::now())) => {}
@@ -298,7 +297,7 @@ impl<K: Kernel> Applier<K> {
                     Ok(()) => active.mark_changed(),
                     Err(_) => return,
                 },
-                changed = board.changed() => if changed.is_err() { return },
+                changed = health_table.changed() => if changed.is_err() { return },
                 event = route_event(&mut watch) => {
                     if let Err(error) = event {
                         warn!(%error, "route events are lost; looking every {:?} only", environment::MAX_AGE);
@@ -323,9 +322,10 @@ impl<K: Kernel> Applier<K> {
 }
 
 /// Whether one of these servers gets new connections.
-fn take_connections(servers: &[Key], actual: &Actual) -> bool {
-    let weight =
-        |(at, server): &Key| Some(actual.services.get(at)?.destinations.get(server)?.destination.weight);
+fn take_connections(servers: &[ServerId], actual: &Actual) -> bool {
+    let weight = |id: &ServerId| {
+        Some(actual.services.get(&id.service)?.destinations.get(&id.server)?.destination.weight)
+    };
     servers.iter().filter_map(weight).any(|weight| weight > 0)
 }
 

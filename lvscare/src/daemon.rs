@@ -1,7 +1,8 @@
 //! The daemon: builds every part, joins them, follows its configuration, and waits for a signal.
 //!
-//! One thread does everything. The parts talk through boards of which everybody reads the latest: the daemon writes
-//! the active configuration on one, the checkers verdicts on another, the applier what it left in the kernel on a third.
+//! One thread does everything. The parts talk through channels of which everybody reads the latest: the daemon sends
+//! the active configuration through one, the checkers verdicts through another, the applier what it left in the kernel
+//! through a third.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -100,8 +101,8 @@ async fn run_until_signal(
     let mut applier = Applier::new(kernel, active.clone(), metrics.clone());
     let mut checkers = Checkers::new(metrics.clone());
     checkers.set(&active, &applier.read()?, start);
-    let board = checkers.board();
-    let first = applier.pass(&board.borrow(), Instant::now())?;
+    let health_table = checkers.health_table();
+    let first = applier.pass(&health_table.borrow(), Instant::now())?;
     let supervisor = Arc::new(Supervisor::from_env());
     supervisor.ready();
     info!(took = ?start.elapsed(), "the virtual server is ready");
@@ -119,7 +120,7 @@ async fn run_until_signal(
 
     let reloads = Reloads { generation: 1, hash: base.hash(), ..Reloads::default() };
     let masters = watch::Sender::new(found);
-    discoveries.start(&board);
+    discoveries.start(&health_table);
     let mut daemon = Daemon {
         args,
         base,
@@ -136,7 +137,7 @@ async fn run_until_signal(
     if let Some(address) = active.config.listen {
         let view = View {
             active: daemon.active.subscribe(),
-            board: board.clone(),
+            health_table: health_table.clone(),
             answers: answers.subscribe(),
             masters: daemon.masters.subscribe(),
             metrics: metrics.clone(),
@@ -151,7 +152,7 @@ async fn run_until_signal(
     tasks.spawn(suspects::run(daemon.active.subscribe(), connections));
     tasks.spawn(self_probe::run(daemon.active.subscribe(), answers, metrics));
     tasks.spawn(heartbeat(supervisor.clone(), daemon.active.subscribe(), daemon.applied.subscribe()));
-    tasks.spawn(applier.run(daemon.active.subscribe(), board, Some(watch), daemon.applied.clone()));
+    tasks.spawn(applier.run(daemon.active.subscribe(), health_table, Some(watch), daemon.applied.clone()));
 
     loop {
         // Cancel-safety: signals and changes of the file are not lost by waiting for something else.
@@ -222,7 +223,7 @@ async fn replaced(file: &mut Option<Watched>) {
 /// What is needed to take over another configuration.
 struct Daemon {
     args: ConfigArgs,
-    /// What was configured; the one on the board has the masters that were learned.
+    /// What was configured; the active one has the masters that were learned.
     base: Arc<ActiveConfig>,
     discoveries: Discoveries,
     masters: watch::Sender<BTreeMap<SocketAddr, Found>>,
@@ -265,7 +266,7 @@ impl Daemon {
         }
         self.base = Arc::new(active);
         self.discoveries.set(&self.base.config);
-        self.discoveries.start(&self.checkers.board());
+        self.discoveries.start(&self.checkers.health_table());
         self.learn();
     }
 

@@ -1,7 +1,7 @@
 //! lvscare keeps every Kubernetes node connected to its apiservers with the kernel's own load balancer, IPVS.
 //!
 //! ```text
-//!   apiservers ◄──probe── checker ──verdict──► board ──► applier ──change──► kernel ──netlink──► IPVS, route
+//!   apiservers ◄──probe── checker ──verdict──► table ──► applier ──change──► kernel ──netlink──► IPVS, route
 //!                            │                             │
 //!                         machine (pure)            pool, reconcile (pure)
 //! ```
@@ -12,8 +12,9 @@
 //! [`config`], which is valid by construction; [`preflight`] says whether it is possible on this node.
 //!
 //! `lvscare care` hands it to `daemon`, which builds every part, joins them, and waits for a signal. One task per
-//! apiserver asks it ([`health::probe`]) and lets [`health::machine`] judge the answers; the verdicts meet on a board. The
-//! `applier` reads the board and the kernel, lets [`health::pool`] decide who serves and [`desired`] what should be there,
+//! apiserver asks it ([`health::probe`]) and lets [`health::machine`] judge the answers; the verdicts meet in a table
+//! ([`health::HealthTable`]). The
+//! `applier` reads that table and the kernel, lets [`health::pool`] decide who serves and [`desired`] what should be there,
 //! and [`reconcile`] what must change. It alone changes the [`kernel`], by netlink: [`kernel::ipvs`] has the table,
 //! [`kernel::route`] the local route, and the wire types of IPVS are in [`ipvs`], a crate in waiting. `reload` notices that
 //! the file has changed, `drain` that an administrator has taken a server out, and [`discover`] asks the API itself who the

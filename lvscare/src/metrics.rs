@@ -14,7 +14,7 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
-use crate::health::{Condition, Failure, Key, Outcome};
+use crate::health::{Condition, Failure, Outcome, ServerId};
 use crate::model::Change;
 
 mod discovery;
@@ -55,7 +55,7 @@ struct Inner {
     netlink_errors: IntCounter,
     sockets_destroyed: IntCounter,
     /// The real servers that have labels.
-    known: Mutex<BTreeSet<Key>>,
+    known: Mutex<BTreeSet<ServerId>>,
     /// The virtual servers whose masters are learned.
     learning: Mutex<BTreeSet<SocketAddr>>,
 }
@@ -137,9 +137,9 @@ impl Metrics {
     }
 
     /// Where the probes of one real server are counted.
-    pub fn probes(&self, key: Key) -> Probes {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
-        let [service, server] = labels(key);
+    pub fn probes(&self, id: ServerId) -> Probes {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        let [service, server] = labels(id);
         let duration = self.0.probe_duration.with_label_values(&[&service, &server]);
         Probes { duration, failures: self.0.probe_failures.clone(), labels: [service, server] }
     }
@@ -150,8 +150,8 @@ impl Metrics {
     }
 
     /// A real server is taken for something else.
-    pub fn turned(&self, key: Key, to: Condition) {
-        let [service, server] = labels(key);
+    pub fn turned(&self, id: ServerId, to: Condition) {
+        let [service, server] = labels(id);
         self.0.transitions.with_label_values(&[&service, &server, &to.to_string()]).inc();
     }
 
@@ -194,7 +194,7 @@ impl Metrics {
 
     /// Makes the labels of the present real servers the only ones.
     fn forget_others(&self, snapshot: &Snapshot) {
-        let present: BTreeSet<Key> = snapshot.servers.iter().map(|server| server.key).collect();
+        let present: BTreeSet<ServerId> = snapshot.servers.iter().map(|server| server.id).collect();
         let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
         for &gone in known.difference(&present) {
             let [service, server] = labels(gone);
@@ -206,7 +206,7 @@ impl Metrics {
             for to in CONDITIONS {
                 let _ = self.0.transitions.remove_label_values(&[&service, &server, &to.to_string()]);
             }
-            if !present.iter().any(|(at, _)| *at == gone.0) {
+            if !present.iter().any(|id| id.service == gone.service) {
                 let _ = self.0.self_probe_duration.remove_label_values(&[&service]);
             }
         }
@@ -245,7 +245,7 @@ impl Probes {
 
 const CONDITIONS: [Condition; 4] = [Condition::Alive, Condition::Draining, Condition::Sick, Condition::Dead];
 
-fn labels((service, server): Key) -> [String; 2] {
+fn labels(ServerId { service, server }: ServerId) -> [String; 2] {
     [service.to_string(), server.to_string()]
 }
 

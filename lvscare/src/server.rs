@@ -32,9 +32,8 @@ use tracing::{debug, info, warn};
 use crate::active_config::ActiveConfig;
 use crate::applier::Applied;
 use crate::discover::{Found, Source};
-use crate::health::Key;
-use crate::health::checker::Board;
 use crate::health::self_probe::{self, Answers};
+use crate::health::{HealthTable, ServerId};
 use crate::log_throttle::LogThrottle;
 use crate::metrics::{self, Metrics, Snapshot};
 use crate::status::{self, Reloads, Status};
@@ -72,7 +71,7 @@ pub(crate) struct View {
     /// What was counted.
     pub metrics: Metrics,
     /// What the checkers found out.
-    pub board: watch::Receiver<Board>,
+    pub health_table: watch::Receiver<HealthTable>,
     /// What the applier left behind.
     pub applied: watch::Receiver<Applied>,
     /// What became of the configuration.
@@ -84,9 +83,10 @@ pub(crate) struct View {
 impl View {
     /// What `lvscare status` shows.
     pub(crate) fn status(&self, now: Instant) -> Status {
-        let (board, applied, reloads) = (self.board.borrow(), self.applied.borrow(), self.reloads.borrow());
+        let (health_table, applied, reloads) =
+            (self.health_table.borrow(), self.applied.borrow(), self.reloads.borrow());
         let mut status =
-            Status::of_daemon(&board, &applied, &self.answers.borrow(), &reloads, self.start, now);
+            Status::of_daemon(&health_table, &applied, &self.answers.borrow(), &reloads, self.start, now);
         status.add_masters(&self.masters.borrow(), now);
         status.add_drained(&self.active.borrow().drained, clock());
         if let Some(daemon) = &mut status.daemon {
@@ -104,20 +104,21 @@ impl View {
 
     /// What Prometheus gets to see besides what was counted.
     fn snapshot(&self, now: Instant) -> Snapshot {
-        let (active, board, applied) = (self.active.borrow(), self.board.borrow(), self.applied.borrow());
+        let (active, health_table, applied) =
+            (self.active.borrow(), self.health_table.borrow(), self.applied.borrow());
         let (reloads, answers) = (self.reloads.borrow(), self.answers.borrow());
         let wall = clock();
         let clock = |at: Instant| wall.saturating_sub(now.saturating_duration_since(at)).as_secs_f64();
-        let seen = |(at, server): &Key| applied.actual.services.get(at)?.destinations.get(server);
-        let servers = board.iter().map(|(key, entry)| metrics::Server {
-            key: *key,
-            condition: entry.verdict.condition,
-            since: clock(entry.verdict.since),
-            weight: seen(key).map(|seen| seen.destination.weight),
-            active: seen(key).map_or(0, |seen| seen.active),
-            inactive: seen(key).map_or(0, |seen| seen.inactive),
-            certificate_expiry: entry.certificate_expiry,
-            drained: active.drained.has(key.1),
+        let seen = |id: &ServerId| applied.actual.services.get(&id.service)?.destinations.get(&id.server);
+        let servers = health_table.iter().map(|(id, state)| metrics::Server {
+            id: *id,
+            condition: state.verdict.condition,
+            since: clock(state.verdict.since),
+            weight: seen(id).map(|seen| seen.destination.weight),
+            active: seen(id).map_or(0, |seen| seen.active),
+            inactive: seen(id).map_or(0, |seen| seen.inactive),
+            certificate_expiry: state.certificate_expiry,
+            drained: active.drained.has(id.server),
         });
         let services = active.config.addresses().into_iter().map(|at| metrics::Service {
             at,
@@ -138,7 +139,9 @@ impl View {
             services: services.collect(),
             discoveries: discoveries.collect(),
             last_pass: clock(applied.at),
-            problems: applied.problems.len() + status::shortages(&board).len() + self.file_problems().len(),
+            problems: applied.problems.len()
+                + status::shortages(&health_table).len()
+                + self.file_problems().len(),
             generation: reloads.generation,
             hash: reloads.hash.clone(),
             reload_failures: reloads.failures,
@@ -240,11 +243,11 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
         }
         "/readyz" => {
             let waiting: Vec<String> = view
-                .board
+                .health_table
                 .borrow()
                 .iter()
-                .filter(|(_, entry)| !entry.verdict.verified)
-                .map(|((_, server), _)| format!("{server} has no verdict yet"))
+                .filter(|(_, state)| !state.verdict.verified)
+                .map(|(id, _)| format!("{} has no verdict yet", id.server))
                 .chain(view.applied.borrow().problems.iter().cloned())
                 .collect();
             if waiting.is_empty() {

@@ -10,10 +10,9 @@ use serde_json::Value;
 use crate::applier::Applied;
 use crate::discover::{Found, Source};
 use crate::drain::Drained;
-use crate::health::checker::Board;
 use crate::health::pool::Mode;
 use crate::health::self_probe::Answers;
-use crate::health::{Condition, Entry, Failure, LastProbe, Outcome};
+use crate::health::{Condition, Failure, HealthTable, LastProbe, Outcome, ServerId, ServerState};
 use crate::model::{Actual, SeenDestination, Traffic};
 use crate::place;
 use crate::survey::Survey;
@@ -158,7 +157,7 @@ impl Status {
 
     /// What the daemon, started at `start`, knows at `now`.
     pub fn of_daemon(
-        board: &Board,
+        health_table: &HealthTable,
         applied: &Applied,
         answers: &Answers,
         reloads: &Reloads,
@@ -171,9 +170,11 @@ impl Status {
             service.mode = applied.modes.get(&service.address).copied();
             service.self_probe = answers.get(&service.address).map(|answer| probe(answer, seconds));
             let (first, last) = (([0; 4], 0).into(), (Ipv6Addr::from([0xff; 16]), u16::MAX).into());
-            for ((_, address), entry) in board.range((service.address, first)..=(service.address, last)) {
+            let id = |server| ServerId { service: service.address, server };
+            for (id, state) in health_table.range(id(first)..=id(last)) {
+                let address = &id.server;
                 let servers = &mut service.real_servers;
-                let health = Some(health(entry, seconds));
+                let health = Some(health(state, seconds));
                 match servers.iter_mut().find(|server| server.address == *address) {
                     Some(server) => server.health = health,
                     None => servers.push(RealServer { health, ..RealServer::absent(*address) }),
@@ -186,7 +187,7 @@ impl Status {
             uptime_seconds: seconds(start),
             last_pass_seconds: seconds(applied.at),
             repairs: applied.repairs,
-            problems: applied.problems.iter().cloned().chain(shortages(board)).collect(),
+            problems: applied.problems.iter().cloned().chain(shortages(health_table)).collect(),
             notes: applied.notes.clone(),
             configuration: reloads.clone(),
             process: place::own().to_owned(),
@@ -273,10 +274,10 @@ impl RealServer {
 }
 
 /// What keeps this node from asking real servers, if anything does.
-pub fn shortages(board: &Board) -> Vec<String> {
+pub fn shortages(health_table: &HealthTable) -> Vec<String> {
     let mut affected = BTreeMap::<&str, usize>::new();
-    for entry in board.values() {
-        if let Some(LastProbe { outcome: Outcome::Failed(Failure::Local(why)), .. }) = &entry.last_probe {
+    for state in health_table.values() {
+        if let Some(LastProbe { outcome: Outcome::Failed(Failure::Local(why)), .. }) = &state.last_probe {
             *affected.entry(why).or_default() += 1;
         }
     }
@@ -286,11 +287,11 @@ pub fn shortages(board: &Board) -> Vec<String> {
     affected.into_iter().map(told).collect()
 }
 
-fn health(entry: &Entry, seconds: impl Fn(Instant) -> f64) -> Health {
+fn health(state: &ServerState, seconds: impl Fn(Instant) -> f64) -> Health {
     Health {
-        condition: entry.verdict.verified.then_some(entry.verdict.condition),
-        since_seconds: seconds(entry.verdict.since),
-        last_probe: entry.last_probe.as_ref().map(|last| probe(last, seconds)),
+        condition: state.verdict.verified.then_some(state.verdict.condition),
+        since_seconds: seconds(state.verdict.since),
+        last_probe: state.last_probe.as_ref().map(|last| probe(last, seconds)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tracing::{debug, info};
 
 use super::report::Reports;
-use crate::health::Key;
+use crate::health::ServerId;
 use crate::kernel::Kernel;
 use crate::model::{Actual, Change, Destination};
 
@@ -23,11 +23,11 @@ pub(super) struct OrphanedClients {
 pub(super) fn find(
     kernel: &mut impl Kernel,
     reports: &mut Reports,
-    lost: &[Key],
+    lost: &[ServerId],
     actual: &Actual,
     now: Instant,
 ) -> Vec<OrphanedClients> {
-    for &(at, server) in lost {
+    for &ServerId { service: at, server } in lost {
         let seen = actual.services.get(&at).and_then(|seen| seen.destinations.get(&server));
         let Some(seen) = seen.filter(|seen| seen.destination.weight > 0) else { continue };
         let destination = Destination { weight: 0, ..seen.destination };
@@ -36,7 +36,7 @@ pub(super) fn find(
         }
     }
     let mut orphaned = Vec::new();
-    for &(at, server) in lost {
+    for &ServerId { service: at, server } in lost {
         match kernel.clients_of(at, server) {
             Ok(clients) => orphaned.push(OrphanedClients { at, server, clients }),
             Err(error) => reports.note(&error, now),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Config, ServiceConfig};
 use crate::desired::{self, Sources};
-use crate::health::{Key, Verdict};
+use crate::health::{ServerId, Verdict};
 use crate::model::{Actual, Change, Desired, RouteOwner, SeenRoute, SeenService};
 use crate::takeover;
 
@@ -18,7 +18,7 @@ pub(super) const TAKEOVER_SHOWN: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 pub(super) struct Handover {
     /// Real servers that are configured no more but may finish what they have.
-    pub(super) leaving: BTreeMap<Key, Verdict>,
+    pub(super) leaving: BTreeMap<ServerId, Verdict>,
     /// Virtual servers that are configured no more and not yet removed.
     pub(super) retired: BTreeSet<SocketAddr>,
     /// Virtual addresses that are configured no more and whose routes are not yet removed.
@@ -48,7 +48,8 @@ impl Handover {
             let is_there = |server| last.is_some_and(|seen| seen.destinations.contains_key(server));
             let gone = service.servers.iter().filter(|gone| !present.has(gone.address));
             for gone in gone.filter(|gone| is_there(&gone.address)) {
-                self.leaving.insert((service.at, gone.address), Verdict::leaving(now));
+                self.leaving
+                    .insert(ServerId { service: service.at, server: gone.address }, Verdict::leaving(now));
             }
         }
         let is_new = |at: &SocketAddr| before.service(*at).is_none();
@@ -56,8 +57,7 @@ impl Handover {
         self.joining.retain(|at| after.service(*at).is_some());
         self.retired.retain(|at| after.service(*at).is_none());
         self.retired_vips.retain(|vip| after.services.iter().all(|service| service.at.ip() != *vip));
-        self.leaving
-            .retain(|(at, server), _| after.service(*at).is_some_and(|service| !service.has(*server)));
+        self.leaving.retain(|id, _| after.service(id.service).is_some_and(|service| !service.has(id.server)));
     }
 
     /// Real servers that are not configured and are found where a virtual server joins are those of somebody else: of
@@ -70,7 +70,7 @@ impl Handover {
                 continue;
             };
             for &server in seen.destinations.keys().filter(|server| !service.has(**server)) {
-                self.leaving.insert((at, server), Verdict::leaving(now));
+                self.leaving.insert(ServerId { service: at, server }, Verdict::leaving(now));
             }
             // Where our route is, the virtual server is that of a daemon before.
             let is_ours = actual.routes.get(&at.ip()).is_some_and(|route| route.owner == RouteOwner::Ours);
@@ -100,8 +100,8 @@ impl Handover {
     /// The real servers of this virtual server that may finish.
     pub(super) fn leaving(&self, service: &ServiceConfig) -> impl Iterator<Item = (SocketAddr, &Verdict)> {
         let at = service.at;
-        let of_service = self.leaving.iter().filter(move |((service, _), _)| *service == at);
-        of_service.map(|(&(_, server), verdict)| (server, verdict))
+        let of_service = self.leaving.iter().filter(move |(id, _)| id.service == at);
+        of_service.map(|(id, verdict)| (id.server, verdict))
     }
 
     /// What is to go must not be there.
@@ -112,8 +112,10 @@ impl Handover {
     /// A change was refused. A server that is to leave anyway, and cannot be brought back, is gone: others serve instead.
     pub(super) fn refused(&mut self, change: &Change) {
         match *change {
-            Change::AddService { at, .. } => self.leaving.retain(|(service, _), _| *service != at),
-            Change::AddServer { at, server, .. } => _ = self.leaving.remove(&(at, server)),
+            Change::AddService { at, .. } => self.leaving.retain(|id, _| id.service != at),
+            Change::AddServer { at, server, .. } => {
+                _ = self.leaving.remove(&ServerId { service: at, server });
+            }
             _ => {}
         }
     }
@@ -123,8 +125,8 @@ impl Handover {
         self.retired.retain(|at| actual.services.contains_key(at));
         let is_ours = |route: &SeenRoute| route.owner == RouteOwner::Ours;
         self.retired_vips.retain(|vip| actual.routes.get(vip).is_some_and(is_ours));
-        self.leaving.retain(|(at, server), _| {
-            actual.services.get(at).is_some_and(|seen| seen.destinations.contains_key(server))
+        self.leaving.retain(|id, _| {
+            actual.services.get(&id.service).is_some_and(|seen| seen.destinations.contains_key(&id.server))
         });
     }
 

@@ -12,9 +12,8 @@ use crate::active_config::ActiveConfig;
 use crate::config::ServiceConfig;
 use crate::config::value::RealServer;
 use crate::desired;
-use crate::health::Key;
-use crate::health::checker::Board;
 use crate::health::pool::{Member, Mode, Pool};
+use crate::health::{HealthTable, ServerId};
 use crate::model::{Actual, Desired};
 
 /// What a pass wants.
@@ -22,7 +21,7 @@ pub(super) struct Decided {
     pub(super) desired: Desired,
     pub(super) modes: BTreeMap<SocketAddr, Mode>,
     /// Virtual and real server of every one that leaves the table with its connections cut.
-    pub(super) lost: Vec<Key>,
+    pub(super) lost: Vec<ServerId>,
     /// A verdict is too old to be acted on.
     pub(super) stale: bool,
 }
@@ -63,21 +62,21 @@ impl Pools {
         active: &ActiveConfig,
         environment: &Environment,
         handover: &Handover,
-        board: &Board,
+        health_table: &HealthTable,
         actual: &Actual,
         now: Instant,
     ) -> Decided {
         let (mut modes, mut lost, mut stale) = (BTreeMap::new(), Vec::new(), false);
         let nothing = BTreeMap::new();
         let mut desired = desired::judged(&active.config, environment.sources(), |service| {
-            let members = members(active, environment, handover, board, service);
+            let members = members(active, environment, handover, health_table, service);
             let present = actual.services.get(&service.at).map_or(&nothing, |seen| &seen.destinations);
             let pool = self.by_service.entry(service.at).or_default();
             let before = pool.mode();
             let decision = pool.decide(&members, present, active.config.drain_timeout, now);
             announce(service.at, before, decision.mode);
             modes.insert(service.at, decision.mode);
-            lost.extend(decision.cut.into_iter().map(|server| (service.at, server)));
+            lost.extend(decision.cut.into_iter().map(|server| ServerId { service: service.at, server }));
             stale |= decision.stale;
             decision.destinations
         });
@@ -91,13 +90,13 @@ fn members<'a>(
     active: &ActiveConfig,
     environment: &Environment,
     handover: &'a Handover,
-    board: &'a Board,
+    health_table: &'a HealthTable,
     service: &ServiceConfig,
 ) -> Vec<Member<'a>> {
     let configured = service.servers.iter().filter_map(|server| {
         let RealServer { address, weight } = *server;
         let preferred = active.config.prefer_local && environment.owns(address.ip());
-        let verdict = &board.get(&(service.at, address))?.verdict;
+        let verdict = &health_table.get(&ServerId { service: service.at, server: address })?.verdict;
         Some(Member { server: address, weight, preferred, drained: active.drained.has(address), verdict })
     });
     let leaving = handover.leaving(service).map(|(server, verdict)| {

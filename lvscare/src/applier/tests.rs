@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::config::{Config, Policy, ProbeConfig, ServiceConfig, value::RealServer};
 use crate::drain::Drained;
-use crate::health::{Condition, Entry, Verdict};
+use crate::health::{Condition, HealthTable, ServerId, ServerState, Verdict};
 use crate::kernel::fake::Fake;
 use crate::metrics::Metrics;
 use crate::model::{Destination, Forwarding, RouteOwner, SeenDestination, SeenRoute, SeenService};
@@ -68,7 +68,7 @@ fn active(config: Config) -> Arc<ActiveConfig> {
 /// A guard, its kernel, and what the checkers say.
 struct Node {
     applier: Applier<Troubled>,
-    board: Board,
+    health_table: HealthTable,
     now: Instant,
 }
 
@@ -85,15 +85,15 @@ impl Node {
         fake.state.services.insert(addr(FOREIGN), foreign_service());
         fake.state.routes.insert(ip("10.96.0.1"), SeenRoute { source: None, owner: RouteOwner::Foreign });
         let verdict = Verdict::presumed(Condition::Alive, now);
-        let entry = |server| {
+        let state = |server| {
             (
-                (addr(AT), addr(server)),
-                Entry { verdict: verdict.clone(), last_probe: None, certificate_expiry: None },
+                ServerId { service: addr(AT), server: addr(server) },
+                ServerState { verdict: verdict.clone(), last_probe: None, certificate_expiry: None },
             )
         };
-        let board = SERVERS.into_iter().map(entry).collect();
+        let health_table = SERVERS.into_iter().map(state).collect();
         let applier = Applier::new(Troubled::new(fake), active(config), Metrics::new().unwrap());
-        Self { applier, board, now }
+        Self { applier, health_table, now }
     }
 
     /// One that has done its first pass.
@@ -118,8 +118,9 @@ impl Node {
 
     /// The checker of the server with this index has made up its mind.
     fn judge(&mut self, index: usize, condition: Condition, certain: bool) {
-        let entry = self.board.get_mut(&(addr(AT), addr(SERVERS[index]))).unwrap();
-        entry.verdict = Verdict {
+        let state =
+            self.health_table.get_mut(&ServerId { service: addr(AT), server: addr(SERVERS[index]) }).unwrap();
+        state.verdict = Verdict {
             verified: true,
             certain,
             confirmed: condition == Condition::Dead,
@@ -131,8 +132,8 @@ impl Node {
     fn pass(&mut self) -> Applied {
         self.now += Duration::from_secs(1);
         // Meanwhile every checker has asked again, and has found the same.
-        self.board.values_mut().for_each(|entry| entry.verdict.seen = self.now);
-        self.applier.pass(&self.board, self.now).expect("a pass")
+        self.health_table.values_mut().for_each(|state| state.verdict.seen = self.now);
+        self.applier.pass(&self.health_table, self.now).expect("a pass")
     }
 
     /// What was asked of the kernel since this was called last.

@@ -12,7 +12,7 @@ use super::membership::Health;
 use super::{Found, Settings, Source, initial, run};
 use crate::config::Config;
 use crate::health::Condition;
-use crate::health::checker::Board;
+use crate::health::{HealthTable, ServerId};
 use crate::metrics::Metrics;
 
 /// How often the API is asked; masters change seldom.
@@ -77,18 +77,20 @@ impl Discoveries {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Starts what is not running yet; `board` tells who is alive.
-    pub fn start(&mut self, board: &watch::Receiver<Board>) {
+    /// Starts what is not running yet; `health_table` tells who is alive.
+    pub fn start(&mut self, health_table: &watch::Receiver<HealthTable>) {
         for (&at, running) in self.running.iter_mut().filter(|(_, running)| running.tasks.is_empty()) {
-            let health = move |board: &Board, server| match board.get(&(at, server)) {
-                Some(entry) if entry.verdict.verified => match entry.verdict.condition {
+            let health = move |health_table: &HealthTable, server| match health_table
+                .get(&ServerId { service: at, server })
+            {
+                Some(state) if state.verdict.verified => match state.verdict.condition {
                     Condition::Alive => Health::Alive,
                     _ => Health::NotAlive,
                 },
                 _ => Health::Unknown,
             };
             let (settings, found) = (running.settings.clone(), running.found.clone());
-            let discovery = run(settings, board.clone(), health, found, self.metrics.clone());
+            let discovery = run(settings, health_table.clone(), health, found, self.metrics.clone());
             let mut found = running.found.subscribe();
             let news = self.news.clone();
             let messenger = async move {
@@ -127,11 +129,11 @@ mod tests {
     #[tokio::test]
     async fn tasks_that_have_ended_are_forgotten() {
         let mut discoveries = Discoveries::new(Metrics::new().unwrap());
-        let board = watch::Sender::new(Board::new()).subscribe();
+        let health_table = watch::Sender::new(HealthTable::new()).subscribe();
         for number in 1..=50 {
             let options = format!("--rs 10.0.0.{number}:6443 --kubeconfig /nowhere --state-dir none");
             discoveries.set(&config(&options).unwrap());
-            discoveries.start(&board);
+            discoveries.start(&health_table);
             // Those that were aborted end when it is their turn.
             tokio::task::yield_now().await;
             assert_eq!(discoveries.found().len(), 1);

@@ -18,7 +18,7 @@
 //!
 //! ```text
 //! let found = watch::Sender::new(discover::initial(&settings));
-//! tasks.spawn(discover::run(settings, board.subscribe(), health_on_board, found.clone(), metrics));
+//! tasks.spawn(discover::run(settings, health_table.subscribe(), health_on_board, found.clone(), metrics));
 //! // found.borrow().servers are the real servers, now and after every change
 //! ```
 //!
@@ -120,11 +120,11 @@ pub fn initial(settings: &Settings) -> Found {
 
 /// Asks again and again and publishes what it learns, until the task is dropped.
 ///
-/// `health` reads from the latest `board` what is known of a server. A change of the board is a reason to look
+/// `health` reads from the latest `health_table` what is known of a server. A change of the health table is a reason to look
 /// whether anybody is alive.
 pub async fn run<B, H>(
     settings: Settings,
-    board: watch::Receiver<B>,
+    health_table: watch::Receiver<B>,
     health: H,
     found: watch::Sender<Found>,
     metrics: Metrics,
@@ -144,7 +144,7 @@ pub async fn run<B, H>(
     let members = Members::new(found.borrow().servers.iter().copied(), settings.interval.mul_f64(0.5));
     let discovery = Discovery {
         settings,
-        board,
+        health_table,
         health,
         found,
         metrics,
@@ -160,7 +160,7 @@ pub async fn run<B, H>(
 
 struct Discovery<B, H> {
     settings: Settings,
-    board: watch::Receiver<B>,
+    health_table: watch::Receiver<B>,
     health: H,
     found: watch::Sender<Found>,
     metrics: Metrics,
@@ -184,14 +184,14 @@ where
         let mut due = after(backoff::first(self.settings.interval, fastrand::f64()));
         loop {
             self.rescue();
-            // Cancel-safety: the time of the next question is kept, and a change of the board stays visible.
+            // Cancel-safety: the time of the next question is kept, and a change of the health table stays visible.
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {
                     self.ask().await;
                     let pause = backoff::next(self.settings.interval, self.failures, fastrand::f64());
                     due = after(pause);
                 }
-                Ok(()) = self.board.changed() => {}
+                Ok(()) = self.health_table.changed() => {}
             }
         }
     }
@@ -218,8 +218,8 @@ where
         }
         let now = Instant::now();
         let step = {
-            let board = self.board.borrow();
-            self.members.learn(&reply.masters, |server| (self.health)(&board, server), now)
+            let health_table = self.health_table.borrow();
+            self.members.learn(&reply.masters, |server| (self.health)(&health_table, server), now)
         };
         self.announce(&step, now);
         // A disk that hangs is not to hold up the list.
@@ -232,8 +232,8 @@ where
     /// When nobody is alive, the configured servers are tried as well.
     fn rescue(&mut self) {
         let added = {
-            let board = self.board.borrow_and_update();
-            self.members.rescue(&self.settings.configured, |server| (self.health)(&board, server))
+            let health_table = self.health_table.borrow_and_update();
+            self.members.rescue(&self.settings.configured, |server| (self.health)(&health_table, server))
         };
         if !added.is_empty() {
             warn!(servers = %list(&added), "no known master is alive; trying the configured ones as well");

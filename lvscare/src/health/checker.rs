@@ -1,6 +1,5 @@
-//! The task that watches one server: a probe, the machine, and the board on which the result is written.
+//! The task that watches one server: a probe, the machine, and the health table into which the result is written.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use super::machine::{Machine, Transition};
 use super::peers::{Peers, Wanted};
 use super::probe::{GIVEN_UP_AFTER, Prober, Report, Settings};
 use super::witness::{Answer, DOUBT, Trial};
-use super::{Condition, Entry, Failure, Key, LastProbe, Outcome, Verdict};
+use super::{Condition, Failure, HealthTable, LastProbe, Outcome, ServerId, Verdict};
 use crate::config::Policy;
 use crate::config::value::brief;
 use crate::kernel::neighbour;
@@ -26,9 +25,6 @@ use crate::timer;
 
 #[cfg(test)]
 mod tests;
-
-/// What every checker has found out, by virtual and real server.
-pub type Board = BTreeMap<Key, Entry>;
 
 /// After this time a server that is taken for dead, and of which nobody can say more, is watched no more closely than
 /// others that are out.
@@ -43,12 +39,11 @@ const BURST: u32 = 10;
 
 /// Watches one server.
 pub struct Checker {
-    /// Its line on the board.
-    key: Key,
+    id: ServerId,
     policy: Policy,
     machine: Machine,
     prober: Prober,
-    board: watch::Sender<Board>,
+    health_table: watch::Sender<HealthTable>,
     metrics: Metrics,
     probes: Probes,
     repeats: LogThrottle,
@@ -64,27 +59,27 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A checker for the line `key` of the board, from whose verdict it starts. Without such a line it knows
+    /// A checker of the server `id`, which starts from the verdict in the table. Without one it knows
     /// nothing and nobody learns of it.
     pub fn new(
-        key: Key,
+        id: ServerId,
         policy: Policy,
         settings: Arc<Settings>,
-        board: watch::Sender<Board>,
+        health_table: watch::Sender<HealthTable>,
         peers: Arc<Peers>,
         metrics: Metrics,
     ) -> Self {
-        let verdict = board.borrow().get(&key).map(|entry| entry.verdict.clone());
+        let verdict = health_table.borrow().get(&id).map(|state| state.verdict.clone());
         let verdict = verdict.unwrap_or_else(|| Verdict::presumed(Condition::Dead, Instant::now()));
-        let wanted = peers.join(key.1, verdict.condition == Condition::Alive);
+        let wanted = peers.join(id.server, verdict.condition == Condition::Alive);
         let machine = Machine::new(policy, verdict);
         Self {
-            key,
+            id,
             policy,
             machine,
-            prober: Prober::new(settings, key.1, policy),
-            board,
-            probes: metrics.probes(key),
+            prober: Prober::new(settings, id.server, policy),
+            health_table,
+            probes: metrics.probes(id),
             metrics,
             repeats: LogThrottle::after(BURST),
             wanted,
@@ -146,11 +141,13 @@ impl Checker {
         let mut lag = Lag::new(began);
         let mut doubtful = if on_trial { Duration::ZERO } else { DOUBT.min(self.prober.limit() / 2) };
         let in_doubt = self.prober.is_in_doubt();
-        let Self { key, machine, prober, board, peers, trial, hop_was_known, is_hop_known, usual, .. } = self;
+        let Self {
+            id, machine, prober, health_table, peers, trial, hop_was_known, is_hop_known, usual, ..
+        } = self;
         *hop_was_known = false;
         let mut ask_witnesses = || {
-            *hop_was_known = is_hop_known(key.1);
-            peers.ask_others(key.1, began, false);
+            *hop_was_known = is_hop_known(id.server);
+            peers.ask_others(id.server, began, false);
         };
         // The kernel has waited long enough.
         if in_doubt {
@@ -175,10 +172,10 @@ impl Checker {
                 ask_witnesses();
             }
             let trial = trial.get_or_insert_with(|| Trial::new(began));
-            hear(trial, peers, key.1);
+            hear(trial, peers, id.server);
             if !lag.spoils(now) && !machine.verdict().confirmed && trial.proves_silence(began, *usual, now) {
                 machine.confirm(now);
-                publish(board, *key, machine.verdict());
+                publish(health_table, *id, machine.verdict());
             }
         };
         let by_our_clock = matches!(report.outcome, Outcome::Failed(Failure::TimedOut(_)));
@@ -210,11 +207,11 @@ impl Checker {
     }
 
     fn server(&self) -> SocketAddr {
-        self.key.1
+        self.id.server
     }
 
     /// Judges the report of a question that began then and has ended at `now`, `in_turn` or not, over a new connection if
-    /// `anew`; writes it on the board, and says how long to wait.
+    /// `anew`; writes it into the health table, and says how long to wait.
     fn take_in(
         &mut self,
         report: Report,
@@ -230,7 +227,7 @@ impl Checker {
             transition = self.machine.observe(&report.outcome, now).or(transition);
         }
         if let Some(transition) = &transition {
-            self.metrics.turned(self.key, transition.to);
+            self.metrics.turned(self.id, transition.to);
             self.peers.turned(self.server(), transition.to == Condition::Alive);
             self.announce(transition, &report, now);
         }
@@ -239,13 +236,13 @@ impl Checker {
         let delay = self.situation(news, in_turn, now).pause(&self.policy, fastrand::f64());
         let last_probe = LastProbe { at: now, took: report.took, outcome: report.outcome };
         let certificate_expiry = self.prober.certificate_expiry();
-        self.board.send_if_modified(|board| {
-            let Some(entry) = board.get_mut(&self.key) else { return false };
-            entry.certificate_expiry = certificate_expiry;
-            entry.last_probe = Some(last_probe);
+        self.health_table.send_if_modified(|health_table| {
+            let Some(state) = health_table.get_mut(&self.id) else { return false };
+            state.certificate_expiry = certificate_expiry;
+            state.last_probe = Some(last_probe);
             false
         });
-        publish(&self.board, self.key, self.machine.verdict());
+        publish(&self.health_table, self.id, self.machine.verdict());
         delay
     }
 
@@ -266,7 +263,7 @@ impl Checker {
         // Where nothing was learned, whatever is held against anybody stays: nothing was heard of the server, either.
         let Some(implied) = report.outcome.implies() else { return };
         let answered = implied != Condition::Dead;
-        self.peers.ended(self.key.1, answered.then_some(Answer { began, ended: now, anew }));
+        self.peers.ended(self.id.server, answered.then_some(Answer { began, ended: now, anew }));
         if answered {
             self.usual = report.took;
             self.trial = None;
@@ -278,9 +275,11 @@ impl Checker {
         }
         let is_silence = report.outcome.is_silence();
         let trial = self.trial.get_or_insert_with(|| Trial::new(began));
-        hear(trial, &self.peers, self.key.1);
+        hear(trial, &self.peers, self.id.server);
         let packets_are_lost = |dialled| {
-            self.hop_was_known && trial.proves_lost_packets(dialled, now) && (self.is_hop_known)(self.key.1)
+            self.hop_was_known
+                && trial.proves_lost_packets(dialled, now)
+                && (self.is_hop_known)(self.id.server)
         };
         let is_proved = if is_silence {
             trial.proves_failed_silence(now) || report.redialled.is_some_and(packets_are_lost)
@@ -290,7 +289,7 @@ impl Checker {
         if verdict.condition == Condition::Dead && is_proved {
             self.machine.confirm(now);
         } else {
-            self.peers.ask_others(self.key.1, began, !is_silence);
+            self.peers.ask_others(self.id.server, began, !is_silence);
         }
     }
 
@@ -328,12 +327,12 @@ fn hear(trial: &mut Trial, peers: &Peers, server: SocketAddr) {
     }
 }
 
-/// Writes a verdict on the board; whoever reads it is told only if it says something else.
-fn publish(board: &watch::Sender<Board>, key: Key, verdict: &Verdict) {
-    board.send_if_modified(|board| {
-        let Some(entry) = board.get_mut(&key) else { return false };
-        let news = entry.verdict.differs(verdict);
-        entry.verdict = verdict.clone();
+/// Writes a verdict into the health table; whoever reads it is told only if it says something else.
+fn publish(health_table: &watch::Sender<HealthTable>, id: ServerId, verdict: &Verdict) {
+    health_table.send_if_modified(|health_table| {
+        let Some(state) = health_table.get_mut(&id) else { return false };
+        let news = state.verdict.differs(verdict);
+        state.verdict = verdict.clone();
         news
     });
 }

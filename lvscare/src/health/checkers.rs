@@ -8,20 +8,20 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::checker::{Board, Checker};
+use super::checker::Checker;
 use super::peers::Peers;
-use super::{Condition, Entry, Key, Verdict};
+use super::{Condition, HealthTable, ServerId, ServerState, Verdict};
 use crate::active_config::ActiveConfig;
 use crate::config::{Config, Policy, ProbeConfig};
 use crate::metrics::Metrics;
 use crate::model::Actual;
 
-/// The tasks and the board on which they write.
+/// The tasks and the health table into which they write.
 pub struct Checkers {
     metrics: Metrics,
-    board: watch::Sender<Board>,
+    health_table: watch::Sender<HealthTable>,
     tasks: JoinSet<()>,
-    running: BTreeMap<Key, Running>,
+    running: BTreeMap<ServerId, Running>,
     /// By virtual server.
     peers: BTreeMap<SocketAddr, Arc<Peers>>,
 }
@@ -34,28 +34,32 @@ struct Running {
 }
 
 impl Checkers {
-    /// No checkers yet, and an empty board.
+    /// No checkers yet, and an empty health table.
     pub fn new(metrics: Metrics) -> Self {
-        let board = watch::Sender::new(Board::new());
-        Self { metrics, board, tasks: JoinSet::new(), running: BTreeMap::new(), peers: BTreeMap::new() }
+        let health_table = watch::Sender::new(HealthTable::new());
+        Self {
+            metrics,
+            health_table,
+            tasks: JoinSet::new(),
+            running: BTreeMap::new(),
+            peers: BTreeMap::new(),
+        }
     }
 
-    /// The board.
-    pub fn board(&self) -> watch::Receiver<Board> {
-        self.board.subscribe()
+    /// The health table.
+    pub fn health_table(&self) -> watch::Receiver<HealthTable> {
+        self.health_table.subscribe()
     }
 
-    /// Starts, restarts and ends checkers so that they are those of `active`. Servers that are on the board already
+    /// Starts, restarts and ends checkers so that they are those of `active`. Servers that are in the health table already
     /// keep their verdict; of the others `actual` tells what to presume.
     pub fn set(&mut self, active: &ActiveConfig, actual: &Actual, now: Instant) {
-        let guarded = self.board.borrow().keys().map(|(at, _)| *at).collect();
+        let guarded = self.health_table.borrow().keys().map(|id| id.service).collect();
         let presumed = presume(&active.config, actual, &guarded, now);
-        self.board.send_modify(|board| {
-            let mut before = std::mem::take(board);
-            *board = presumed
-                .into_iter()
-                .map(|(key, entry)| (key, before.remove(&key).unwrap_or(entry)))
-                .collect();
+        self.health_table.send_modify(|health_table| {
+            let mut before = std::mem::take(health_table);
+            *health_table =
+                presumed.into_iter().map(|(id, state)| (id, before.remove(&id).unwrap_or(state))).collect();
         });
 
         let mut before = std::mem::take(&mut self.running);
@@ -65,15 +69,16 @@ impl Checkers {
             let peers = self.peers.entry(service.at).or_default().clone();
             peers.retain(&service.servers.iter().map(|server| server.address).collect());
             for server in &service.servers {
-                let key = (service.at, server.address);
+                let id = ServerId { service: service.at, server: server.address };
                 let same = |running: &Running| running.policy == policy && running.probe == *probe;
-                let running = if before.get(&key).is_some_and(same) { before.remove(&key) } else { None };
+                let running = if before.get(&id).is_some_and(same) { before.remove(&id) } else { None };
                 let running = running.unwrap_or_else(|| {
-                    let (board, metrics) = (self.board.clone(), self.metrics.clone());
-                    let checker = Checker::new(key, policy, settings.clone(), board, peers.clone(), metrics);
+                    let (health_table, metrics) = (self.health_table.clone(), self.metrics.clone());
+                    let checker =
+                        Checker::new(id, policy, settings.clone(), health_table, peers.clone(), metrics);
                     Running { policy, probe: probe.clone(), task: self.tasks.spawn(checker.run()) }
                 });
-                self.running.insert(key, running);
+                self.running.insert(id, running);
             }
         }
         // Those that are not wanted any more, and those that were started with other settings.
@@ -90,8 +95,8 @@ impl Checkers {
 /// at weight 0 sick, one that is not there dead. A table without any of our servers says nothing; then all are
 /// presumed alive, so that a join need not wait. A virtual server that is `guarded` already has others that serve
 /// until the new ones are known.
-fn presume(config: &Config, actual: &Actual, guarded: &BTreeSet<SocketAddr>, now: Instant) -> Board {
-    let mut board = Board::new();
+fn presume(config: &Config, actual: &Actual, guarded: &BTreeSet<SocketAddr>, now: Instant) -> HealthTable {
+    let mut health_table = HealthTable::new();
     for service in &config.services {
         let weight = |address| {
             let seen = actual.services.get(&service.at)?.destinations.get(&address)?;
@@ -105,15 +110,15 @@ fn presume(config: &Config, actual: &Actual, guarded: &BTreeSet<SocketAddr>, now
                 Some(0) => Condition::Sick,
                 _ => Condition::Alive,
             };
-            let entry = Entry {
+            let state = ServerState {
                 verdict: Verdict::presumed(condition, now),
                 last_probe: None,
                 certificate_expiry: None,
             };
-            board.insert((service.at, server.address), entry);
+            health_table.insert(ServerId { service: service.at, server: server.address }, state);
         }
     }
-    board
+    health_table
 }
 
 #[cfg(test)]
@@ -127,8 +132,8 @@ mod tests {
         let config = config("--rs 10.0.0.1:6443").unwrap();
         for (guarded, condition) in [(vec![], Condition::Alive), (config.addresses(), Condition::Dead)] {
             let guarded = guarded.into_iter().collect();
-            let board = presume(&config, &Actual::default(), &guarded, Instant::now());
-            assert!(board.values().all(|entry| entry.verdict.condition == condition), "{guarded:?}");
+            let health_table = presume(&config, &Actual::default(), &guarded, Instant::now());
+            assert!(health_table.values().all(|state| state.verdict.condition == condition), "{guarded:?}");
         }
     }
 }

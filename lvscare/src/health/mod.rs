@@ -13,6 +13,7 @@
 //! - [`checker`] is the task that joins machine and probe for one server; [`checkers`] are all of them, and [`peers`]
 //!   is what those of one virtual server know of each other.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -218,13 +219,21 @@ pub struct LastProbe {
     pub outcome: Outcome,
 }
 
-/// A virtual server and one of its real servers.
-pub type Key = (SocketAddr, SocketAddr);
+/// A real server of one virtual server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId {
+    /// The virtual server.
+    pub service: SocketAddr,
+    /// The real server.
+    pub server: SocketAddr,
+}
 
-/// What is known of one real server: a line of the board on which every checker writes and from which the applier
-/// and `status` read.
+/// What every checker has found out; the applier and `status` read it.
+pub type HealthTable = BTreeMap<ServerId, ServerState>;
+
+/// What is known of one real server.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct ServerState {
     /// What it is taken for.
     pub verdict: Verdict,
     /// Its latest probe, if any has ended.

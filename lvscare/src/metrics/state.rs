@@ -7,7 +7,7 @@ use prometheus::{CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, R
 
 use super::{CONDITIONS, Discovery, SERVER, labels};
 use crate::health::pool::Mode;
-use crate::health::{Condition, Key};
+use crate::health::{Condition, ServerId};
 use crate::model::Traffic;
 
 const MODES: [(&str, Mode); 4] = [
@@ -44,7 +44,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Which one.
-    pub key: Key,
+    pub id: ServerId,
     /// What it is taken for.
     pub condition: Condition,
     /// Since when.
@@ -209,7 +209,7 @@ impl State {
         self.reset();
         let truth = |truth: bool| if truth { 1.0 } else { 0.0 };
         for server in &snapshot.servers {
-            let [at, address] = labels(server.key);
+            let [at, address] = labels(server.id);
             let set = |gauges: &GaugeVec, value: f64| gauges.with_label_values(&[&at, &address]).set(value);
             set(&self.up, truth(server.condition == Condition::Alive));
             set(&self.weight, server.weight.map_or(-1.0, f64::from));

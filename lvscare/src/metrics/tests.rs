@@ -9,13 +9,13 @@ use crate::model::Traffic;
 
 const AT: &str = "10.103.97.2:6443";
 
-fn key(server: &str) -> Key {
-    (AT.parse().unwrap(), server.parse().unwrap())
+fn id(server: &str) -> ServerId {
+    ServerId { service: AT.parse().unwrap(), server: server.parse().unwrap() }
 }
 
 fn server(address: &str, condition: Condition, weight: Option<u32>) -> Server {
     Server {
-        key: key(address),
+        id: id(address),
         condition,
         since: 1_700_000_000.5,
         weight,
@@ -118,16 +118,16 @@ fn asking_changes_nothing() {
 #[test]
 fn events_are_counted() {
     let metrics = Metrics::new().unwrap();
-    let one = key("10.0.0.1:6443");
+    let one = id("10.0.0.1:6443");
     let took = Duration::from_millis(30);
     metrics.probes(one).ended(&Outcome::Ready, took);
     metrics.probes(one).ended(&Outcome::Failed(Failure::TimedOut(Phase::Connect)), 10 * took);
     metrics.turned(one, Condition::Dead);
-    metrics.repaired(&Change::RemoveServer { at: one.0, server: one.1 });
+    metrics.repaired(&Change::RemoveServer { at: one.service, server: one.server });
     metrics.passed(Duration::from_micros(300));
     metrics.refused();
     metrics.cut(5);
-    metrics.self_probed(one.0, took);
+    metrics.self_probed(one.service, took);
     let text = metrics.render(&snapshot()).unwrap();
     assert_samples(
         &text,
@@ -179,8 +179,8 @@ fn servers_that_are_gone_are_forgotten() {
         let [high, low] = number.to_be_bytes();
         let address = format!("10.1.{high}.{low}:6443");
         other.servers.push(server(&address, Condition::Alive, Some(1)));
-        metrics.probes(key(&address)).ended(&Outcome::NotReady(500), Duration::ZERO);
-        metrics.turned(key(&address), Condition::Draining);
+        metrics.probes(id(&address)).ended(&Outcome::NotReady(500), Duration::ZERO);
+        metrics.turned(id(&address), Condition::Draining);
         metrics.render(&other).unwrap();
     }
     let text = metrics.render(&snapshot()).unwrap();

@@ -9,7 +9,7 @@ use super::*;
 use crate::config::tests::config;
 use crate::drain::Drained;
 use crate::health::pool::Mode;
-use crate::health::{Condition, Entry, LastProbe, Outcome, Verdict};
+use crate::health::{Condition, LastProbe, Outcome, ServerState, Verdict};
 use crate::model::{Actual, Destination, SeenDestination, SeenService, Service, Traffic};
 
 /// A scrape of the one-threaded daemon is paid for by its size.
@@ -20,23 +20,24 @@ fn view(servers: u8, now: Instant) -> View {
     let rs: Vec<String> = (1..=servers).map(|number| format!("10.0.0.{number}:6443")).collect();
     let config = config(&format!("--resync 60s --rs {}", rs.join(","))).unwrap();
     let at = config.services[0].at;
-    let keys: Vec<Key> = config.services[0].servers.iter().map(|server| (at, server.address)).collect();
+    let servers = config.services[0].servers.iter();
+    let ids: Vec<ServerId> = servers.map(|server| ServerId { service: at, server: server.address }).collect();
     let took = Duration::from_millis(3);
-    let entry = Entry {
+    let state = ServerState {
         verdict: Verdict { verified: true, ..Verdict::presumed(Condition::Alive, now) },
         last_probe: Some(LastProbe { at: now, took, outcome: Outcome::Ready }),
         certificate_expiry: Some(1_900_000_000),
     };
     let metrics = Metrics::new().unwrap();
-    for &key in &keys {
-        metrics.probes(key).ended(&Outcome::Ready, took);
+    for &id in &ids {
+        metrics.probes(id).ended(&Outcome::Ready, took);
     }
     metrics.self_probed(at, took);
     metrics.passed(took);
     let seen = SeenDestination { destination: Destination::masqueraded(1), active: 7, inactive: 3 };
     let service = SeenService {
         service: Service { scheduler: "rr".to_owned(), flags: 0 },
-        destinations: keys.iter().map(|&(_, server)| (server, seen)).collect(),
+        destinations: ids.iter().map(|id| (id.server, seen)).collect(),
         traffic: Traffic { connections: 70, packets_in: 700, packets_out: 600, bytes_in: 1, bytes_out: 2 },
     };
     let applied = Applied {
@@ -59,7 +60,7 @@ fn view(servers: u8, now: Instant) -> View {
         answers: watch::Sender::new(answers).subscribe(),
         masters: watch::Sender::new(BTreeMap::new()).subscribe(),
         metrics,
-        board: watch::Sender::new(keys.iter().map(|&key| (key, entry.clone())).collect()).subscribe(),
+        health_table: watch::Sender::new(ids.iter().map(|&id| (id, state.clone())).collect()).subscribe(),
         applied: watch::Sender::new(applied).subscribe(),
         reloads: watch::Sender::new(Reloads::default()).subscribe(),
         start: now,

@@ -24,15 +24,16 @@ pub(super) fn with_registry() -> Config {
 }
 
 impl Node {
-    /// Another configuration is in force; of its servers the board says what it said, and of new ones this.
+    /// Another configuration is in force; of its servers the health table says what it said, and of new ones this.
     pub(super) fn reconfigure(&mut self, config: Config, new: Condition) {
         let verdict = Verdict { verified: true, ..Verdict::presumed(new, self.now) };
-        let old = std::mem::take(&mut self.board);
+        let old = std::mem::take(&mut self.health_table);
         for service in &config.services {
             for server in &service.servers {
-                let key = (service.at, server.address);
-                let entry = Entry { verdict: verdict.clone(), last_probe: None, certificate_expiry: None };
-                self.board.insert(key, old.get(&key).cloned().unwrap_or(entry));
+                let id = ServerId { service: service.at, server: server.address };
+                let state =
+                    ServerState { verdict: verdict.clone(), last_probe: None, certificate_expiry: None };
+                self.health_table.insert(id, old.get(&id).cloned().unwrap_or(state));
             }
         }
         self.applier.set(active(config), self.now);
@@ -99,7 +100,7 @@ fn the_table_is_never_empty_between_two_configurations() {
         let serving = node.weights().into_iter().filter(|(_, weight)| *weight > 0).count();
         assert_eq!(serving, 3);
     }
-    let new = node.board.values_mut().next().unwrap();
+    let new = node.health_table.values_mut().next().unwrap();
     new.verdict.condition = Condition::Alive;
     node.take_changes();
     node.pass();

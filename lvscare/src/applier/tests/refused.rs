@@ -60,7 +60,7 @@ fn a_start_that_cannot_succeed_leaves_nothing_half_made() {
     let mut node = Node::with(with_scheduler(MISSING, with_registry()));
     node.kernel().missing_schedulers = BTreeSet::from([MISSING.to_owned()]);
     let before = node.state().clone();
-    let error = node.applier.pass(&node.board, node.now).expect_err("no such scheduler");
+    let error = node.applier.pass(&node.health_table, node.now).expect_err("no such scheduler");
     assert!(matches!(error, Error::NoScheduler(_)), "{error}");
     assert_eq!(*node.state(), before);
 }
@@ -114,7 +114,10 @@ impl Node {
         match step {
             Step::Judge(index, condition, certain) => {
                 // Of a server that is not configured nobody has an opinion.
-                if self.board.contains_key(&(addr(AT), addr(SERVERS[*index]))) {
+                if self
+                    .health_table
+                    .contains_key(&ServerId { service: addr(AT), server: addr(SERVERS[*index]) })
+                {
                     self.judge(*index, *condition, *certain && *condition == Condition::Dead);
                 }
             }
@@ -195,7 +198,7 @@ proptest! {
 
             // Whatever is missing is refused, or has no place to be.
             let actual = node.applier.read().unwrap();
-            let Decided { desired, .. } = node.applier.decide(&node.board, &actual, node.now);
+            let Decided { desired, .. } = node.applier.decide(&node.health_table, &actual, node.now);
             let missing = plan(&desired, &actual);
             for change in &missing {
                 let has_place = !matches!(change, Change::AddServer { at, .. } if !actual.services.contains_key(at));
@@ -207,7 +210,7 @@ proptest! {
             let weights = node.weights();
             let weight = |server: &str| weights.iter().find(|(at, _)| at == server).map(|(_, weight)| *weight);
             let at = addr(AT);
-            let verdict = |server: &str| node.board.get(&(at, addr(server))).map(|entry| &entry.verdict);
+            let verdict = |server: &str| node.health_table.get(&ServerId { service: at, server: addr(server) }).map(|entry| &entry.verdict);
             let alive: Vec<&str> = SERVERS.into_iter()
                 .filter(|server| verdict(server).is_some_and(|verdict| verdict.condition == Condition::Alive))
                 .collect();

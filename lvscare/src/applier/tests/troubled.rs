@@ -297,7 +297,7 @@ fn a_restart_changes_nothing() {
     before.pass();
     let mut after = Node::new();
     *after.state() = before.state().clone();
-    after.board.values_mut().next().unwrap().verdict.condition = Condition::Dead;
+    after.health_table.values_mut().next().unwrap().verdict.condition = Condition::Dead;
     let applied = after.pass();
     assert_eq!(after.take_changes(), [""; 0]);
     assert_eq!(applied.repairs, 0);

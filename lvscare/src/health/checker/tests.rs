@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::tests::config;
-use crate::health::Phase;
+use crate::health::{Phase, ServerState};
 
 const SILENT: Failure = Failure::TimedOut(Phase::Connect);
 
@@ -10,21 +10,22 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A checker of a server that is alive, beside another one that is, and the board on which it writes.
-fn checker() -> (Checker, SocketAddr, watch::Receiver<Board>) {
+/// A checker of a server that is alive, beside another one that is, and the health table into which it writes.
+fn checker() -> (Checker, SocketAddr, watch::Receiver<HealthTable>) {
     let config = config("--rs 10.0.0.1:6443,10.0.0.2:6443 --health-scheme http").unwrap();
     let service = &config.services[0];
-    let (key, other) = ((service.at, service.servers[0].address), service.servers[1].address);
+    let id = ServerId { service: service.at, server: service.servers[0].address };
+    let other = service.servers[1].address;
     let verdict = Verdict { verified: true, ..Verdict::presumed(Condition::Alive, Instant::now()) };
-    let entry = Entry { verdict, last_probe: None, certificate_expiry: None };
-    let board = watch::Sender::new(Board::from([(key, entry)]));
+    let state = ServerState { verdict, last_probe: None, certificate_expiry: None };
+    let health_table = watch::Sender::new(HealthTable::from([(id, state)]));
     let mut peers = Peers::default();
     peers.is_this_node = |_| false;
     let peers = Arc::new(peers);
     peers.join(other, true);
     let settings = Arc::new(Settings::new(&service.probe).unwrap());
-    let reader = board.subscribe();
-    let checker = Checker::new(key, service.policy, settings, board, peers, Metrics::new().unwrap());
+    let reader = health_table.subscribe();
+    let checker = Checker::new(id, service.policy, settings, health_table, peers, Metrics::new().unwrap());
     (Checker { is_hop_known: |_| true, ..checker }, other, reader)
 }
 
@@ -47,7 +48,7 @@ fn a_vanished_host_loses_its_weight_and_its_clients_at_once() {
         (Some(5), false, true, false),
         (Some(5), true, false, false),
     ] {
-        let (mut checker, other, mut board) = checker();
+        let (mut checker, other, mut health_table) = checker();
         let began = Instant::now();
         let end = began + millis(250);
         checker.hop_was_known = hop_was_known;
@@ -56,10 +57,10 @@ fn a_vanished_host_loses_its_weight_and_its_clients_at_once() {
             let (began, ended) = (began + millis(1), began + millis(answered));
             checker.peers.ended(other, Some(Answer { began, ended, anew: false }));
         }
-        board.borrow_and_update();
+        health_table.borrow_and_update();
         checker.take_in(report(SILENT, 2, Some(began + millis(166))), began, false, false, end);
-        assert!(board.has_changed().unwrap());
-        let verdict = board.borrow_and_update()[&checker.key].verdict.clone();
+        assert!(health_table.has_changed().unwrap());
+        let verdict = health_table.borrow_and_update()[&checker.id].verdict.clone();
         assert_eq!(verdict.condition, Condition::Dead);
         assert_eq!(verdict.confirmed, at_once, "{answered:?} {hop_was_known} {hop_is_known}");
     }
@@ -68,7 +69,7 @@ fn a_vanished_host_loses_its_weight_and_its_clients_at_once() {
 /// On a node without processor time every other question ends late, and yet a host that has vanished is found lost.
 #[test]
 fn a_late_question_takes_nothing_back() {
-    let (mut checker, other, board) = checker();
+    let (mut checker, other, health_table) = checker();
     let start = Instant::now();
     let mut lost = None;
     for round in 0..10 {
@@ -81,7 +82,7 @@ fn a_late_question_takes_nothing_back() {
         let (asked, ended) = (began + millis(100), began + millis(200));
         checker.peers.ended(other, Some(Answer { began: asked, ended, anew: false }));
         checker.take_in(report(failure, 1, None), began, false, true, end);
-        if board.borrow()[&checker.key].verdict.confirmed {
+        if health_table.borrow()[&checker.id].verdict.confirmed {
             lost.get_or_insert(round);
         }
     }
