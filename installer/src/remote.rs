@@ -53,7 +53,7 @@ pub(crate) fn run(request: RemoteRequest) -> Exit {
             flow::Error::System(_) => Exit::Failed,
         };
     }
-    reporter.borrow().finish()
+    reporter.borrow_mut().finish()
 }
 
 /// The hosts that are meant.

@@ -215,7 +215,8 @@ impl StatusArgs {
             TableOutput::Wide => (Output::Text, true),
             TableOutput::Json => (Output::Json, false),
         };
-        let form = RemoteForm { output, table: Some(Table::Status { is_wide }), ..RemoteForm::default() };
+        let (table, is_repeated) = (Some(Table::Status { is_wide }), self.watch.is_some());
+        let form = RemoteForm { output, table, is_repeated, ..RemoteForm::default() };
         Ok(targets.request(Wanted::Status { every: self.watch }, form))
     }
 }

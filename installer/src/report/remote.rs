@@ -22,11 +22,13 @@ use order::{InOrder, Stream, Told};
 mod document;
 mod lines;
 mod order;
+mod progress;
 mod reason;
 mod reported;
 mod status;
 mod table;
 
+use progress::Progress;
 use reason::Reason;
 use reported::Reported;
 
@@ -41,6 +43,8 @@ pub(crate) struct RemoteForm {
     pub(crate) table: Option<Table>,
     /// What the agents are asked for, if they are.
     pub(crate) request: Option<Request>,
+    /// Whether the table is shown again and again.
+    pub(crate) is_repeated: bool,
     /// Whether each file's changes are shown.
     pub(crate) diff: bool,
     /// Whether something to do has an exit code of its own.
@@ -70,14 +74,17 @@ pub(crate) struct RemoteReporter {
     /// For programs: what commands printed.
     printed: document::Printed,
     notes: Vec<String>,
+    progress: Progress,
     was_stopped: bool,
 }
 
 impl RemoteReporter {
     /// Of these hosts.
     pub(crate) fn new(form: RemoteForm, hosts: &[Host]) -> Self {
+        let is_for_people = form.output == Output::Text && !form.is_repeated;
         Self {
             form,
+            progress: Progress::new(is_for_people, hosts.iter().map(Host::name)),
             fresh: BTreeSet::new(),
             hosts: hosts.iter().map(Reported::new).collect(),
             order: InOrder::new(hosts.len()),
@@ -90,13 +97,15 @@ impl RemoteReporter {
     /// Tells what a person should know, once.
     pub(crate) fn warn(&mut self, note: &str) {
         if !self.notes.iter().any(|told| told == note) {
+            self.progress.clear();
             complain(&format!("! {}", printable(note)));
             self.notes.push(note.to_owned());
         }
     }
 
     /// Tells what came of it.
-    pub(crate) fn finish(&self) -> Exit {
+    pub(crate) fn finish(&mut self) -> Exit {
+        self.progress.clear();
         let exit = self.exit();
         let done = self.hosts.iter().filter(|host| host.failure().is_none()).count();
         let all = self.hosts.len();
@@ -287,24 +296,33 @@ impl Watch for RemoteReporter {
     }
 
     fn told(&mut self, host: usize, told: Happened) {
+        if let Happened::Sent { done, all } = told {
+            self.progress.sent(host, done, all);
+            return;
+        }
+        self.progress.clear();
         match told {
+            Happened::Sent { .. } => {}
             Happened::Said(Said::Out(bytes)) => self.said(host, Stream::Out, &bytes),
             Happened::Said(Said::Err(bytes)) => self.said(host, Stream::Err, &bytes),
             Happened::Happened(event) => {
                 if self.form.output == Output::Text {
                     let text = format!("{}\n", text::event(&event, self.form.diff));
+                    self.progress.happened(host, &text);
                     self.said(host, Stream::Out, text.as_bytes());
                 }
                 if let (Some(host), api::Event::Done(step)) = (self.hosts.get_mut(host), event) {
                     host.steps.push(step);
                 }
             }
-            Happened::Sent { .. } => {}
             Happened::Seen(status) => self.look(host, status),
         }
+        self.progress.draw();
     }
 
     fn ended(&mut self, host: usize, outcome: Outcome) {
+        self.progress.clear();
+        self.progress.ended(host);
         if let Some(host) = self.hosts.get_mut(host) {
             host.outcome = Some(outcome);
         }
@@ -313,6 +331,7 @@ impl Watch for RemoteReporter {
                 self.tell(host, told);
             }
         }
+        self.progress.draw();
     }
 
     fn stopping(&mut self, running: usize) {
