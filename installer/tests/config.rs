@@ -46,6 +46,21 @@ fn what_is_printed_can_be_given_back() {
 }
 
 #[test]
+fn a_cluster_file_to_begin_with_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cluster.yaml");
+    fs::write(&file, printed(&["-t", "cluster"])).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lvscare-installer"));
+    // Nothing of it is wrong: what is wrong is what was added.
+    let words =
+        ["ping", "--cluster", file.to_str().unwrap(), "--limit", "10.99.0.1", "--host-key-policy", "strict"];
+    let output = command.args(words).env("HOME", directory.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("10.99.0.1"), "{said}");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("x.tmpl");

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use cluster::inventory::file::SCHEMA;
+use cluster::inventory::file::{EXAMPLE, SCHEMA};
 use cluster::kubeadm::{self, Variables};
 use cluster::template::MAX_TEMPLATE_BYTES;
 use lvscare::doctor::subnet::Subnet;
@@ -26,6 +26,8 @@ or, not, eq, ne, trim marks and comments. They can speak of .Version, .VIP, .IsI
 Examples:
   A template to be changed, for kubeadm 1.34:
     lvscare-installer config -t kubeadm --version v1.34.1 > kubeadm-config.yaml.tmpl
+  A cluster in a file, to be changed:
+    lvscare-installer config -t cluster > cluster.yaml
   What kubeadm would be told:
     lvscare-installer config render --kubeadm-config kubeadm-config.yaml.tmpl --version v1.34.1 --master 10.0.0.1-10.0.0.3";
 
@@ -53,6 +55,8 @@ pub(crate) struct ConfigArgs {
 enum Which {
     /// What kubeadm is told to make a cluster
     Kubeadm,
+    /// A cluster in a file, for --cluster
+    Cluster,
 }
 
 /// What is done with a template.
@@ -105,6 +109,7 @@ impl ConfigArgs {
         let printed = match (self.command, self.template) {
             (Some(ConfigCommand::Render(args)), _) => args.rendered(),
             (Some(ConfigCommand::Schema), _) => Ok(SCHEMA.to_owned()),
+            (None, Some(Which::Cluster)) => Ok(EXAMPLE.to_owned()),
             (None, Some(Which::Kubeadm) | None) => {
                 Ok(kubeadm::template(self.version.unwrap_or(KubernetesVersion::NEWEST)))
             }

@@ -15,6 +15,9 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// The JSON Schema of a cluster file; a test keeps it the same as the types.
 pub const SCHEMA: &str = include_str!("schema.json");
 
+/// A cluster file to begin with, which says what can stand in it.
+pub const EXAMPLE: &str = include_str!("example.yaml");
+
 /// A cluster. Everything may be left out, and be said on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -146,6 +149,29 @@ virtualServer:
   address: 10.103.97.2
   name: apiserver.cluster.local
 ";
+
+    #[test]
+    fn the_example_says_all_that_can_be_said() {
+        let file = parse(EXAMPLE).unwrap();
+        assert_eq!((file.masters.len(), file.virtual_server.address.as_deref()), (1, Some("10.103.97.2")));
+        let is_option =
+            |line: &str| line.trim_start().strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
+        let used = EXAMPLE
+            .lines()
+            .map(|line| if is_option(line) { line.replacen('#', "", 1) } else { line.to_owned() });
+        let all = parse(&used.collect::<Vec<_>>().join("\n")).unwrap();
+        assert_eq!((all.hosts.len(), all.ssh.port), (1, Some(22)));
+        assert!(all.ssh.bastion.is_some() && all.ssh.password_file.is_some() && all.ssh.key_file.is_some());
+        let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+        let mut keys = Vec::new();
+        for group in [&schema, &schema["$defs"]["SshFile"], &schema["$defs"]["VirtualServerFile"]] {
+            keys.extend(group["properties"].as_object().unwrap().keys());
+        }
+        assert!(keys.len() > 10, "{keys:?}");
+        for key in keys {
+            assert!(EXAMPLE.contains(&format!("{key}:")), "{key}");
+        }
+    }
 
     fn parse(text: &str) -> Result<ClusterFile, String> {
         ClusterFile::parse(text.as_bytes(), Path::new("/at")).map_err(|mistakes| mistakes.join("\n"))
