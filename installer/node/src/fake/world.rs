@@ -131,6 +131,7 @@ impl Fake {
                 ..Finished::default()
             });
         }
+        self.try_change(Path::new(paths::KUBELET))?;
         self.calls.push(words.to_vec());
         if matches!(self.kubeadm, Kubeadm::Joins | Kubeadm::FailsHalfWay) {
             self.has_file(paths::KUBELET, "apiVersion: v1\nclusters: []\n");
@@ -170,8 +171,12 @@ impl Fake {
     }
 
     pub(super) fn ctr(&mut self, words: &[String]) -> io::Result<Finished> {
+        let imports = words.iter().any(|word| word == "import");
+        if imports && self.images.is_some() {
+            self.try_change(Path::new("/var/lib/containerd"))?;
+        }
         let Some(images) = &mut self.images else { return Err(io::ErrorKind::NotFound.into()) };
-        if words.iter().any(|word| word == "import") {
+        if imports {
             let archive = words.last().and_then(|path| self.files.get(Path::new(path)));
             match archive.map(|archive| package::images::images(archive.bytes.as_slice())) {
                 Some(Ok(found)) => images.extend(found.into_iter().map(|image| image.name)),
