@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Output;
 
-use tests::prepared::{HOSTS, Node, POD};
+use lvscare::certificate;
+use tests::care::LIMIT;
+use tests::prepared::{HOSTS, Node, POD, STATE};
+use tests::stub::{Kubeadm, TOKEN};
+use tests::wait::eventually;
 
 /// Before each call that changes something: files, directories, names, and rules over netlink.
 const KILLED: (&str, &[&str]) =
@@ -187,6 +191,71 @@ fn killed_anywhere_in_undo() {
     });
     println!("killed at {points} places of undo");
     assert!(points > 30, "{points}");
+}
+
+/// What the stub of kubeadm leaves, and what a reset takes away.
+fn reset(node: &Node) {
+    let _ = fs::remove_file("/etc/kubernetes/kubelet.conf");
+    let _ = fs::remove_dir_all("/etc/kubernetes/pki");
+    node.expect(0, &UNDO);
+    let _ = fs::remove_dir("/etc/kubernetes");
+}
+
+#[test]
+fn killed_anywhere_in_join() {
+    // The installer alone: what it has started goes on. `wait4` is where it waits for kubeadm.
+    const CALLS: [&str; 4] = ["rename", "unlink", "sendto", "wait4"];
+    let node = Node::new();
+    let authority = node.lab.directory().join("ca.crt");
+    let hash = certificate::pem_key_hash(&fs::read(&authority).unwrap()).unwrap();
+    let kubeadm = Kubeadm::install(node.lab.directory(), &authority);
+    fs::remove_dir_all("/etc/kubernetes").unwrap();
+    let before = node.snapshot();
+    let join = [&["lvscare-installer", "node", "join"], &PREPARE[2..], &["--token", TOKEN]].concat();
+    let join = [&join[..], &["--discovery-token-ca-cert-hash", &hash, "--wait", "0s"]].concat();
+    let run = |words: &[&str]| {
+        let words = kubeadm.around("v1.34.1", "", words);
+        node.lab.node().run(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert!(run(&join).status.success());
+    let joined = node.snapshot();
+    assert!(joined.iter().all(|(path, what)| !path.starts_with(STATE) || !what.contains(TOKEN)));
+    reset(&node);
+    node.is(&before);
+    let (mut points, mut unknown) = (0, 0);
+    for call in CALLS {
+        let mut unharmed = 0;
+        for number in (1..).step_by(5) {
+            let (trace, inject) =
+                (format!("trace={call}"), format!("inject={call}:signal=KILL:when={number}"));
+            let strace = ["/usr/bin/strace", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+            if run(&[&strace[..], &join].concat()).status.success() {
+                unharmed += 1;
+            } else {
+                (points, unharmed) = (points + 1, 0);
+                // While kubeadm is at work nobody else may be.
+                let again = eventually(LIMIT, "the end of kubeadm", || {
+                    let again = run(&join);
+                    (again.status.code() != Some(9)).then_some(again)
+                });
+                if !again.status.success() {
+                    let said = String::from_utf8_lossy(&again.stderr);
+                    assert!(said.contains("a join of this node was begun"), "{call} {number}: {said}");
+                    unknown += 1;
+                    reset(&node);
+                    assert!(run(&join).status.success());
+                }
+            }
+            node.is(&joined);
+            reset(&node);
+            node.is(&before);
+            if unharmed == 2 {
+                break;
+            }
+        }
+    }
+    println!("killed at {points} places of join, {unknown} of them while kubeadm joined or right after");
+    assert!(points > 10 && unknown > 0, "{points} {unknown}");
 }
 
 #[test]
