@@ -26,7 +26,7 @@
 //! what lvscare made, now or before, `takeover` says what somebody else's virtual server would lose, and `rivals` meets
 //! another lvscare on the same node.
 //!
-//! Strangers are met in few places: [`http`] is hyper's client with limits, `files` and [`yaml`] read what others have
+//! Strangers are met in few places: [`http`] is hyper's client with limits, [`question`] asks the API once, `files` and [`yaml`] read what others have
 //! written, [`terminal`] shows what they say, `tls` trusts whom it is told to, [`certificate`] reads theirs.
 //!
 //! # Rules
@@ -71,6 +71,8 @@ pub mod kernel;
 pub mod metrics;
 pub mod model;
 pub mod preflight;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+pub mod question;
 pub mod reconcile;
 pub mod status;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]

@@ -279,6 +279,35 @@ fn a_node_of_another_cluster_is_refused() {
 }
 
 #[test]
+fn what_the_cluster_tells_of_itself_refuses_a_node_before_anything_is_changed() {
+    let ground = Ground::new();
+    let before = ground.node.snapshot();
+    let file = ground.node.lab.directory().join(tests::apiserver::KUBEADM_CONFIG);
+    for (made, why) in [
+        ("networking: {serviceSubnet: 10.96.0.0/12}", "10.103.97.2 lies in the Service CIDR 10.96.0.0/12"),
+        ("networking: {podSubnet: 10.103.0.0/16}", "10.103.97.2 lies in the Pod CIDR 10.103.0.0/16"),
+        ("controlPlaneEndpoint: 10.0.0.1:6443", "the clients of this cluster call 10.0.0.1:6443"),
+        ("kubernetesVersion: v1.20.2", "kubeadm here is v1.34.1, and the cluster is of v1.20.2"),
+    ] {
+        fs::write(&file, made).unwrap();
+        let text = ground.run("v1.34.1", "", 4, &ground.line(&[]));
+        println!("{text}");
+        assert!(text.contains(why) && text.contains("nothing was changed"), "{text}");
+        ground.node.is(&before);
+    }
+    fs::remove_file(&file).unwrap();
+    let mut other = ground.line(&[]);
+    other[5] = "abcdef.0123456789abcdef";
+    let text = ground.run("v1.34.1", "", 4, &other);
+    assert!(text.contains("10.0.0.1:6443 does not know the token abcdef.***"), "{text}");
+    let hash = format!("sha256:{}", "0".repeat(64));
+    *other.last_mut().unwrap() = &hash;
+    let text = ground.run("v1.34.1", "", 4, &other);
+    assert!(text.contains(&format!("--discovery-token-ca-cert-hash says {hash}")), "{text}");
+    ground.node.is(&before);
+}
+
+#[test]
 fn prepare_can_leave_the_configuration_for_kubeadm() {
     let ground = Ground::new();
     let words = [

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 
+use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,12 +14,18 @@ use http_body_util::Empty;
 use hyper::Request;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use lvscare::certificate;
+use node::facts::cluster::{self, Learned, Pass};
+use node::machine::linux::Linux;
+use node::machine::programs::Terminal;
+use node::spec::kubeadm::KubeadmSpec;
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
-use tests::apiserver::{Behaviour, Control};
+use tests::apiserver::{Behaviour, Control, KUBEADM_CONFIG};
 use tests::client::{Client, Connection};
 use tests::pki::Pki;
 use tests::process::Process;
+use tests::stub::TOKEN;
 use tests::wait::eventually;
 use tokio_rustls::TlsConnector;
 
@@ -31,7 +39,7 @@ struct Server {
     control: Control,
     client: Client,
     _process: Process,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Server {
@@ -48,7 +56,7 @@ impl Server {
         let process = Process::spawn(&mut command).unwrap();
         eventually(LIMIT, "the start of the server", || control.answers().then_some(()));
         let client = Client::new(pki.roots().unwrap());
-        Self { address, control, client, _process: process, _directory: directory }
+        Self { address, control, client, _process: process, directory }
     }
 
     fn connect(&self) -> Connection {
@@ -228,4 +236,54 @@ fn a_body_can_be_huge() {
     let mut megabyte = vec![1; 1 << 20];
     connection.read_exact(&mut megabyte).unwrap();
     assert!(megabyte.iter().all(|byte| *byte == 0));
+}
+
+/// What a join learns of the cluster behind `server`, with the hash of `authority` in its hand.
+fn learned(server: &Server, authority: &Path, token: &str) -> Learned {
+    let hash = certificate::pem_key_hash(&fs::read(authority).unwrap()).unwrap();
+    let asked = KubeadmSpec {
+        token: token.parse().ok(),
+        ca_cert_hashes: vec![hash.parse().unwrap()],
+        ..KubeadmSpec::default()
+    };
+    cluster::learn(&mut Linux::new(Terminal::Both), &[server.address], &Pass::of(&asked).unwrap())
+}
+
+#[test]
+fn a_cluster_tells_how_it_was_made_to_whoever_has_token_and_hash() {
+    let server = Server::new();
+    let authority = server.directory.path().join("ca.crt");
+    let made = "kubernetesVersion: v1.34.1\ncontrolPlaneEndpoint: 10.0.0.1\nnetworking: {serviceSubnet: \"10.96.0.0/12,fd00::/108\"}\n";
+    fs::write(server.directory.path().join(KUBEADM_CONFIG), made).unwrap();
+    let Learned::Known(cluster) = learned(&server, &authority, TOKEN) else { panic!("not known") };
+    let endpoints: Vec<_> = cluster.endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(endpoints, ["apiserver.cluster.local:6443", "10.0.0.1:6443"]);
+    assert_eq!((cluster.services.len(), cluster.version), (2, "v1.34.1".parse().ok()));
+
+    let other = learned(&server, &authority, "abcdef.0123456789abcdef");
+    assert_eq!(other, Learned::TokenRefused { master: server.address, id: "abcdef".into() });
+    server.control.set(Behaviour::Deaf);
+    assert!(matches!(learned(&server, &authority, TOKEN), Learned::Unknown(why) if why.contains("refused")));
+}
+
+/// Somebody in between shows the true authority, which is no secret, or puts it beside one of its own.
+#[test]
+fn who_cannot_prove_to_be_of_the_cluster_never_sees_the_token() {
+    let server = Server::new();
+    let (own, true_one) = (server.directory.path().join("ca.crt"), tempfile::tempdir().unwrap());
+    Pki::new(true_one.path()).unwrap();
+    let authority = true_one.path().join("ca.crt");
+    let (own_pem, true_pem) = (fs::read(&own).unwrap(), fs::read(&authority).unwrap());
+    let asked = || server.control.stats().other;
+    assert!(matches!(learned(&server, &authority, TOKEN), Learned::Stranger { .. }));
+    assert_eq!(asked(), 1);
+    for bundle in [true_pem.clone(), [&own_pem[..], &true_pem].concat(), [&true_pem[..], &own_pem].concat()] {
+        let before = asked();
+        fs::write(&own, bundle).unwrap();
+        let seen = learned(&server, &authority, TOKEN);
+        assert!(matches!(&seen, Learned::Unknown(why) if why.contains("certificate")), "{seen:?}");
+        assert_eq!(asked(), before + 1, "nothing but cluster-info was asked");
+    }
+    fs::write(&own, "rubbish").unwrap();
+    assert!(matches!(learned(&server, &authority, TOKEN), Learned::Stranger { authority: None, .. }));
 }

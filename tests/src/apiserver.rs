@@ -6,6 +6,7 @@
 //! state.rs        what all connections share: the behaviour of the moment, the counters
 //! connection.rs   one connection: TLS, HTTP/1.1 or HTTP/2, and its untimely end
 //! answer.rs       one request
+//! cluster.rs      what a join asks of the cluster
 //! dribble.rs      a stream that answers too slowly to be of use
 //! control.rs      both ends of the socket that switches behaviours
 //! ```
@@ -30,12 +31,14 @@ use tokio_rustls::TlsAcceptor;
 
 mod answer;
 mod behaviour;
+mod cluster;
 mod connection;
 mod control;
 mod dribble;
 mod state;
 
 pub use behaviour::Behaviour;
+pub use cluster::FILE as KUBEADM_CONFIG;
 pub use control::Control;
 pub use state::Stats;
 
@@ -61,7 +64,7 @@ pub struct Options {
 /// Serves until the process ends.
 pub async fn serve(options: Options) -> Result<()> {
     let tls = acceptor(&options.identity, options.client_ca.as_deref())?;
-    let state = Arc::new(State::new(options.name, tls, options.token));
+    let state = Arc::new(State::new(options.name, tls, options.token, &options.identity));
     let mut listener = Some(TcpListener::bind(options.listen).await.context("cannot listen")?);
     // The control socket comes last: whoever can connect to it knows that the server is up.
     // A server that was killed has left its own behind.

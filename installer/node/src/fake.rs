@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lvscare::doctor::facts::cluster::Cluster;
 use lvscare::doctor::facts::daemon::Daemon;
 use lvscare::doctor::facts::node::Node;
 use lvscare::doctor::facts::process::Guard;
@@ -21,6 +20,7 @@ use lvscare::kernel::address::InterfaceAddress;
 use lvscare::kernel::fake::Fake as Kernel;
 use lvscare::kernel::{self, Kernel as _};
 use lvscare::model::{Actual, Change, Sysctl};
+use lvscare::question::{self, Question, Reply};
 use lvscare::status::Status;
 
 use crate::api::{Failure, Kind};
@@ -33,7 +33,7 @@ use crate::step::{Content, Digest};
 
 mod world;
 
-pub use world::Pod;
+pub use world::{Cluster, Pod};
 
 /// Which change fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct Fake {
     pub own: Vec<InterfaceAddress>,
     /// The masters that do not answer.
     pub silent: BTreeSet<SocketAddr>,
+    /// What the masters tell of their cluster.
+    pub cluster: Option<Cluster>,
     /// A daemon that was not started by kubelet, and where it listens.
     pub stranger: Option<(SocketAddr, SocketAddr)>,
     /// Whether kubelet runs what lies among the manifests, and how long a pod takes to end.
@@ -376,6 +378,10 @@ impl Machine for Fake {
         Ok(servers.iter().map(|server| self.visited(*server)).collect())
     }
 
+    fn ask_api(&mut self, question: &Question<'_>) -> Result<Reply, question::Error> {
+        self.tell(question)
+    }
+
     fn daemon(&mut self, listen: SocketAddr) -> Option<Status> {
         self.tick();
         if let Some((_, at)) = self.stranger.filter(|(place, _)| *place == listen) {
@@ -414,7 +420,7 @@ impl Machine for Fake {
             through: None,
             sources: Vec::new(),
             node: Node { routes: vec![("eth0".into(), default_route()?)], ..Node::default() },
-            cluster: Cluster::default(),
+            cluster: doctor::cluster::Cluster::default(),
             kube_proxy: None,
             guards: guard.into_iter().collect(),
             hosts: None,

@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{AUTHORIZATION, DATE, LOCATION};
+use hyper::header::{AUTHORIZATION, DATE, HeaderValue, LOCATION};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Interval, interval, sleep};
 
-use super::Behaviour;
 use super::state::State;
+use super::{Behaviour, cluster};
 use crate::api::Place;
 
 const GIGABYTE: u64 = 1 << 30;
@@ -41,6 +41,12 @@ pub(super) async fn answer(
     }
     if let Some(place) = request.uri().path_and_query().and_then(|path| Place::of(path.as_str())) {
         return Ok(masters(&state, place));
+    }
+    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    if let Some((status, body)) = cluster::answer(&state.directory, path, authorization) {
+        let mut response = Response::new(text(body));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+        return Ok(response);
     }
     Ok(match path {
         "/healthz" => health(behaviour, matches!(behaviour, Behaviour::Healthz(_))),

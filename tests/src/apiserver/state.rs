@@ -1,6 +1,6 @@
 //! What all connections of one server share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::Behaviour;
+use crate::pki::Identity;
 
 /// What a server has seen so far.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) tls: TlsAcceptor,
     /// The file with the token that requests must carry.
     pub(super) token: Option<PathBuf>,
+    /// Where its certificate and its authority's lie.
+    pub(super) directory: PathBuf,
     /// The list of masters that it hands out, as JSON.
     pub(super) masters: Mutex<Option<String>>,
     behaviour: watch::Sender<Behaviour>,
@@ -47,11 +50,12 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(name: String, tls: TlsAcceptor, token: Option<PathBuf>) -> Self {
+    pub(super) fn new(name: String, tls: TlsAcceptor, token: Option<PathBuf>, identity: &Identity) -> Self {
         Self {
             name,
             tls,
             token,
+            directory: identity.certificate.parent().map(Path::to_owned).unwrap_or_default(),
             masters: Mutex::default(),
             behaviour: watch::Sender::new(Behaviour::Healthy),
             listening: watch::Sender::new(true),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   the doctor's facts ─┐
-//!                       ├──► Facts ──[`addresses`, `host`, `kubernetes`, `system`], pure──► the doctor's Report
+//!                       ├──► Facts ──[`addresses`, `cluster`, `host`, `kubernetes`, `system`], pure──► the doctor's Report
 //!   the machine's ──────┘
 //! ```
 //!
@@ -16,6 +16,7 @@ use crate::api::{Failure, Kind};
 use crate::facts::host::Facts;
 
 pub mod addresses;
+pub mod cluster;
 pub mod host;
 pub mod kubernetes;
 pub mod system;
@@ -27,7 +28,7 @@ mod tests;
 pub type Check = fn(&Facts) -> Vec<Finding>;
 
 /// What must be well, and what should be, before a node is prepared.
-pub const BEFORE: [Check; 28] = [
+pub const BEFORE: [Check; 29] = [
     host::permission,
     host::kernel,
     host::ipvs,
@@ -36,6 +37,7 @@ pub const BEFORE: [Check; 28] = [
     host::space,
     host::hosts_mount,
     kubernetes::cluster,
+    cluster::told,
     kubernetes::ports,
     kubernetes::runtime,
     kubernetes::manifests,

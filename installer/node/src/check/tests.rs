@@ -9,6 +9,7 @@ use lvscare::doctor::{facts as doctor, render};
 use proptest::prelude::*;
 
 use super::*;
+use crate::facts::cluster::Learned;
 use crate::facts::kubelet::Joined;
 use crate::machine::Closed;
 use crate::render::hosts::Foreign;
@@ -22,7 +23,7 @@ fn visit(address: &str) -> Visit {
 }
 
 /// A node on which nothing is wrong and nothing is there yet.
-fn bare() -> Facts {
+pub(super) fn bare() -> Facts {
     let vs = "10.103.97.2:6443".parse().unwrap();
     Facts {
         doctor: doctor::Facts {
@@ -50,6 +51,8 @@ fn bare() -> Facts {
             invalid: None,
         },
         listen: "127.0.0.1:10261".parse().ok(),
+        cluster: Learned::NotAsked,
+        kubeadm: None,
         service_cidr_told: true,
         masters: 3,
         is_master: false,

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use lvscare::doctor::facts::{self as doctor, Scope};
+use lvscare::doctor::subnet::Subnet;
 use lvscare::model::Sysctl;
 use lvscare::{preflight, yaml};
 use serde::Deserialize;
 
+use super::cluster::{self, Learned, Pass};
 use super::former;
 use super::kubelet::{self, Joined};
 use super::reach::LIMIT;
@@ -18,6 +20,7 @@ use crate::desired::FORWARDING;
 use crate::machine::{Closed, Machine};
 use crate::paths;
 use crate::render::hosts::{self, Foreign};
+use crate::spec::version::KubernetesVersion;
 use crate::spec::{Role, Spec};
 
 /// Where the usual container runtimes answer.
@@ -37,6 +40,10 @@ pub struct Asked {
     pub node_name: Option<String>,
     /// Hashes of the authority of the cluster to join, if told.
     pub authorities: Vec<String>,
+    /// With what that cluster can be asked how it was made.
+    pub pass: Option<Pass>,
+    /// The kubeadm that joins.
+    pub kubeadm: Option<KubernetesVersion>,
     /// What the node is to become.
     pub role: Role,
     /// An archive with the image, which needs room.
@@ -53,6 +60,10 @@ pub struct Facts {
     pub doctor: doctor::Facts,
     /// Where the daemon will listen.
     pub listen: Option<std::net::SocketAddr>,
+    /// What the cluster to join tells of itself.
+    pub cluster: Learned,
+    /// The kubeadm that joins.
+    pub kubeadm: Option<KubernetesVersion>,
     /// Whether anybody said which addresses Kubernetes gives to Services.
     pub service_cidr_told: bool,
     /// How many masters there are.
@@ -119,7 +130,14 @@ pub fn gather<M: Machine>(
     scope: Scope,
 ) -> Result<Facts, Failure> {
     let joined = kubelet::joined(machine);
-    let doctor = machine.doctor(&doctor::Asked {
+    // Who has joined needs no token any more.
+    let cluster = match &asked.pass {
+        Some(pass) if joined.is_none() && scope != (Scope::Before { visits: false }) => {
+            cluster::learn(machine, &spec.masters, pass)
+        }
+        _ => Learned::NotAsked,
+    };
+    let mut doctor = machine.doctor(&doctor::Asked {
         vs: spec.vs,
         servers: spec.masters.clone(),
         listen: spec.config.listen,
@@ -129,8 +147,16 @@ pub fn gather<M: Machine>(
         kube_proxy_config: None,
         timeout: LIMIT,
         scope,
-        authority: joined.as_ref().and_then(|joined| joined.pem.clone()),
+        authority: match (&joined, &cluster) {
+            (None, Learned::Known(cluster)) => Some(cluster.authority.clone().into_bytes()),
+            _ => joined.as_ref().and_then(|joined| joined.pem.clone()),
+        },
     })?;
+    if let Learned::Known(cluster) = &cluster {
+        let told = |subnet: &Subnet| (*subnet, "its kubeadm-config".to_owned());
+        doctor.cluster.services.extend(cluster.services.iter().map(told));
+        doctor.cluster.pods.extend(cluster.pods.iter().map(told));
+    }
     let own = machine.addresses().unwrap_or_default();
     let machine = &*machine;
     let line = |path: &str| text(machine, path).unwrap_or_default().trim().to_owned();
@@ -142,6 +168,8 @@ pub fn gather<M: Machine>(
     Ok(Facts {
         doctor,
         listen: spec.config.listen,
+        cluster,
+        kubeadm: asked.kubeadm,
         service_cidr_told: !spec.service_cidrs.is_empty(),
         masters: spec.masters.len(),
         is_master: asked.role == Role::Master,

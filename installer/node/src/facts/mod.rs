@@ -14,6 +14,7 @@ use crate::api::{Failure, Kind};
 use crate::machine::Machine;
 use crate::step::{Content, Digest};
 
+pub mod cluster;
 pub mod etcd;
 pub mod former;
 pub mod guard;

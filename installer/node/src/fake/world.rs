@@ -6,10 +6,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lvscare::certificate::pem_key_hash;
 use lvscare::doctor::facts::visit::{Answer, NO_CONNECTION, Visit};
 use lvscare::kernel::Kernel as _;
 use lvscare::model::SeenService;
+use lvscare::question::{self, Question, Reply};
 use lvscare::status::Status;
+use serde_json::json;
 
 use super::{Fake, Kubeadm};
 use crate::facts::installed;
@@ -27,7 +32,44 @@ pub struct Pod {
     pub(super) ends_at: Duration,
 }
 
+/// What the masters tell of their cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// Its authority's certificate, in PEM.
+    pub authority: String,
+    /// Where `cluster-info` says that the API is.
+    pub server: String,
+    /// The `ClusterConfiguration`, in YAML.
+    pub configuration: String,
+    /// The token that is known.
+    pub token: String,
+    /// Who was asked for what, and whether the server had to prove itself.
+    pub asked: Vec<(SocketAddr, &'static str, bool)>,
+}
+
 impl Fake {
+    pub(super) fn tell(&mut self, question: &Question<'_>) -> Result<Reply, question::Error> {
+        let refused = || question::Error::Connection(io::ErrorKind::ConnectionRefused.into());
+        let is_silent = self.silent.contains(&question.server);
+        let cluster = self.cluster.as_mut().filter(|_| !is_silent).ok_or_else(refused)?;
+        cluster.asked.push((question.server, question.path, question.trust.is_some()));
+        let data = match question.trust {
+            Some(trust) if pem_key_hash(trust.authority) != pem_key_hash(cluster.authority.as_bytes()) => {
+                return Err(refused());
+            }
+            Some(trust) if trust.token != Some(&cluster.token) => {
+                return Ok(Reply { status: 401, body: Vec::new() });
+            }
+            Some(_) => json!({ "ClusterConfiguration": cluster.configuration }),
+            None => {
+                let authority = STANDARD.encode(&cluster.authority);
+                let shown = json!({ "server": cluster.server, "certificate-authority-data": authority });
+                json!({ "kubeconfig": json!({ "clusters": [{ "cluster": shown }] }).to_string() })
+            }
+        };
+        Ok(Reply { status: 200, body: json!({ "data": data }).to_string().into_bytes() })
+    }
+
     pub(super) fn status(&mut self, at: SocketAddr) -> Option<Status> {
         Some(Status::of_kernel(&self.kernel.read(&[at]).ok()?, [&at]))
     }

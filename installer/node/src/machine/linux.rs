@@ -17,6 +17,7 @@ use lvscare::kernel::address::{self, InterfaceAddress};
 use lvscare::kernel::route::Routes;
 use lvscare::kernel::{Error, Kernel as _, Linux as Kernel};
 use lvscare::model::{Actual, Change};
+use lvscare::question::{self, Question, Reply};
 use lvscare::status::Status;
 use rustix::fs::{IFlags, StatVfsMountFlags, ioctl_getflags, statvfs};
 
@@ -200,6 +201,10 @@ impl Machine for Linux {
 
     fn visit(&mut self, servers: &[SocketAddr], caller: &Caller) -> Result<Vec<Visit>, Failure> {
         Ok(doctor::visits(servers, caller)?)
+    }
+
+    fn ask_api(&mut self, question: &Question<'_>) -> Result<Reply, question::Error> {
+        question::ask(question)
     }
 
     fn daemon(&mut self, listen: SocketAddr) -> Option<Status> {

@@ -11,6 +11,7 @@ use lvscare::doctor::facts::visit::{Caller, Visit};
 use lvscare::doctor::facts::{self as doctor};
 use lvscare::kernel::address::InterfaceAddress;
 use lvscare::model::{Actual, Change};
+use lvscare::question::{self, Question, Reply};
 use lvscare::status::Status;
 
 use crate::api::Failure;
@@ -93,6 +94,9 @@ pub trait Machine {
 
     /// Asks apiservers for their health.
     fn visit(&mut self, servers: &[SocketAddr], caller: &Caller) -> Result<Vec<Visit>, Failure>;
+
+    /// Asks the Kubernetes API.
+    fn ask_api(&mut self, question: &Question<'_>) -> Result<Reply, question::Error>;
 
     /// What a daemon says that listens there, if one does.
     fn daemon(&mut self, listen: SocketAddr) -> Option<Status>;

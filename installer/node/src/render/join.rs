@@ -70,6 +70,8 @@ pub struct Rendered {
     pub masked: String,
     /// What the configuration of this version has no field for.
     pub flags: Vec<String>,
+    /// The kubeadm that it is for.
+    pub version: KubernetesVersion,
 }
 
 /// Why there is no configuration.
@@ -142,7 +144,7 @@ impl Join {
         let (yaml, masked) = (revealed(|| yaml::print(&configuration))?, yaml::print(&configuration)?);
         let header =
             format!("# How kubeadm {version} joins this node. Written by lvscare-installer; holds secrets.");
-        Ok(Rendered { yaml: format!("{header}\n{yaml}").into(), masked, flags })
+        Ok(Rendered { yaml: format!("{header}\n{yaml}").into(), masked, flags, version })
     }
 
     fn check(&self, version: KubernetesVersion) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use super::image::Importer;
 use super::kubeadm;
 use crate::api::{Change, Failure, Kind, PrepareRequest};
 use crate::desired::{DesiredNode, Rendered, RenderedPod};
+use crate::facts::cluster::Pass;
 use crate::facts::host::{self, Asked};
 use crate::facts::{self, kubelet, reach, source_towards_any};
 use crate::machine::Machine;
@@ -108,6 +109,8 @@ impl Job {
                 cri_socket: asked.cri_socket.clone(),
                 node_name: asked.node_name.clone(),
                 authorities: authorities.collect(),
+                pass: Pass::of(asked),
+                kubeadm: join.as_ref().map(|join| join.version),
                 role: if asked.control_plane { Role::Master } else { Role::Worker },
                 archive: request.archive.clone(),
                 joins: how == How::Joins,

@@ -15,6 +15,7 @@ use crate::spec::{NodeSpec, Role, Spec};
 mod adopt;
 mod cancel;
 mod certificates;
+mod cluster;
 mod etcd;
 mod failures;
 mod join;

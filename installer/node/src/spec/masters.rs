@@ -1,6 +1,7 @@
 //! The masters as people type them: `10.0.0.1`, `10.0.0.1:6443`, `[fd00::1]:6443`, `10.0.0.1-10.0.0.3`, `master-1`,
 //! several separated by commas. Pure.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -139,6 +140,15 @@ pub enum Endpoint {
     At(SocketAddr),
     /// `NAME:PORT`.
     Called(String, u16),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::Called(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
 }
 
 impl FromStr for Endpoint {

@@ -43,6 +43,11 @@ impl KubernetesVersion {
         Self { minor, patch: None }
     }
 
+    /// The second number.
+    pub fn minor_version(self) -> u16 {
+        self.minor
+    }
+
     /// The configuration that its kubeadm is given: the newest that it reads.
     pub fn kubeadm_api(self) -> KubeadmApi {
         match self.minor {

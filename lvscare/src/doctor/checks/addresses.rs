@@ -31,7 +31,9 @@ pub fn service_cidr(facts: &Facts) -> Vec<Finding> {
             format!("{vip} lies in the Service CIDR {subnet}{default} ({origin})"),
             "Kubernetes may give this address to a Service, and kube-proxy in mode nftables may drop packets to \
              addresses of the range that belong to no Service",
-            format!("{smaller} give every node an address outside of {subnet} with --vs"),
+            format!(
+                "{smaller} give every node an address outside of {subnet} (--vs, or --vip of lvscare-installer)"
+            ),
         )];
     }
     if !known.is_empty() {
@@ -66,7 +68,7 @@ pub fn pod_cidr(facts: &Facts) -> Vec<Finding> {
             POD,
             format!("{vip} lies in the Pod CIDR {subnet} ({origin})"),
             "a pod may get this address, and the pod network may have routes of its own to it",
-            format!("give every node an address outside of {subnet} with --vs"),
+            format!("give every node an address outside of {subnet} (--vs, or --vip of lvscare-installer)"),
         )];
     }
     if known.is_empty() {
