@@ -11,7 +11,7 @@ use std::fs;
 use std::process::Output;
 
 use lvscare::certificate;
-use tests::care::LIMIT;
+use tests::daemon::LIMIT;
 use tests::prepared::{HOSTS, Node, POD, STATE};
 use tests::stub::{Kubeadm, TOKEN};
 use tests::wait::eventually;
@@ -221,7 +221,7 @@ fn killed_anywhere_in_join() {
     let joined = node.snapshot();
     assert!(joined.iter().all(|(path, what)| !path.starts_with(STATE) || !what.contains(TOKEN)));
     reset(&node);
-    node.is(&before);
+    node.assert_unchanged(&before);
     let (mut points, mut unknown) = (0, 0);
     for call in CALLS {
         let mut unharmed = 0;
@@ -246,9 +246,9 @@ fn killed_anywhere_in_join() {
                     assert!(run(&join).status.success());
                 }
             }
-            node.is(&joined);
+            node.assert_unchanged(&joined);
             reset(&node);
-            node.is(&before);
+            node.assert_unchanged(&before);
             if unharmed == 2 {
                 break;
             }

@@ -293,7 +293,7 @@ fn what_the_cluster_tells_of_itself_refuses_a_node_before_anything_is_changed() 
         let text = ground.run("v1.34.1", "", 4, &ground.line(&[]));
         println!("{text}");
         assert!(text.contains(why) && text.contains("nothing was changed"), "{text}");
-        ground.node.is(&before);
+        ground.node.assert_unchanged(&before);
     }
     fs::remove_file(&file).unwrap();
     let mut other = ground.line(&[]);
@@ -304,7 +304,7 @@ fn what_the_cluster_tells_of_itself_refuses_a_node_before_anything_is_changed() 
     *other.last_mut().unwrap() = &hash;
     let text = ground.run("v1.34.1", "", 4, &other);
     assert!(text.contains(&format!("--discovery-token-ca-cert-hash says {hash}")), "{text}");
-    ground.node.is(&before);
+    ground.node.assert_unchanged(&before);
 }
 
 #[test]
