@@ -44,7 +44,9 @@ pub fn hash_into(hash: &mut Context, from: &mut impl Read) -> io::Result<u64> {
 /// With `mode` it becomes a file of root's with these permissions. Without, it is as `from` in every respect: the same
 /// file under two names where the file system allows that. A program that runs goes on as it was.
 pub fn copy(from: &Path, to: &Path, staging: &Path, mode: Option<u32>) -> io::Result<()> {
-    let (from, to) = (fs::canonicalize(from)?, real(to)?);
+    let (from, named, to) = (fs::canonicalize(from)?, to, real(to)?);
+    // A link may lead to another file system, to which nothing can be renamed from here.
+    let staging = if to == named { staging } else { to.parent().unwrap_or(staging) };
     regular(&fs::metadata(&from)?)?;
     let staged = staged(&to, staging);
     remove_if_there(&staged)?;
@@ -121,6 +123,20 @@ mod tests {
             }
             assert_eq!((names(&here), names(&there)), (2, 1));
         }
+    }
+
+    #[test]
+    fn a_program_behind_a_link_to_another_file_system_is_replaced() {
+        let (here, there) =
+            (tempfile::tempdir_in("/tmp").unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+        let (link, program, new) =
+            (here.path().join("kubectl"), there.path().join("kubectl"), here.path().join("new"));
+        fs::write(&program, "old").unwrap();
+        fs::write(&new, "new").unwrap();
+        std::os::unix::fs::symlink(&program, &link).unwrap();
+        copy(&new, &link, here.path(), Some(0o755)).unwrap();
+        assert_eq!((fs::read(&program).unwrap(), names(&here), names(&there)), (b"new".to_vec(), 2, 1));
+        assert!(link.symlink_metadata().unwrap().is_symlink());
     }
 
     #[test]
