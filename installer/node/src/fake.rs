@@ -25,7 +25,7 @@ use lvscare::status::Status;
 
 use crate::api::{Failure, Kind};
 use crate::machine::{
-    Cancel, Closed, Finished, HealthPage, Machine, Mended, Place, Program, Supervised, lock,
+    Cancel, Closed, Finished, HealthPage, Machine, Mended, Place, Program, Supervised, files, lock,
 };
 use crate::package::{self, images::Image};
 use crate::paths;
@@ -211,7 +211,12 @@ impl Machine for Fake {
         if self.directories.contains(path) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(self.files.get(path).cloned())
+        match self.files.get(path) {
+            Some(content) if content.bytes.len() as u64 > files::MAX_BYTES => {
+                Err(io::ErrorKind::FileTooLarge.into())
+            }
+            content => Ok(content.cloned()),
+        }
     }
 
     fn entries(&self, directory: &Path) -> Option<Vec<String>> {
@@ -236,11 +241,11 @@ impl Machine for Fake {
     }
 
     fn digest(&self, path: &Path) -> io::Result<Option<Digest>> {
-        Ok(self.read(path)?.as_ref().map(Content::digest))
+        Ok(self.files.get(path).map(Content::digest))
     }
 
     fn copy(&mut self, from: &Path, to: &Path, mode: Option<u32>) -> io::Result<()> {
-        let content = self.read(from)?.ok_or(io::ErrorKind::NotFound)?;
+        let content = self.files.get(from).cloned().ok_or(io::ErrorKind::NotFound)?;
         let content = match mode {
             Some(mode) => Content::new(content.bytes, mode),
             None => content,

@@ -22,7 +22,7 @@ mod tests;
 const SELINUX: &str = "security.selinux";
 
 /// Hosts files of millions of names are shorter.
-const MAX_BYTES: u64 = 64 << 20;
+pub const MAX_BYTES: u64 = 64 << 20;
 
 /// Neither waits for a writer, nor makes a terminal this process's own.
 const READ: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);

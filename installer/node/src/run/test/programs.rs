@@ -48,6 +48,18 @@ fn what_was_there_lies_aside_and_comes_back() {
 }
 
 #[test]
+fn programs_are_longer_than_files_that_are_read() {
+    let mut machine = machine();
+    let long = "x".repeat(usize::try_from(crate::machine::files::MAX_BYTES).unwrap() + 1);
+    machine.has_file(KUBELET, &long);
+    machine.has_file("/tmp/one", &format!("{long}1"));
+    let before = machine.snapshot();
+    install(&mut machine, "/tmp/one").unwrap();
+    changed(&mut machine, &UNDO);
+    assert!(machine.snapshot() == before);
+}
+
+#[test]
 fn one_that_somebody_has_replaced_since_is_refused() {
     let mut machine = machine();
     let before = machine.snapshot();
