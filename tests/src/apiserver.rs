@@ -38,7 +38,7 @@ mod dribble;
 mod state;
 
 pub use behaviour::Behaviour;
-pub use cluster::FILE as KUBEADM_CONFIG;
+pub use cluster::{ANY_TOKEN, FILE as KUBEADM_CONFIG};
 pub use control::Control;
 pub use state::Stats;
 

@@ -51,6 +51,8 @@ impl Pki {
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate()?;
         let certificate = parameters.self_signed(&key)?;
+        // For whoever signs with it as kubeadm does.
+        fs::write(directory.join("ca.key"), key.serialize_pem())?;
         let pki = Self {
             directory: directory.to_owned(),
             certificate: certificate.der().clone(),

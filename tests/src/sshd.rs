@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::netns::Namespace;
 use crate::process::Process;
-use crate::vm::{Tree, target_directory};
+use crate::vm::{PLAN, Tree, target_directory};
 use crate::wait::eventually;
 
 /// Generous: the machine may be busy.
@@ -49,15 +49,17 @@ const PACKAGES: [&str; 11] = [
 
 /// The first process of a host builds its root and becomes the server.
 const BOOT: &str = r#"set -eu
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 layer=$1 tree=$2 name=$3 server=$4
 mount --make-rprivate /
 mount -t tmpfs -o size=2g,mode=755 tmpfs "$layer/disk"
 mkdir "$layer/disk/upper" "$layer/disk/work" "$layer/disk/root"
 mount -t overlay -o "lowerdir=$layer/files:$tree,upperdir=$layer/disk/upper,workdir=$layer/disk/work" overlay "$layer/disk/root"
 cd "$layer/disk/root"
-mkdir -p proc dev run tmp var/tmp mnt var/lib
+mkdir -p proc sys dev run tmp var/tmp mnt var/lib
 chmod 1777 tmp var/tmp
 mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
 mount -t tmpfs -o mode=755 tmpfs dev
 mount -t tmpfs -o mode=755 tmpfs run
 mkdir -p run/sshd dev/pts dev/shm
@@ -68,13 +70,14 @@ for node in 'null 3' 'zero 5' 'full 7' 'random 8' 'urandom 9'; do
 done
 mknod -m 666 dev/tty c 5 0
 hostname "$name"
-pivot_root . mnt
-umount -l /mnt
+# A guest's first root has nothing above it that could be changed for another.
+if pivot_root . mnt 2>/dev/null; then umount -l /mnt; else mount --move . /; fi
 exec chroot . $server
 "#;
 
 /// Takes away what a laboratory has made, when its standard input ends.
-const KEEPER: &str = r#"cat >/dev/null
+const KEEPER: &str = r#"export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+cat >/dev/null
 for path in /run/netns/"$1"*; do
     test -e "$path" || continue
     name=${path##*/}
@@ -152,8 +155,13 @@ impl SshLab {
     #[track_caller]
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let cache = target_directory().expect("a target directory").join("guest");
-        let tree = Tree::fetch(&cache, "ssh-hosts", &PACKAGES).expect("Debian's packages").root;
+        // A guest was given them, and has them as its own.
+        let tree = if Path::new(PLAN).exists() {
+            PathBuf::from("/")
+        } else {
+            let cache = target_directory().expect("a target directory").join("guest");
+            Tree::fetch(&cache, "ssh-hosts", &PACKAGES).expect("Debian's packages").root
+        };
         let prefix = format!("ssh{}x{}n", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let directory = TempDir::with_prefix("ssh-lab").expect("a directory").keep();
         let keeper = Command::new("setsid")
@@ -272,7 +280,8 @@ impl SshLab {
         ));
         let server = setup.server.as_deref().unwrap_or("/usr/sbin/sshd -D -e");
         let process = namespace.spawn(&[
-            "unshare",
+            // Where it is Debian's, whatever else goes by that name.
+            "/usr/bin/unshare",
             "--mount",
             "--uts",
             "--pid",
@@ -407,7 +416,7 @@ impl Host {
     #[track_caller]
     pub fn inside(&self, arguments: &[&str]) -> Output {
         let init = self.init().expect("a running host").to_string();
-        let mut command = Command::new("nsenter");
+        let mut command = Command::new("/usr/bin/nsenter");
         command
             .args(["--target", &init, "--mount", "--uts", "--pid", "--net", "--root", "--wd"])
             .args(arguments);

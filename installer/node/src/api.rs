@@ -15,10 +15,12 @@ use crate::spec::{NodeSpec, Part, Role};
 pub use crate::step::StepReport;
 
 pub mod certificates;
+pub mod cluster;
 pub mod etcd;
 pub mod package;
 
 use certificates::{AddNamesRequest, Certificates, RenewRequest, RestoreRequest};
+pub use cluster::{ClusterNode, ClusterRequest};
 use etcd::{EtcdHealth, EtcdSnapshot};
 use package::InstallPackageRequest;
 
@@ -85,6 +87,8 @@ pub enum Request {
         /// The snapshot, if there is one already.
         file: Option<PathBuf>,
     },
+    /// Ask or tell the cluster something, on one of its masters.
+    Cluster(ClusterRequest),
 }
 
 impl Request {
@@ -100,6 +104,7 @@ impl Request {
             | Self::EtcdRestoreHelp { .. } => {
                 return false;
             }
+            Self::Cluster(request) => return *request != ClusterRequest::Nodes,
             Self::SetHost(_) | Self::UnsetHost { .. } | Self::EtcdSave { .. } => return true,
             Self::Prepare(request) => request.change,
             Self::Join(request) => request.prepare.change,
@@ -241,6 +246,11 @@ pub enum Outcome {
     Changed(Changed),
     /// What is there.
     Status(NodeStatus),
+    /// The nodes of the cluster.
+    Nodes {
+        /// In the order of their names.
+        nodes: Vec<ClusterNode>,
+    },
     /// The names that were set.
     Hosts {
         /// In the order of the file.

@@ -96,6 +96,8 @@ pub struct Fake {
     pub version: String,
     /// How it was called.
     pub calls: Vec<Vec<String>>,
+    /// What `kubectl` says; `None`: there is none.
+    pub kubectl: Option<fn(&Program) -> Finished>,
     /// The file system that is mounted read-only.
     pub read_only: Option<PathBuf>,
     /// Which change fails, as on a disk that is full.
@@ -375,6 +377,9 @@ impl Machine for Fake {
             "ctr" => self.ctr(&program.words),
             "env" => Ok(self.etcdctl(&program.words)),
             "systemctl" => Ok(self.systemctl(&program.words)),
+            "kubectl" => {
+                self.kubectl.map(|kubectl| kubectl(program)).ok_or_else(|| io::ErrorKind::NotFound.into())
+            }
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -314,6 +314,16 @@ impl Journal {
         self.save(machine)
     }
 
+    /// Notes that no join is at work any more. Of a journal that has nothing left to tell, nothing stays.
+    pub fn end_join<M: Machine>(&mut self, machine: &mut M) -> Result<(), Failure> {
+        self.set_joining(machine, false)?;
+        if !self.is_empty() {
+            return Ok(());
+        }
+        let path = Path::new(paths::JOURNAL);
+        machine.remove(path).map_err(|error| Failure::io(format_args!("remove {}", path.display()), &error))
+    }
+
     /// Strikes out what is as it was.
     pub fn forget<M: Machine>(&mut self, machine: &mut M, original: &Original) -> Result<(), Failure> {
         self.records.originals.retain(|known| known != original);

@@ -16,6 +16,9 @@ const MADE: &str =
 /// The `ClusterConfiguration`.
 pub const FILE: &str = "kubeadm-config.yaml";
 
+/// Where this file lies in the server's directory, any token will do: one that was made in the test is not known here.
+pub const ANY_TOKEN: &str = "any-token";
+
 /// Status and body for a question about the cluster whose authority lies in `directory`; nothing for any other question.
 pub(super) fn answer(directory: &Path, path: &str, authorization: Option<&[u8]>) -> Option<(u16, String)> {
     match path {
@@ -28,7 +31,9 @@ pub(super) fn answer(directory: &Path, path: &str, authorization: Option<&[u8]>)
             Some((200, json!({ "data": { "kubeconfig": kubeconfig } }).to_string()))
         }
         "/api/v1/namespaces/kube-system/configmaps/kubeadm-config" => {
-            if authorization != Some(format!("Bearer {TOKEN}").as_bytes()) {
+            let is_known = authorization == Some(format!("Bearer {TOKEN}").as_bytes());
+            let any_will_do = authorization.is_some() && directory.join(ANY_TOKEN).exists();
+            if !(is_known || any_will_do) {
                 return Some((401, String::new()));
             }
             let made = fs::read_to_string(directory.join(FILE)).unwrap_or_else(|_| MADE.to_owned());

@@ -32,6 +32,8 @@ const MODULES: &[&str] = &[
     "dummy",
     "macvlan",
     "veth",
+    // roots of hosts
+    "overlay",
     // their faults
     "sch_htb",
     "sch_ingress",

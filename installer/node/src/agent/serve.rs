@@ -13,6 +13,7 @@ use super::task::{CommandLine, Task};
 use super::wire::{Answer, Command, FileContent, Hello, Reply, TaskSignal, WriteFile, encode};
 use crate::api::{Failure, Kind, Outcome, Request};
 use crate::facts::{host, machine as facts};
+use crate::journal::Journal;
 use crate::machine::{Machine, Supervised, files};
 use crate::paths;
 use crate::run::image::Importer;
@@ -201,6 +202,10 @@ impl<M: Machine> Session<'_, M> {
         kept.prune(KEPT - 1).map_err(|error| runs(&error))?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let what = What { id: id.clone(), task, line, since };
+        let joins = what.task.joins();
+        if joins {
+            Journal::of(self.machine)?.set_joining(self.machine, true)?;
+        }
         let alive = kept.create(&what).map_err(|error| runs(&error))?;
         let started = kept.log(id).and_then(|log| {
             let run = Supervised { id: id.as_str(), alive: &alive, log: &log };
@@ -210,6 +215,9 @@ impl<M: Machine> Session<'_, M> {
             let said = kept.read_log(id, 0, 1000).unwrap_or_default();
             let said = String::from_utf8_lossy(&said).trim().to_owned();
             let _ = kept.remove(id);
+            if joins {
+                let _ = Journal::of(self.machine).and_then(|mut journal| journal.end_join(self.machine));
+            }
             Failure::io(format_args!("start the task {id} ({said})"), &error)
         })
     }

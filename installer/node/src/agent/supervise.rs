@@ -15,10 +15,18 @@ use rustix::io::{FdFlags, fcntl_setfd, pwrite};
 use super::name::RunId;
 use super::runs::{End, Runs, What};
 use crate::api::{Failure, Kind};
-use crate::machine::programs;
+use crate::facts::kubelet;
+use crate::journal::Journal;
+use crate::machine::{Machine, programs};
 
 /// Runs the task of a run to its end, and says how it ended.
-pub fn supervise(runs: &Runs, id: &RunId, lock: impl AsFd, alive: impl AsFd) -> Result<(), Failure> {
+pub fn supervise<M: Machine>(
+    runs: &Runs,
+    id: &RunId,
+    machine: &mut M,
+    lock: impl AsFd,
+    alive: impl AsFd,
+) -> Result<(), Failure> {
     // Nothing that happens to the session of whoever started us is for us.
     let _ = rustix::process::setsid();
     let failed = |what: &str, error: &io::Error| Failure::io(format_args!("{what} of the run {id}"), error);
@@ -38,6 +46,10 @@ pub fn supervise(runs: &Runs, id: &RunId, lock: impl AsFd, alive: impl AsFd) -> 
             End::NotStarted { why: format!("cannot run {name}: {error}") }
         }
     };
+    // kubeadm writes kubelet's kubeconfig long before it is done; only its own word says that it is.
+    if run.what.task.joins() && (end.is_success() || kubelet::joined(machine).is_none()) {
+        Journal::of(machine)?.end_join(machine)?;
+    }
     for path in run.what.task.secrets() {
         let _ = fs::remove_file(path);
     }

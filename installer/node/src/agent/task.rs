@@ -243,10 +243,17 @@ impl Task {
     /// Files with secrets that nobody needs when it has ended, however it did.
     pub fn secrets(&self) -> &'static [&'static str] {
         match self {
-            Self::Kubeadm(Kubeadm::Init { .. }) => &[paths::INIT],
+            Self::Kubeadm(Kubeadm::Init { .. } | Kubeadm::Phase { phase: Phase::InitUploadCerts, .. }) => {
+                &[paths::INIT]
+            }
             Self::Kubeadm(Kubeadm::Join { .. }) => &[paths::JOIN],
             _ => &[],
         }
+    }
+
+    /// Whether it makes the machine part of a cluster: one that was cut short has left it half in.
+    pub fn joins(&self) -> bool {
+        matches!(self, Self::Kubeadm(Kubeadm::Init { .. } | Kubeadm::Join { .. }))
     }
 
     /// Whether its program, too, keeps the machine locked, should its supervisor be killed. A script of a package may

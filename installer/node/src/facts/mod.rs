@@ -3,7 +3,7 @@
 //! - [`node`]: what a machine has of what it shall have. [`host`]: everything that a check wants to know.
 //! - [`installed`]: what a node was prepared with. [`kubelet`]: has it joined, and where?
 //! - [`reach`]: do the apiservers answer? [`guard`]: is a daemon at work? [`mod@etcd`]: etcd on a master. [`former`]: does
-//!   kubelet run an older one?
+//!   kubelet run an older one? [`cluster`]: how one was made. [`kubectl`]: what a master says of its nodes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -20,6 +20,7 @@ pub mod former;
 pub mod guard;
 pub mod host;
 pub mod installed;
+pub mod kubectl;
 pub mod kubelet;
 pub mod machine;
 pub mod node;

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::spec::secret::Secret;
 
 /// More than that of what a program says is nobody's concern.
 const MAX_SAID: u64 = 1 << 20;
@@ -34,13 +36,15 @@ pub struct Program {
     pub words: Vec<String>,
     /// How long it may take; `None`: as long as it wants, and what it says is for people, not for us.
     pub limit: Option<Duration>,
+    /// What it reads; where nobody else sees it, unlike an argument.
+    pub input: Option<Secret>,
 }
 
 impl Program {
     /// One that is asked something.
     pub fn asked(name: &'static str, words: &[&str], limit: Duration) -> Self {
         let words = words.iter().map(ToString::to_string).collect();
-        Self { name, words, limit: Some(limit) }
+        Self { name, words, limit: Some(limit), input: None }
     }
 }
 
@@ -150,7 +154,15 @@ pub(super) fn run(
     withhold_secrets(&mut command);
     if let Some(limit) = program.limit {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        return bounded(command.spawn()?, limit);
+        if program.input.is_some() {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn()?;
+        if let (Some(mut pipe), Some(input)) = (child.stdin.take(), program.input.clone()) {
+            // One that does not read it ends in its own way, and says so.
+            thread::spawn(move || pipe.write_all(input.reveal().as_bytes()));
+        }
+        return bounded(child, limit);
     }
     if terminal == Terminal::Errors {
         command.stdout(io::stderr());
@@ -231,6 +243,17 @@ mod tests {
         assert!(shell("true", LONG).unwrap().success);
         let none = Program::asked("no-such-program", &[], LONG);
         assert_eq!(run(&none, Terminal::Both, None).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_to_be_read_is_read() {
+        let mut program = Program::asked("sh", &["-c", "cat; sleep 0"], LONG);
+        program.input = Some("canary ".repeat(100_000).into());
+        let finished = run(&program, Terminal::Both, None).unwrap();
+        assert_eq!(finished.stdout.len(), 700_000);
+        assert!(!format!("{program:?}").contains("canary"));
+        program.words = vec!["-c".to_owned(), "exec <&-; exit 3".to_owned()];
+        assert_eq!(run(&program, Terminal::Both, None).unwrap().how, "exit status: 3");
     }
 
     #[test]

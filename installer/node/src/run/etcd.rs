@@ -82,7 +82,7 @@ impl Running {
         // Before 3.4 it speaks another language unless it is told.
         let mut all = vec!["ETCDCTL_API=3".to_owned(), "chroot".to_owned(), self.root()];
         all.extend_from_slice(words);
-        let program = Program { name: "env", words: all, limit: Some(limit) };
+        let program = Program { name: "env", words: all, limit: Some(limit), input: None };
         let finished = machine.run(&program).map_err(|error| error.to_string())?;
         // What it complains of are lines of a log; the last one says why.
         let complaint = || finished.complaint().lines().last().unwrap_or_default().to_owned();

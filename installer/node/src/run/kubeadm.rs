@@ -68,7 +68,7 @@ pub fn join_words(flags: impl IntoIterator<Item = String>, verbosity: Option<u8>
 
 /// Joins. Secrets are in the file alone.
 pub fn join<M: Machine>(machine: &mut M, words: &[String]) -> Result<(), Failure> {
-    let program = Program { name: "kubeadm", words: words.to_vec(), limit: None };
+    let program = Program { name: "kubeadm", words: words.to_vec(), limit: None, input: None };
     let finished = machine.run(&program).map_err(|error| {
         Failure::new(Kind::Kubeadm, format!("cannot run kubeadm: {error}; the node stays prepared"))
     })?;

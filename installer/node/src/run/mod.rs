@@ -4,8 +4,9 @@
 //! - [`adopt`]: from an older lvscare. [`set_masters`]: other masters, without a gap. [`undo`]: the way back. [`part`]: hosts entry and pod alone.
 //! - [`job`]: what a preparation comes to. [`session`]: what each change has in common.
 //! - [`certificates`]: those of the cluster, and later ends for them. [`restart`]: kubelet and static pods.
-//! - [`image`], [`kubeadm`]: programs of the node. [`package`]: new ones, and images. [`mod@file`]: single files and programs, as a controller wants them.
-//! - [`mod@etcd`]: how it is, a snapshot of it, and how one is restored.
+//! - [`mod@kubectl`]: what a master asks of its cluster. [`mod@etcd`]: how it is, a snapshot of it, and how one is restored.
+//! - [`image`], [`kubeadm`]: programs of the node. [`package`]: new ones, and images. [`mod@file`]: single files and programs,
+//!   as a controller wants them.
 
 use crate::api::{Event, Failure, Kind, Outcome, Request, StepReport};
 use crate::machine::Machine;
@@ -20,6 +21,7 @@ pub mod image;
 pub mod job;
 pub mod join;
 pub mod kubeadm;
+pub mod kubectl;
 pub mod package;
 pub mod part;
 pub mod prepare;
@@ -51,6 +53,7 @@ pub fn run<M: Machine>(
         Request::ListHosts => part::list_hosts(machine),
         Request::RenderPod(spec) => part::render_pod(machine, spec),
         Request::WritePod { spec, change } => part::write_pod(machine, spec, *change, tell),
+        Request::Cluster(request) => kubectl::run(machine, request, tell),
         Request::RemovePod { change } => part::remove_pod(machine, *change, tell),
         Request::Certificates => certificates::look(machine),
         Request::Renew(request) => certificates::renew(machine, request, tell),

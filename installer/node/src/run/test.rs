@@ -19,6 +19,7 @@ mod cluster;
 mod etcd;
 mod failures;
 mod join;
+mod kubectl;
 mod package;
 mod parts;
 mod prepare;

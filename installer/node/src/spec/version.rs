@@ -62,6 +62,11 @@ impl KubernetesVersion {
     pub fn checks_manifests(self) -> bool {
         self.minor < 23
     }
+
+    /// Whether its patch release is told as well: kubeadm asks the Internet otherwise.
+    pub fn is_exact(self) -> bool {
+        self.patch.is_some()
+    }
 }
 
 impl FromStr for KubernetesVersion {
