@@ -53,6 +53,27 @@ impl Variables {
     }
 }
 
+/// Whether these documents can make a cluster of which the virtual server is `endpoint`, `NAME:PORT`.
+pub fn check(documents: &str, endpoint: &str) -> Result<(), String> {
+    let has = |wanted: &str| {
+        let same = |line: &str| line.trim().replace(['"', '\''], "") == wanted;
+        documents.lines().any(same)
+    };
+    if has("kind: InitConfiguration") {
+        return Err("it has an InitConfiguration, which is made anew for each run; leave that document out"
+            .to_owned());
+    }
+    if !has("kind: ClusterConfiguration") {
+        return Err("it has no ClusterConfiguration".to_owned());
+    }
+    if !has(&format!("controlPlaneEndpoint: {endpoint}")) {
+        return Err(format!(
+            "its controlPlaneEndpoint is not {endpoint}, so that clients would go past the virtual server"
+        ));
+    }
+    Ok(())
+}
+
 /// The template that is used where no other is given, for kubeadm of this version.
 ///
 /// Certificates that the cluster signs itself last 99 years, as all others. Before Kubernetes 1.35 kube-proxy uses IPVS and
@@ -181,6 +202,18 @@ ipvs:
             let text = filled(version);
             assert!(text.contains(has) && !text.contains(has_not), "{version}:\n{text}");
         }
+    }
+
+    #[test]
+    fn documents_are_of_this_cluster() {
+        let endpoint = "apiserver.cluster.local:6443";
+        let variables = variables("v1.34.1");
+        let text = variables.render(&template(variables.version)).unwrap();
+        assert_eq!(check(&text, endpoint), Ok(()));
+        let refused = |text: &str| check(text, endpoint).unwrap_err();
+        assert!(refused(&format!("kind: InitConfiguration\n---\n{text}")).contains("made anew for each run"));
+        assert!(refused("kind: KubeProxyConfiguration").contains("no ClusterConfiguration"));
+        assert!(refused(&text.replace(":6443", ":443")).contains("past the virtual server"));
     }
 
     #[test]

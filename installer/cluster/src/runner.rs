@@ -81,6 +81,11 @@ impl Stop {
         self.more_than(0).await;
     }
 
+    /// Whether it was asked at least once.
+    pub fn is_asked(&self) -> bool {
+        self.count() > 0
+    }
+
     fn count(&self) -> u32 {
         *self.0.borrow()
     }

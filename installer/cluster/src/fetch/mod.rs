@@ -4,8 +4,8 @@
 //! same file (`Range` with `If-Range`, RFC 9110, section 13.1.5); otherwise it begins anew. Whoever answers is a stranger: what it
 //! says about lengths is compared with what it sends, and without TLS the file's SHA-256 must be known before.
 //!
-//! - [`address`]: what is asked of whom. Pure. [`answer`]: what an answer means. Pure.
-//! - [`connection`]: one question and its answer. [`part`]: what has arrived.
+//! - `address`: what is asked of whom. Pure. `answer`: what an answer means. Pure.
+//! - `connection`: one question and its answer. `part`: what has arrived.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

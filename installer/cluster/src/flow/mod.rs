@@ -1,6 +1,8 @@
 //! What is done on hosts: a task, many machines, and whoever watches.
 //!
 //! - [`task`]: what is done on one of them.
+//! - [`lifecycle`]: a cluster is made, hosts join and leave. [`gather`]: all hosts, spoken with and held. [`execute`]: a plan,
+//!   carried out.
 //! - [`run`]: on all of them, through one bastion if there is one; `crate::runner` says how many at once and when it ends.
 
 use std::cell::RefCell;
@@ -16,6 +18,9 @@ use crate::transport::host_keys::HostKeys;
 use crate::transport::policy::Policy;
 use crate::transport::ssh::{Ssh, Target};
 
+pub mod execute;
+pub mod gather;
+pub mod lifecycle;
 pub mod task;
 
 pub use task::{Answer, Ask, Rights, Task, Told};

@@ -45,7 +45,7 @@ pub struct SshFile {
     pub user: Option<String>,
     /// The port of their SSH servers; the default is 22.
     pub port: Option<u16>,
-    /// A host through which all others are reached, [USER@]IP[:PORT].
+    /// A host through which all others are reached, `[USER@]IP[:PORT]`.
     pub bastion: Option<String>,
     /// A file with the password, which only its owner may read.
     pub password_file: Option<PathBuf>,

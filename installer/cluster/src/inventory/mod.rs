@@ -1,6 +1,6 @@
 //! Which hosts there are, by what a person typed. Pure: nothing is asked, read or looked up.
 //!
-//! - [`address`]: how a host is written. [`file`]: a cluster in a file.
+//! - [`address`]: how a host is written. [`mod@file`]: a cluster in a file.
 //!
 //! Whatever is wrong is told at once, so that nobody mends one mistake to be told of the next.
 

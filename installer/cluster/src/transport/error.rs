@@ -110,3 +110,11 @@ pub(crate) fn said(text: &str) -> String {
     const MOST: usize = 200;
     lvscare::terminal::printable(&text.chars().take(MOST).collect::<String>())
 }
+
+/// What a program of a stranger printed last: its lines, each fit for a terminal and set in.
+pub(crate) fn lines(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<_> =
+        text.lines().map(|line| format!("    {}", lvscare::terminal::printable(line))).collect();
+    lines.join("\n")
+}

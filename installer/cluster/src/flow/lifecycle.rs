@@ -1,0 +1,320 @@
+//! A cluster's life: it is made, hosts join, hosts leave. All hosts are asked before one of them is changed, and what is
+//! wrong is told at once; the plan that is shown is the one that is carried out.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use lvscare::doctor::subnet::Subnet;
+use node::api::{ClusterNode, ClusterRequest, Outcome, Request};
+use node::spec::NodeSpec;
+use node::spec::masters::Master;
+use node::spec::version::KubernetesVersion;
+
+use super::execute::{Failed, Progress, execute};
+use super::gather::{Gathered, gather};
+use super::{Access, Error};
+use crate::inventory::{Inventory, Role};
+use crate::kubeadm::{self, Variables};
+use crate::plan::credentials::{CHANCE, Credentials};
+use crate::plan::members::Member;
+use crate::plan::{Plan, check, clean, join};
+use crate::remote;
+use crate::remote::session::Session;
+use crate::remote::transfer::Source;
+use crate::runner::Stop;
+use crate::transport::Transport;
+
+/// The port of apiservers.
+const APISERVER: u16 = 6443;
+
+/// What is to become of a cluster.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// It is made, or what is missing of it.
+    Init(Options),
+    /// Hosts join one that is there.
+    Join(Options),
+    /// These hosts leave, by their places in the inventory.
+    Clean {
+        /// Which.
+        leaving: Vec<usize>,
+        /// What was typed of the cluster.
+        options: Options,
+    },
+}
+
+/// What was typed of a cluster.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What each node shall have; masters are taken from the inventory.
+    pub spec: NodeSpec,
+    /// The version of Kubernetes; without it, that of the first master's kubeadm.
+    pub version: Option<KubernetesVersion>,
+    /// Further names for apiservers' certificates.
+    pub cert_sans: Vec<String>,
+    /// Where images come from.
+    pub image_repository: Option<String>,
+    /// A template of kubeadm's documents of the whole cluster, instead of ours.
+    pub template: Option<String>,
+    /// How long certificates are to last.
+    pub validity: Duration,
+    /// Checks of kubeadm that may fail.
+    pub ignore_preflight_errors: Vec<String>,
+    /// How long the daemon's pod may take.
+    pub wait: Duration,
+    /// Plan only.
+    pub dry_run: bool,
+    /// Who we are, for whoever finds a host locked.
+    pub by: String,
+    /// The name of this run.
+    pub run: String,
+}
+
+/// Hears what is found, and decides.
+pub trait Dialogue: Progress {
+    /// What a person should know of a host.
+    fn note(&mut self, host: usize, note: &str);
+    /// What will be done; whether it shall be.
+    fn confirm(&mut self, plan: &Plan) -> bool;
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Some hosts cannot be spoken with; nothing was changed.
+    Unreachable(Vec<(usize, Option<remote::Error>)>),
+    /// All that is wrong; nothing was changed.
+    Refused(Vec<String>),
+    /// There is nothing to do.
+    Nothing,
+    /// It was planned only.
+    Planned,
+    /// Nobody wants it; nothing was changed.
+    Declined,
+    /// Done, but for these.
+    Done {
+        /// Hosts on which something was not done, with the reason if they have one of their own.
+        unfinished: Vec<(usize, Option<Failed>)>,
+        /// Whether it was asked to stop.
+        is_stopped: bool,
+    },
+}
+
+/// Does it, and returns when all hosts are let go.
+pub fn run<D: Dialogue + 'static>(
+    purpose: &Purpose,
+    inventory: &Inventory,
+    access: Access,
+    program: &Source,
+    dialogue: &Rc<RefCell<D>>,
+) -> Result<Ended, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let stop = Stop::by_signals()?;
+        let options = purpose.options();
+        let lock = Some(options.by.as_str()).filter(|_| !options.dry_run);
+        let gathered = gather(inventory, access, program, lock, &stop).await?;
+        for (host, note) in &gathered.notes {
+            dialogue.borrow_mut().note(*host, note);
+        }
+        let Gathered { mut sessions, members, asked, failed, bastion, .. } = gathered;
+        if !failed.is_empty() {
+            Gathered::end(sessions, bastion, false).await;
+            return Ok(Ended::Unreachable(failed));
+        }
+        let credentials = Credentials::new(&chance()?).map_err(std::io::Error::other)?;
+        let planned = plan(purpose, &members, asked, &mut sessions, credentials.token.id()).await;
+        let plan = match planned {
+            Ok(plan) => plan,
+            Err(wrong) => {
+                Gathered::end(sessions, bastion, false).await;
+                return Ok(Ended::Refused(wrong));
+            }
+        };
+        let ended = if plan.is_empty() {
+            Some(Ended::Nothing)
+        } else if !dialogue.borrow_mut().confirm(&plan) {
+            Some(if options.dry_run { Ended::Planned } else { Ended::Declined })
+        } else {
+            None
+        };
+        if let Some(ended) = ended {
+            Gathered::end(sessions, bastion, false).await;
+            return Ok(ended);
+        }
+        let done = execute(&plan, sessions, credentials, &options.run, &stop, dialogue).await;
+        // Logs of what failed stay on the host.
+        let is_whole = done.unfinished.is_empty() && !done.is_stopped;
+        Gathered::end(done.hosts, bastion, is_whole).await;
+        Ok(Ended::Done { unfinished: done.unfinished, is_stopped: done.is_stopped })
+    })
+}
+
+impl Purpose {
+    fn options(&self) -> &Options {
+        match self {
+            Self::Init(options) | Self::Join(options) | Self::Clean { options, .. } => options,
+        }
+    }
+}
+
+/// What will be done, or all that is in the way of it.
+async fn plan<T: Transport>(
+    purpose: &Purpose,
+    members: &[Member],
+    asked: (u64, u64),
+    sessions: &mut [Option<Session<T>>],
+    token_id: &str,
+) -> Result<Plan, Vec<String>> {
+    let options = purpose.options();
+    let nodes = nodes(members, sessions).await.map_err(|why| vec![why])?;
+    if let Purpose::Clean { leaving, .. } = purpose {
+        let stays = |member: &&Member| member.role == Role::Master && !leaving.contains(&member.host);
+        let masters = members.iter().filter(stays).map(master).collect();
+        let wanted = clean::Wanted {
+            leaving: leaving.clone(),
+            name: options.spec.name.clone(),
+            masters,
+            wait: options.wait,
+        };
+        return clean::plan(members, &nodes, &wanted).map_err(|why| vec![why]);
+    }
+    let mut wrong = check::check(members, &check::Wanted { version: options.version, asked });
+    let working = members.iter().find(|member| member.is_working_master());
+    if matches!(purpose, Purpose::Join(_)) && working.is_none() {
+        wrong.push(
+            "none of the masters that were named works; name one of the cluster with --master, or make one with \
+             `lvscare-installer init`"
+                .to_owned(),
+        );
+    }
+    if !members.iter().any(|member| member.role == Role::Master) {
+        wrong.push("there is no master; name at least one with --master".to_owned());
+    }
+    wrong.extend(unnamed(members, &nodes));
+    let version = options.version.or_else(|| version_of(working.or(members.first())?));
+    let Some(version) = version.filter(|version| version.is_exact()) else {
+        wrong.push(
+            "which version of Kubernetes is not known; say it with --version, such as v1.34.1".to_owned(),
+        );
+        return Err(wrong);
+    };
+    let spec = NodeSpec { masters: masters(members, &nodes), ..options.spec.clone() };
+    let cluster = documents(options, members, version).unwrap_or_else(|why| {
+        wrong.push(why);
+        String::new()
+    });
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    Ok(join::plan(
+        members,
+        &join::Wanted {
+            version,
+            spec,
+            cluster,
+            port: APISERVER,
+            ignore_preflight_errors: options.ignore_preflight_errors.clone(),
+            until: until(asked.1, options.validity),
+            wait: options.wait,
+            token_id: token_id.to_owned(),
+        },
+    ))
+}
+
+/// The nodes of the cluster, as one of its masters knows them; none while there is no cluster.
+async fn nodes<T: Transport>(
+    members: &[Member],
+    sessions: &mut [Option<Session<T>>],
+) -> Result<Vec<ClusterNode>, String> {
+    let mut why = None;
+    for master in members.iter().filter(|member| member.is_working_master()) {
+        let Some(session) = sessions.get_mut(master.host).and_then(Option::as_mut) else { continue };
+        match session.run(Request::Cluster(ClusterRequest::Nodes), &mut |_| ()).await {
+            Ok(Outcome::Nodes { nodes }) => return Ok(nodes),
+            Ok(_) => {}
+            Err(error) => why = Some(format!("{}: {error}", master.name)),
+        }
+    }
+    // Masters of which none answers are a broken cluster, and no reason to make another one.
+    why.map_or(Ok(Vec::new()), Err)
+}
+
+/// Those of the cluster that would not learn of new masters because nobody has named them.
+fn unnamed(members: &[Member], nodes: &[ClusterNode]) -> Vec<String> {
+    let is_new = |member: &Member| member.role == Role::Master && !member.has_joined();
+    if !members.iter().any(is_new) {
+        return Vec::new();
+    }
+    let is_named =
+        |node: &ClusterNode| members.iter().any(|member| member.node(std::slice::from_ref(node)).is_some());
+    let unnamed = nodes.iter().filter(|node| !node.is_master && !is_named(node));
+    unnamed
+        .map(|node| {
+            let address = node.addresses.first().map_or_else(String::new, |address| format!(" ({address})"));
+            format!(
+                "{}{address} is a node of the cluster and has to learn of the new masters; name it with --node",
+                node.name
+            )
+        })
+        .collect()
+}
+
+/// All masters that there will be: those that were named, and those that only the cluster knows.
+fn masters(members: &[Member], nodes: &[ClusterNode]) -> Vec<Master> {
+    let named = members.iter().filter(|member| member.role == Role::Master);
+    let others = nodes.iter().filter(|node| node.is_master);
+    let others =
+        others.filter(|node| !members.iter().any(|member| member.node(std::slice::from_ref(node)).is_some()));
+    let others = others.filter_map(|node| node.addresses.first());
+    let others = others.map(|address| Master::At(SocketAddr::new(*address, APISERVER)));
+    named.map(master).chain(others).collect()
+}
+
+fn master(member: &Member) -> Master {
+    Master::At(SocketAddr::new(member.address, APISERVER))
+}
+
+fn version_of(member: &Member) -> Option<KubernetesVersion> {
+    member.facts.versions.get("kubeadm")?.trim().parse().ok()
+}
+
+/// What kubeadm is told of the whole cluster.
+fn documents(options: &Options, members: &[Member], version: KubernetesVersion) -> Result<String, String> {
+    let cidrs = |cidrs: &[Subnet]| cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let masters = members.iter().filter(|member| member.role == Role::Master);
+    let variables = Variables {
+        version,
+        vip: options.spec.vip.ip(),
+        masters: masters.map(|member| member.address).collect(),
+        apiserver: options.spec.name.clone(),
+        cert_sans: options.cert_sans.clone(),
+        pod_cidr: cidrs(&options.spec.pod_cidrs),
+        service_cidr: cidrs(&options.spec.service_cidrs),
+        repository: options.image_repository.clone().unwrap_or_default(),
+        network: String::new(),
+    };
+    let own = options.template.as_deref();
+    let text = variables.render(own.unwrap_or(&kubeadm::template(version)));
+    let text = text.map_err(|error| format!("--kubeadm-config: {error}"))?;
+    let endpoint = format!("{}:{}", options.spec.name, options.spec.vip.port());
+    kubeadm::check(&text, &endpoint).map_err(|why| format!("--kubeadm-config: {why}"))?;
+    Ok(text)
+}
+
+/// Masters that are made on one day have certificates that end on one day.
+fn until(now: u64, validity: Duration) -> u64 {
+    const DAY: u64 = 24 * 60 * 60;
+    (now / 1000).saturating_add(validity.as_secs()).div_ceil(DAY).saturating_mul(DAY)
+}
+
+fn chance() -> std::io::Result<[u8; CHANCE]> {
+    let mut bytes = [0; CHANCE];
+    let random = ring::rand::SystemRandom::new();
+    ring::rand::SecureRandom::fill(&random, &mut bytes)
+        .map_err(|_| std::io::Error::other("the kernel gives no random bytes"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,321 @@
+//! Whole plans, as people see them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use node::api::ClusterNode;
+use node::facts::machine::MachineFacts;
+use node::spec::NodeSpec;
+use node::spec::masters::Master;
+use proptest::prelude::*;
+
+use super::check::check;
+use super::credentials::{CHANCE, Credentials};
+use super::members::Member;
+use super::*;
+use crate::inventory::Role;
+
+const AUTHORITY: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn address(host: usize) -> IpAddr {
+    IpAddr::from([10, 0, 0, u8::try_from(host + 1).unwrap()])
+}
+
+fn member(host: usize, role: Role) -> Member {
+    let facts = MachineFacts {
+        kernel: "6.1.0".to_owned(),
+        arch: "x86_64".to_owned(),
+        name: format!("host{}", host + 1),
+        clock: 1_800_000_000_000,
+        addresses: vec![address(host)],
+        joined: None,
+        is_joining: false,
+        has_etcd: false,
+        versions: ["kubeadm", "kubelet"].map(|name| (name.to_owned(), "v1.20.2".to_owned())).into(),
+        units: [].into(),
+        cri_sockets: vec!["/run/containerd/containerd.sock".to_owned()],
+        free: None,
+        is_prepared: false,
+    };
+    Member { host, name: address(host).to_string(), address: address(host), role, facts }
+}
+
+/// So many masters and nodes, of which the first ones have joined.
+fn members(masters: usize, working: usize, nodes: usize, joined: usize) -> Vec<Member> {
+    let mut all: Vec<_> = (0..masters).map(|host| member(host, Role::Master)).collect();
+    all.extend((masters..masters + nodes).map(|host| member(host, Role::Node)));
+    for (index, member) in all.iter_mut().enumerate() {
+        let is_in = if index < masters { index < working } else { index - masters < joined };
+        member.facts.joined = is_in.then(|| AUTHORITY.to_owned());
+        member.facts.has_etcd = is_in && index < masters;
+        member.facts.is_prepared = is_in;
+    }
+    all
+}
+
+fn wanted(masters: usize) -> join::Wanted {
+    let masters = (0..masters).map(|host| Master::At(SocketAddr::new(address(host), 6443)));
+    join::Wanted {
+        version: "v1.20.2".parse().unwrap(),
+        spec: NodeSpec {
+            vip: "10.103.97.2:6443".parse().unwrap(),
+            masters: masters.collect(),
+            name: "apiserver.cluster.local".to_owned(),
+            node_ip: None,
+            image: "docker.io/library/lvscare:0.1.0".to_owned(),
+            service_cidrs: Vec::new(),
+            pod_cidrs: Vec::new(),
+            daemon_args: Vec::new(),
+        },
+        cluster: String::new(),
+        port: 6443,
+        ignore_preflight_errors: Vec::new(),
+        until: 5_000_000_000,
+        wait: Duration::from_secs(60),
+        token_id: "abcdef".to_owned(),
+    }
+}
+
+#[track_caller]
+fn shows(plan: &Plan, expected: &str) {
+    let lines = plan.lines(|host| address(host).to_string());
+    assert_eq!(format!("\n{}\n", lines.join("\n")), expected);
+}
+
+#[test]
+fn a_cluster_is_made_of_nothing() {
+    shows(
+        &join::plan(&members(3, 0, 2, 0), &wanted(3)),
+        "
+the first master
+  10.0.0.1
+    let apiserver.cluster.local mean 10.0.0.1
+    write kubeadm's configuration
+    kubeadm: certificates
+    give the certificates a later end
+    kubeadm: kubeconfigs
+    give the certificates a later end
+    kubeadm init
+    read the cluster's authority
+masters, one by one
+  10.0.0.2
+    let apiserver.cluster.local mean a master, write kubeadm's configuration
+    kubeadm join phase control-plane-prepare download-certs --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    kubeadm join phase control-plane-prepare certs --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    kubeadm join phase control-plane-prepare kubeconfig --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    give the certificates a later end
+    kubeadm join
+    let apiserver.cluster.local mean 10.0.0.2
+  10.0.0.3
+    let apiserver.cluster.local mean a master, write kubeadm's configuration
+    kubeadm join phase control-plane-prepare download-certs --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    kubeadm join phase control-plane-prepare certs --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    kubeadm join phase control-plane-prepare kubeconfig --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    give the certificates a later end
+    kubeadm join
+    let apiserver.cluster.local mean 10.0.0.3
+nodes, many at once
+  10.0.0.4, 10.0.0.5
+    rules for 10.103.97.2:6443, apiserver.cluster.local, the static pod, kubeadm's configuration
+    kubeadm join
+    wait for the daemon, and look whether all is as it should be
+the end
+  10.0.0.1
+    delete the token
+",
+    );
+}
+
+#[test]
+fn only_what_is_missing_joins_and_nodes_learn_of_it() {
+    shows(
+        &join::plan(&members(2, 1, 2, 1), &wanted(2)),
+        "
+a token
+  10.0.0.1
+    read the cluster's authority
+    make a token, and leave the certificates for other masters
+masters
+  10.0.0.2
+    let apiserver.cluster.local mean a master, write kubeadm's configuration
+    kubeadm join phase control-plane-prepare download-certs --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    kubeadm join phase control-plane-prepare certs --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    kubeadm join phase control-plane-prepare kubeconfig --config /var/lib/lvscare-installer/kubeadm-join.yaml
+    give the certificates a later end
+    kubeadm join
+    let apiserver.cluster.local mean 10.0.0.2
+nodes
+  10.0.0.4
+    rules for 10.103.97.2:6443, apiserver.cluster.local, the static pod, kubeadm's configuration
+    kubeadm join
+    wait for the daemon, and look whether all is as it should be
+masters, told to nodes
+  10.0.0.3
+    know 2 masters
+the end
+  10.0.0.1
+    delete the token
+",
+    );
+    let complete = join::plan(&members(3, 3, 2, 2), &wanted(3));
+    shows(&complete, "\nmasters, told to nodes, many at once\n  10.0.0.4, 10.0.0.5\n    know 3 masters\n");
+}
+
+#[test]
+fn what_a_join_left_half_done_is_taken_back_first() {
+    let mut members = members(1, 1, 1, 0);
+    members[1].facts.is_joining = true;
+    members[1].facts.joined = Some(AUTHORITY.to_owned());
+    let plan = join::plan(&members, &wanted(1));
+    let titles: Vec<_> = plan.phases[1].work[0].1.iter().map(Step::title).collect();
+    assert_eq!(titles[0], "kubeadm reset");
+    assert_eq!(titles[2], "kubeadm join");
+}
+
+fn nodes(members: &[Member]) -> Vec<ClusterNode> {
+    let of = |member: &Member| ClusterNode {
+        name: member.facts.name.clone(),
+        addresses: vec![member.address],
+        is_master: member.role == Role::Master,
+        kubelet: "v1.20.2".to_owned(),
+        is_cordoned: false,
+        is_ready: true,
+    };
+    members.iter().filter(|member| member.has_joined()).map(of).collect()
+}
+
+fn leaving(hosts: &[usize], masters: usize) -> clean::Wanted {
+    clean::Wanted {
+        leaving: hosts.to_vec(),
+        name: "apiserver.cluster.local".to_owned(),
+        masters: wanted(masters).spec.masters,
+        wait: Duration::from_secs(60),
+    }
+}
+
+#[test]
+fn a_node_and_a_master_leave() {
+    let members = members(3, 3, 2, 2);
+    shows(
+        &clean::plan(&members, &nodes(&members), &leaving(&[2, 3], 2)).unwrap(),
+        "
+pods go elsewhere
+  10.0.0.1
+    drain host3
+    drain host4
+masters that stay, told to nodes
+  10.0.0.5
+    know 2 masters
+nodes leave
+  10.0.0.4
+    kubeadm reset
+    take back rules, hosts entry and static pod
+masters leave
+  10.0.0.3
+    kubeadm reset
+    let apiserver.cluster.local mean nothing
+    take back rules, hosts entry and static pod
+the cluster forgets them
+  10.0.0.1
+    delete the node host3
+    delete the node host4
+",
+    );
+}
+
+#[test]
+fn a_whole_cluster_goes_and_the_first_master_last() {
+    let members = members(2, 2, 1, 1);
+    let plan = clean::plan(&members, &nodes(&members), &leaving(&[0, 1, 2], 0)).unwrap();
+    let order: Vec<_> = plan
+        .phases
+        .iter()
+        .map(|phase| (phase.title, phase.work.iter().map(|it| it.0).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(order, [("nodes leave", vec![2]), ("masters leave", vec![1, 0])]);
+}
+
+#[test]
+fn etcd_keeps_its_majority() {
+    for (masters, working, leaves, is_refused) in [
+        (3, 3, 1, false),
+        (3, 2, 1, true),
+        (3, 3, 2, false),
+        (5, 3, 1, true),
+        (2, 2, 1, false),
+        (3, 2, 3, false),
+    ] {
+        let members = members(masters, working, 0, 0);
+        let hosts: Vec<_> = (0..leaves).collect();
+        let plan = clean::plan(&members, &nodes(&members), &leaving(&hosts, masters - leaves));
+        assert_eq!(plan.is_err(), is_refused, "{masters} {working} {leaves}: {plan:?}");
+    }
+    // One that is dead anyway may always go.
+    let members = members(3, 2, 0, 0);
+    assert!(clean::plan(&members, &nodes(&members), &leaving(&[2], 2)).is_ok());
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let asked = (1_800_000_000_000, 1_800_000_001_000);
+    let now = check::Wanted { version: "v1.20.2".parse().ok(), asked };
+    let mut members = members(2, 1, 3, 1);
+    assert_eq!(check(&members, &now), [""; 0]);
+    members[1].facts.name = "HOST1".to_owned();
+    members[2].facts.joined = Some("sha256:00".to_owned());
+    members[3].facts.clock += 300_000;
+    members[3].facts.cri_sockets.clear();
+    members[4].facts.versions = [("kubeadm".to_owned(), "v1.19.0".to_owned())].into();
+    assert_eq!(
+        check(&members, &now),
+        [
+            "10.0.0.1, 10.0.0.2: all of them are called `host1`; give each a name of its own, with hostnamectl set-hostname",
+            "10.0.0.3: it belongs to another cluster than 10.0.0.1; take it out of that one first, with `lvscare-installer \
+             clean` or `kubeadm reset`",
+            "10.0.0.4: its clock is 300 s away from the one here; set it, with chrony or systemd-timesyncd",
+            "10.0.0.4: no container runtime answers; start containerd, CRI-O or Docker",
+            "10.0.0.5: kubeadm is v1.19.0, and --version is v1.20.2",
+            "10.0.0.5: kubelet is not installed, or does not run",
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn chance_makes_what_kubeadm_takes(chance in prop::collection::vec(any::<u8>(), CHANCE)) {
+        let chance: [u8; CHANCE] = chance.try_into().unwrap();
+        let made = Credentials::new(&chance).unwrap();
+        let mut kubeadm = node::spec::kubeadm::KubeadmSpec::default();
+        made.fill(&mut kubeadm);
+        prop_assert!(kubeadm.token.is_some() && kubeadm.certificate_key.is_none());
+        kubeadm.control_plane = true;
+        made.fill(&mut kubeadm);
+        prop_assert!(kubeadm.certificate_key.is_some());
+        // What chance gave is nothing that a debug print shows.
+        let shown = format!("{made:?}");
+        prop_assert!(!shown.contains(made.certificate_key.reveal()));
+    }
+
+    /// Whatever is there already: nobody joins who has joined, nobody joins twice, and nodes never before a master.
+    #[test]
+    fn whoever_is_missing_joins_once(masters in 1_usize..5, working in 0_usize..5, nodes in 0_usize..6, joined in 0_usize..6) {
+        let working = working.min(masters);
+        let members = members(masters, working, nodes, if working == 0 { 0 } else { joined.min(nodes) });
+        let plan = join::plan(&members, &wanted(masters));
+        let is_join = |step: &&Step| matches!(
+            step,
+            Step::Task(Task::Kubeadm(Kubeadm::Join { .. } | Kubeadm::Init { .. }))
+        );
+        let mut seen = Vec::new();
+        for phase in &plan.phases {
+            for (host, steps) in &phase.work {
+                seen.extend(steps.iter().filter(is_join).map(|_| *host));
+            }
+        }
+        let mut missing: Vec<_> =
+            members.iter().filter(|it| !it.has_joined()).map(|it| it.host).collect();
+        missing.sort_unstable();
+        // Masters have the lower places, so that the order is checked as well.
+        prop_assert_eq!(seen, missing);
+    }
+}
