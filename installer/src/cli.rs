@@ -17,6 +17,7 @@ pub(crate) mod config;
 pub(crate) mod etcd;
 pub(crate) mod join;
 pub(crate) mod kubeadm;
+pub(crate) mod lifecycle;
 pub(crate) mod node;
 pub(crate) mod nodes;
 pub(crate) mod package;
@@ -25,6 +26,7 @@ pub(crate) mod prepare;
 pub(crate) mod remote;
 
 use join::JoinArgs;
+use lifecycle::{LifecycleArgs, What};
 use node::NodeCommand;
 use nodes::{PrepareNodesArgs, ResumeArgs, SetMastersOfNodesArgs, StatusArgs, UndoNodesArgs};
 use pod::PodCommand;
@@ -43,8 +45,8 @@ answers, or no host can be reached; 8 the image or package; 9 another run is at 
 /// in place first (10.103.97.2:6443, in the kernel), names it in /etc/hosts, and leaves a static pod that guards it.
 /// Those three things can be seen with `lvscare-installer node status`.
 ///
-/// `ping`, `exec`, `copy`, `status`, `prepare`, `set-masters`, `undo` and `resume` work on many hosts from one machine, over
-/// SSH.
+/// `init`, `join` and `clean` make whole clusters from one machine, over SSH; `ping`, `exec`, `copy`, `status`, `prepare`,
+/// `set-masters`, `undo` and `resume` work on many hosts.
 #[derive(Debug, Parser)]
 #[command(name = "lvscare-installer", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -80,6 +82,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Box<KubeadmCommand>,
     },
+    /// Make a highly available cluster of hosts, or what is missing of it
+    #[command(after_help = lifecycle::init_help())]
+    Init(Box<LifecycleArgs>),
+    /// Have masters and nodes join a cluster that is there
+    #[command(after_help = lifecycle::join_help())]
+    Join(Box<LifecycleArgs>),
+    /// Take hosts out of a cluster, or all of it away
+    #[command(after_help = lifecycle::clean_help())]
+    Clean(Box<LifecycleArgs>),
     /// Whether hosts can be worked with over SSH: login, root's rights, clock, kernel
     #[command(after_help = remote::ping_help())]
     Ping(Box<PingArgs>),
@@ -153,6 +164,9 @@ impl Command {
             }
             Self::Hosts { command } => command.asked(),
             Self::Pod { command } => command.asked(),
+            Self::Init(args) => return Errand::Done(args.run(What::Init)),
+            Self::Join(args) => return Errand::Done(args.run(What::Join)),
+            Self::Clean(args) => return Errand::Done(args.run(What::Clean)),
             Self::Ping(args) => return Errand::There(args.request().map(Box::new)),
             Self::Exec(args) => return Errand::There(args.request().map(Box::new)),
             Self::Copy(args) => return Errand::There(args.request().map(Box::new)),

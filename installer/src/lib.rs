@@ -12,6 +12,7 @@ use node::machine::programs::Terminal;
 use report::{Output, Reporter};
 
 mod cli;
+mod lifecycle;
 mod login;
 mod remote;
 mod report;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 mod certificates;
 mod etcd;
+pub(crate) mod lifecycle;
 pub(crate) mod remote;
 mod text;
 
@@ -101,6 +102,8 @@ impl Reporter {
                 let text = certificates::table(table, self.form.verbose);
                 say(&text::printable(text.trim_end()));
             }
+            // Only controllers ask for them.
+            (_, Outcome::Nodes { nodes }) => document(nodes),
             (Output::Text, Outcome::Checked(report)) => {
                 say(render::render(report, self.form.verbose).trim_end());
             }

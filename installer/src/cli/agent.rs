@@ -56,6 +56,7 @@ impl AgentArgs {
         let lock = lock.map_err(|error| Failure::io("keep the lock", &error))?;
         // Held until the end of this process.
         let _machine = Linux::inherit(Terminal::Errors, lock, &format!("agent, at the task {id}"))?;
-        supervise(&Runs::new(paths::RUNS), &id, io::stdin(), io::stdout())
+        let mut machine = Linux::new(Terminal::Errors);
+        supervise(&Runs::new(paths::RUNS), &id, &mut machine, io::stdin(), io::stdout())
     }
 }

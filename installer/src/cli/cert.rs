@@ -119,7 +119,7 @@ const DAY: u64 = 24 * 60 * 60;
 const YEAR: u64 = 365 * DAY;
 
 /// As kubeadm counts: a year has 8760 hours.
-fn validity(text: &str) -> Result<Duration, String> {
+pub(super) fn validity(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time such as 99y, 365d or 8760h");
     let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let number: u64 = digits.parse().map_err(|_| wrong())?;

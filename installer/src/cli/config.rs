@@ -128,6 +128,24 @@ impl ConfigArgs {
     }
 }
 
+/// What is typed must not become another line of the configuration.
+pub(crate) fn check_words(
+    cert_sans: &[String],
+    repo: Option<&String>,
+    network: Option<&String>,
+) -> Result<(), Failure> {
+    let words = cert_sans.iter().map(|word| ("--cert-sans", word));
+    let others = [("--repo", repo), ("--network", network)];
+    let others = others.into_iter().filter_map(|(option, word)| word.map(|word| (option, word)));
+    for (option, word) in words.chain(others) {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:/*@[]".contains(&byte);
+        if !word.bytes().all(allowed) || (option == "--cert-sans" && word.is_empty()) {
+            return Err(Failure::new(Exit::Usage, format!("{option} {word:?} is no name and no address")));
+        }
+    }
+    Ok(())
+}
+
 impl RenderArgs {
     fn rendered(self) -> Result<String, Failure> {
         let variables = self.variables()?;
@@ -142,7 +160,6 @@ impl RenderArgs {
         variables.render(&template).map_err(|error| wrong(&error))
     }
 
-    /// What is typed must not become another line of the configuration.
     fn variables(&self) -> Result<Variables, Failure> {
         let vip = self.vip.address().ip();
         let mut masters = Vec::new();
@@ -168,14 +185,7 @@ impl RenderArgs {
                 return Err(Failure::new(Exit::Invalid, text));
             }
         }
-        let words = self.cert_sans.iter().map(|word| ("--cert-sans", word));
-        for (option, word) in words.chain([("--repo", &self.repo), ("--network", &self.network)]) {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:/*@[]".contains(&byte);
-            if !word.bytes().all(allowed) || (option == "--cert-sans" && word.is_empty()) {
-                let text = format!("{option} {word:?} is no name and no address");
-                return Err(Failure::new(Exit::Usage, text));
-            }
-        }
+        check_words(&self.cert_sans, Some(&self.repo), Some(&self.network))?;
         Ok(Variables {
             version: self.version,
             vip,
@@ -190,7 +200,7 @@ impl RenderArgs {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     let bytes = if path == Path::new("-") {
         let mut bytes = Vec::new();
         // One more than it may be: the template's own check says so.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lvscare::config::value;
-use lvscare::exit::{Exit, Failure};
+use lvscare::exit::Failure;
 use node::api::{Change, PrepareRequest, Request, SetMastersRequest, UndoRequest};
 use node::spec::Part;
 use node::spec::kubeadm::KubeadmSpec;
@@ -224,12 +224,7 @@ impl StatusArgs {
 impl PrepareNodesArgs {
     pub(crate) fn request(self) -> Result<RemoteRequest, Failure> {
         let (targets, file) = self.targets.with_file()?;
-        let mut endpoint = self.endpoint;
-        if let (None, Some(text)) = (endpoint.vip, &file.address) {
-            let wrong = |why| Failure::new(Exit::Invalid, format!("--cluster: virtualServer.address: {why}"));
-            endpoint.vip = Some(text.parse().map_err(wrong)?);
-        }
-        endpoint.apiserver = endpoint.apiserver.or(file.name);
+        let endpoint = self.endpoint.or(file)?;
         let masters = targets.masters(self.apiservers.apiserver_port);
         let archive = self.import.filter(|_| !self.change.dry_run);
         let request = PrepareRequest {

@@ -6,8 +6,10 @@ use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use cluster::inventory::file::VirtualServerFile;
 use lvscare::config::value::NodeAddress;
 use lvscare::doctor::subnet::Subnet;
+use lvscare::exit;
 use node::api::{Failure, PrepareRequest};
 use node::spec::masters::{self, Master, Masters};
 use node::spec::{NodeSpec, Part};
@@ -115,6 +117,12 @@ const USUAL: Vip = Vip {
     has_port: false,
 };
 
+impl Default for Vip {
+    fn default() -> Self {
+        USUAL
+    }
+}
+
 impl FromStr for Vip {
     type Err = String;
 
@@ -132,7 +140,19 @@ impl Vip {
 
 impl EndpointArgs {
     fn vip(&self) -> Vip {
-        self.vip.unwrap_or(USUAL)
+        self.vip.unwrap_or_default()
+    }
+
+    /// What was not typed, a file may tell.
+    pub(crate) fn or(mut self, file: VirtualServerFile) -> Result<Self, exit::Failure> {
+        if let (None, Some(text)) = (self.vip, &file.address) {
+            let wrong = |why| {
+                exit::Failure::new(exit::Exit::Invalid, format!("--cluster: virtualServer.address: {why}"))
+            };
+            self.vip = Some(text.parse().map_err(wrong)?);
+        }
+        self.apiserver = self.apiserver.or(file.name);
+        Ok(self)
     }
 
     /// The virtual server stands elsewhere on the command line, too.

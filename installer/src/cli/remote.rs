@@ -255,6 +255,12 @@ impl TargetArgs {
     }
 
     pub(super) fn request(self, wanted: Wanted, form: RemoteForm) -> RemoteRequest {
+        let (words, login) = self.words_and_login();
+        RemoteRequest { words, login, wanted, form }
+    }
+
+    /// Which hosts, and how they are logged in to.
+    pub(super) fn words_and_login(self) -> (Words, Login) {
         let password = match (self.passwd, self.passwd_file) {
             (Some(password), _) => PasswordFrom::Argument(password),
             (None, Some(file)) => PasswordFrom::File(file),
@@ -275,7 +281,7 @@ impl TargetArgs {
             port: self.port.unwrap_or(SSH_PORT),
             bastion: self.bastion,
         };
-        RemoteRequest { words, login: Login { password, key: self.pk, policy }, wanted, form }
+        (words, Login { password, key: self.pk, policy })
     }
 }
 

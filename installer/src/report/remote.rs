@@ -29,10 +29,9 @@ mod status;
 mod table;
 
 use progress::Progress;
-use reason::Reason;
 use reported::Reported;
 
-pub(crate) use reason::exit_of_reach;
+pub(crate) use reason::{Reason, exit_of_reach};
 
 /// How a task on many hosts is told.
 #[derive(Clone, Debug, Default)]

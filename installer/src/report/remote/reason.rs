@@ -19,7 +19,7 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// Of a task that failed.
-    pub(super) fn of(error: &remote::Error) -> Self {
+    pub(crate) fn of(error: &remote::Error) -> Self {
         match error {
             remote::Error::Host(failure) => Self::Host(failure.kind),
             error => Self::Reach(error.kind()),
@@ -39,7 +39,7 @@ impl Reason {
     }
 
     /// The exit code of a run in which everything that failed failed for this reason.
-    pub(super) fn exit(self) -> Exit {
+    pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Reach(kind) => exit_of_reach(kind),
             Self::Host(kind) => exit_of(kind),

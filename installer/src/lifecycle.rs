@@ -1,0 +1,128 @@
+//! `init`, `join` and `clean`: all that is typed is understood and read before the first host is asked.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cluster::flow;
+use cluster::flow::lifecycle::{self, Ended, Options, Purpose};
+use cluster::inventory::{Inventory, Role, Words};
+use cluster::remote::transfer::Source;
+use lvscare::exit::{Exit, Failure};
+use node::spec::masters::Master;
+use node::spec::{NodeSpec, Spec};
+
+use crate::cli::config::{check_words, read};
+use crate::cli::lifecycle::{LifecycleRequest, What};
+use crate::report::lifecycle::LifecycleReporter;
+use crate::report::refuse;
+use crate::report::remote::exit_of_reach;
+
+/// How long the daemon's pod may take after a join.
+const WAIT: Duration = Duration::from_secs(120);
+
+/// Does it.
+pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
+    let words = Words { limit: Vec::new(), ..request.words.clone() };
+    let limited = Inventory::new(&request.words);
+    let inventory = Inventory::new(&words);
+    let mut mistakes = Vec::new();
+    let (what, has_limit) = (request.what, !request.words.limit.is_empty());
+    if has_limit && what != What::Clean {
+        mistakes.push("--limit: all hosts of a cluster are needed to make it; leave it out".to_owned());
+    }
+    mistakes.extend(limited.as_ref().err().cloned().unwrap_or_default());
+    if mistakes.is_empty()
+        && let Ok(inventory) = &inventory
+    {
+        mistakes.extend(check(inventory, &request.spec));
+    }
+    mistakes.extend(
+        check_words(&request.cert_sans, request.repo.as_ref(), None).err().map(|error| error.message),
+    );
+    let template = request.kubeadm_config.as_deref().map(|path| {
+        read(path)
+            .map_err(|error| mistakes.push(format!("--kubeadm-config {}: {error}", path.display())))
+            .ok()
+    });
+    let program = Source::new(Path::new("/proc/self/exe")).map_err(|error| mistakes.push(error.to_string()));
+    let login = request.login.read().map_err(|why| mistakes.extend(why));
+    let (Ok(inventory), Ok(limited), Ok(program), Ok(login), true) =
+        (inventory, limited, program, login, mistakes.is_empty())
+    else {
+        for mistake in &mistakes {
+            refuse(mistake);
+        }
+        return Exit::Usage;
+    };
+    let names = inventory.hosts.iter().map(cluster::inventory::Host::name).collect();
+    let reporter = LifecycleReporter::new(request.output, names, request.dry_run, request.yes);
+    for note in &login.notes {
+        reporter.warn(note);
+    }
+    let access = match login.ask(&inventory.user) {
+        Ok(access) => access,
+        Err(Failure { exit, message }) => {
+            refuse(&message);
+            return exit;
+        }
+    };
+    request.spec.masters = masters(&inventory);
+    let options = Options {
+        spec: request.spec,
+        version: request.version,
+        cert_sans: request.cert_sans,
+        image_repository: request.repo,
+        template: template.flatten(),
+        validity: request.validity,
+        ignore_preflight_errors: request.ignore_preflight_errors,
+        wait: WAIT,
+        dry_run: request.dry_run,
+        by: format!("{} from another machine", what.name()),
+        run: run_name(what),
+    };
+    let purpose = match what {
+        What::Init => Purpose::Init(options),
+        What::Join => Purpose::Join(options),
+        What::Clean => {
+            let leaves = |at: &SocketAddr| limited.hosts.iter().any(|host| host.at == *at);
+            let places = inventory.hosts.iter().enumerate().filter(|(_, host)| leaves(&host.at));
+            Purpose::Clean { leaving: places.map(|(place, _)| place).collect(), options }
+        }
+    };
+    let reporter = Rc::new(RefCell::new(reporter));
+    match lifecycle::run(&purpose, &inventory, access, &program, &reporter) {
+        Ok(Ended::Planned) if request.detailed_exitcode => Exit::Pending,
+        Ok(ended) => reporter.borrow_mut().finish(&ended),
+        Err(error) => {
+            refuse(&error.to_string());
+            match error {
+                flow::Error::Bastion(error) => exit_of_reach(error.kind()),
+                flow::Error::System(_) => Exit::Failed,
+            }
+        }
+    }
+}
+
+/// What each node shall have must be possible with these masters.
+fn check(inventory: &Inventory, spec: &NodeSpec) -> Option<String> {
+    let masters = masters(inventory);
+    if masters.is_empty() {
+        return None;
+    }
+    let spec = NodeSpec { masters, ..spec.clone() };
+    Spec::new(&spec, |_| Ok(Vec::new())).err().map(|failure| failure.message)
+}
+
+fn masters(inventory: &Inventory) -> Vec<Master> {
+    let masters = inventory.hosts.iter().filter(|host| host.role == Some(Role::Master));
+    masters.map(|host| Master::At(SocketAddr::new(host.at.ip(), 6443))).collect()
+}
+
+/// Of this run: runs of one second on one machine are told apart by the process.
+fn run_name(what: What) -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!("{}-{since}-{}", what.name(), std::process::id())
+}
