@@ -146,9 +146,7 @@ impl CertCommand {
             Self::Renew(args) => {
                 let (wait, change) = (args.restart.wait, args.restart.change.change(false));
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let until = (now + args.cert_validity).as_secs();
-                // Masters that are renewed on one day end at the same time.
-                let until = until.next_multiple_of(DAY);
+                let until = RenewRequest::end(now, args.cert_validity);
                 let request = RenewRequest { until, files: args.files, wait, change };
                 (args.restart.change.form(), Request::Renew(request))
             }

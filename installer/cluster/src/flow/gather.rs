@@ -1,19 +1,17 @@
 //! Every host of a cluster at once: spoken with, held, and asked what it is. Nothing is changed by it.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use node::facts::machine::MachineFacts;
 
-use super::{Access, Error};
+use super::{Access, Error, Way};
 use crate::inventory::{Inventory, Role};
 use crate::plan::members::Member;
 use crate::remote;
 use crate::remote::session::Session;
 use crate::remote::transfer::Source;
 use crate::runner::{self, Ended, Stop};
-use crate::transport::auth::Credentials;
-use crate::transport::ssh::{Ssh, Target};
+use crate::transport::ssh::Ssh;
 
 /// Hosts that are spoken with.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ pub struct Gathered {
     /// Those that failed, and why; those that were not asked any more, without a reason.
     pub failed: Vec<(usize, Option<remote::Error>)>,
     /// The way to them, which must last as long as they do.
-    pub bastion: Option<Arc<Ssh>>,
+    pub way: Way,
 }
 
 /// Speaks with all of them. With `lock`, nobody else changes them until their sessions end, and is told that it is for
@@ -41,29 +39,15 @@ pub async fn gather(
     lock: Option<&str>,
     stop: &Stop,
 ) -> Result<Gathered, Error> {
-    let host_keys = Arc::new(access.host_keys);
-    let target = |at, user: &str| Target {
-        at,
-        credentials: Credentials { user: user.to_owned(), ..access.credentials.clone() },
-        policy: access.policy.clone(),
-    };
-    let bastion = match &inventory.bastion {
-        Some(bastion) => {
-            let connected = Ssh::connect(&target(bastion.at, &bastion.user), &host_keys, None).await?;
-            Some(Arc::new(connected))
-        }
-        None => None,
-    };
+    let way = Way::open(access, inventory, &mut stop.clone()).await?;
     let begin = now();
     let jobs = inventory.hosts.iter().map(|host| {
-        let (target, host_keys, bastion) =
-            (target(host.at, &inventory.user), Arc::clone(&host_keys), bastion.clone());
+        let (at, way) = (host.at, way.clone());
         let (program, stop, lock) = (program.clone(), stop.clone(), lock.map(str::to_owned));
         async move {
-            let ssh = Ssh::connect(&target, &host_keys, bastion.as_ref()).await?;
+            let ssh = way.connect(at).await?;
             let notes: Vec<String> = ssh.notes().iter().map(ToString::to_string).collect();
-            let password = target.credentials.password.as_ref();
-            let mut session = Session::open(ssh, password, &program, stop, |_| ()).await?;
+            let mut session = Session::open(ssh, way.password(), &program, stop, |_| ()).await?;
             if let Some(by) = lock {
                 session.lock(&by).await?;
             }
@@ -77,7 +61,7 @@ pub async fn gather(
         asked: (begin, begin),
         notes: Vec::new(),
         failed: Vec::new(),
-        bastion: bastion.clone(),
+        way: way.clone(),
     };
     runner::run(jobs, stop.clone(), |event| {
         let runner::Event::Ended(host, ended) = event else { return };
@@ -107,16 +91,14 @@ fn member(inventory: &Inventory, place: usize, facts: MachineFacts) -> Option<Me
 
 impl Gathered {
     /// Ends all sessions. With `forget`, nothing is left on the hosts but what was asked for.
-    pub async fn end(sessions: Vec<Option<Session<Ssh>>>, bastion: Option<Arc<Ssh>>, forget: bool) {
+    pub async fn end(sessions: Vec<Option<Session<Ssh>>>, way: Way, forget: bool) {
         for session in sessions.into_iter().flatten() {
             // Whoever does not say good-bye is gone all the same.
             if let Ok(ssh) = session.bye(forget).await {
                 ssh.close().await;
             }
         }
-        if let Some(bastion) = bastion {
-            bastion.close().await;
-        }
+        way.close().await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lvscare::doctor::subnet::Subnet;
+use node::api::certificates::RenewRequest;
 use node::api::{ClusterNode, ClusterRequest, Outcome, Request};
 use node::spec::NodeSpec;
 use node::spec::masters::Master;
@@ -120,9 +121,9 @@ pub fn run<D: Dialogue + 'static>(
         for (host, note) in &gathered.notes {
             dialogue.borrow_mut().note(*host, note);
         }
-        let Gathered { mut sessions, members, asked, failed, bastion, .. } = gathered;
+        let Gathered { mut sessions, members, asked, failed, way, .. } = gathered;
         if !failed.is_empty() {
-            Gathered::end(sessions, bastion, false).await;
+            Gathered::end(sessions, way, false).await;
             return Ok(Ended::Unreachable(failed));
         }
         let credentials = Credentials::new(&chance()?).map_err(std::io::Error::other)?;
@@ -130,7 +131,7 @@ pub fn run<D: Dialogue + 'static>(
         let plan = match planned {
             Ok(plan) => plan,
             Err(wrong) => {
-                Gathered::end(sessions, bastion, false).await;
+                Gathered::end(sessions, way, false).await;
                 return Ok(Ended::Refused(wrong));
             }
         };
@@ -142,13 +143,13 @@ pub fn run<D: Dialogue + 'static>(
             None
         };
         if let Some(ended) = ended {
-            Gathered::end(sessions, bastion, false).await;
+            Gathered::end(sessions, way, false).await;
             return Ok(ended);
         }
         let done = execute(&plan, sessions, credentials, &options.run, &stop, dialogue).await;
         // Logs of what failed stay on the host.
         let is_whole = done.unfinished.is_empty() && !done.is_stopped;
-        Gathered::end(done.hosts, bastion, is_whole).await;
+        Gathered::end(done.hosts, way, is_whole).await;
         Ok(Ended::Done { unfinished: done.unfinished, is_stopped: done.is_stopped })
     })
 }
@@ -218,7 +219,7 @@ async fn plan<T: Transport>(
             cluster,
             port: APISERVER,
             ignore_preflight_errors: options.ignore_preflight_errors.clone(),
-            until: until(asked.1, options.validity),
+            until: RenewRequest::end(Duration::from_millis(asked.1), options.validity),
             wait: options.wait,
             token_id: token_id.to_owned(),
         },
@@ -303,12 +304,6 @@ fn documents(options: &Options, members: &[Member], version: KubernetesVersion) 
     let endpoint = format!("{}:{}", options.spec.name, options.spec.vip.port());
     kubeadm::check(&text, &endpoint).map_err(|why| format!("--kubeadm-config: {why}"))?;
     Ok(text)
-}
-
-/// Masters that are made on one day have certificates that end on one day.
-fn until(now: u64, validity: Duration) -> u64 {
-    const DAY: u64 = 24 * 60 * 60;
-    (now / 1000).saturating_add(validity.as_secs()).div_ceil(DAY).saturating_mul(DAY)
 }
 
 fn chance() -> std::io::Result<[u8; CHANCE]> {

@@ -7,12 +7,16 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+
+use node::spec::secret::Secret;
 
 use crate::inventory::Inventory;
 use crate::remote;
 use crate::runner::{self, Ended, Stop};
+use crate::transport;
 use crate::transport::auth::Credentials;
 use crate::transport::host_keys::HostKeys;
 use crate::transport::policy::Policy;
@@ -73,32 +77,17 @@ pub fn run<W: Watch + 'static>(
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let mut stop = Stop::by_signals()?;
-        let host_keys = Arc::new(access.host_keys);
-        let target = |at, user: &str| Target {
-            at,
-            credentials: Credentials { user: user.to_owned(), ..access.credentials.clone() },
-            policy: access.policy.clone(),
-        };
-        let bastion = match &inventory.bastion {
-            Some(bastion) => {
-                let target = target(bastion.at, &bastion.user);
-                tokio::select! {
-                    connected = Ssh::connect(&target, &host_keys, None) => Some(Arc::new(connected?)),
-                    () = stop.asked() => None,
-                }
-            }
-            None => None,
-        };
+        let way = Way::open(access, inventory, &mut stop).await?;
         let task = Rc::new(task);
-        let work = |index: usize, at, user: &str| {
-            let (task, target, watch) = (Rc::clone(&task), target(at, user), Rc::clone(watch));
-            let (host_keys, bastion, mut stop) = (Arc::clone(&host_keys), bastion.clone(), stop.clone());
+        let work = |index: usize, at| {
+            let (task, watch) = (Rc::clone(&task), Rc::clone(watch));
+            let (way, mut stop) = (way.clone(), stop.clone());
             async move {
-                let ssh = Ssh::connect(&target, &host_keys, bastion.as_ref()).await?;
+                let ssh = way.connect(at).await?;
                 for note in ssh.notes() {
                     watch.borrow_mut().note(index, note);
                 }
-                let password = target.credentials.password.as_ref();
+                let password = way.password();
                 let mut tell = |told| watch.borrow_mut().told(index, told);
                 let answer = task.perform(&ssh, password, &mut stop, &mut tell).await;
                 ssh.close().await;
@@ -106,15 +95,62 @@ pub fn run<W: Watch + 'static>(
             }
         };
         let hosts = inventory.hosts.iter().map(|host| host.at).enumerate();
-        let jobs = hosts.map(|(index, at)| work(index, at, &inventory.user));
+        let jobs = hosts.map(|(index, at)| work(index, at));
         runner::run(jobs, stop.clone(), |event| match event {
             runner::Event::Ended(host, outcome) => watch.borrow_mut().ended(host, outcome),
             runner::Event::Stopping { running } => watch.borrow_mut().stopping(running),
         })
         .await;
-        if let Some(bastion) = bastion {
-            bastion.close().await;
-        }
+        way.close().await;
         Ok(())
     })
+}
+
+/// How the hosts of one inventory are reached: with what, and through whom.
+#[derive(Clone, Debug)]
+pub struct Way {
+    credentials: Credentials,
+    policy: Policy,
+    host_keys: Arc<HostKeys>,
+    bastion: Option<Arc<Ssh>>,
+}
+
+impl Way {
+    /// Connects to the bastion, if there is one, unless it is asked to stop before.
+    async fn open(access: Access, inventory: &Inventory, stop: &mut Stop) -> Result<Self, Error> {
+        let credentials = Credentials { user: inventory.user.clone(), ..access.credentials };
+        let (policy, host_keys) = (access.policy, Arc::new(access.host_keys));
+        let mut way = Self { credentials, policy, host_keys, bastion: None };
+        if let Some(bastion) = &inventory.bastion {
+            let target = way.target(bastion.at, &bastion.user);
+            way.bastion = tokio::select! {
+                connected = Ssh::connect(&target, &way.host_keys, None) => Some(Arc::new(connected?)),
+                () = stop.asked() => None,
+            };
+        }
+        Ok(way)
+    }
+
+    fn target(&self, at: SocketAddr, user: &str) -> Target {
+        let credentials = Credentials { user: user.to_owned(), ..self.credentials.clone() };
+        Target { at, credentials, policy: self.policy.clone() }
+    }
+
+    /// Logs in to one of the hosts.
+    async fn connect(&self, at: SocketAddr) -> Result<Ssh, transport::Error> {
+        let target = self.target(at, &self.credentials.user);
+        Ssh::connect(&target, &self.host_keys, self.bastion.as_ref()).await
+    }
+
+    /// For `sudo`, if it asks.
+    fn password(&self) -> Option<&Secret> {
+        self.credentials.password.as_ref()
+    }
+
+    /// Ends what leads to the hosts, and with it every connection to them.
+    async fn close(self) {
+        if let Some(bastion) = self.bastion {
+            bastion.close().await;
+        }
+    }
 }

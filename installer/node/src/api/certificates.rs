@@ -20,6 +20,15 @@ pub struct RenewRequest {
     pub change: Change,
 }
 
+impl RenewRequest {
+    /// The end of what lasts so long from `now` on, in seconds since 1970, at the end of a day: masters that are renewed on
+    /// one day end at the same time.
+    pub fn end(now: Duration, validity: Duration) -> u64 {
+        const DAY: u64 = 24 * 60 * 60;
+        now.saturating_add(validity).as_secs().div_ceil(DAY).saturating_mul(DAY)
+    }
+}
+
 /// More names for this machine's apiserver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddNamesRequest {

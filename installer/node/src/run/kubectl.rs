@@ -2,7 +2,7 @@
 //!
 //! None of it is in the journal: it changes the cluster and not the machine.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use der::DateTime;
 
@@ -27,7 +27,7 @@ pub fn run<M: Machine>(
     let (kind, text, finished) = match request {
         ClusterRequest::Nodes => return Ok(Outcome::Nodes { nodes: kubectl::nodes(machine)? }),
         ClusterRequest::AddToken { token, lives } => {
-            let expires = expires(*lives)?;
+            let expires = expires(machine.unix_time(), *lives)?;
             let manifest = token_secret(token, &expires);
             let words = ["apply", "--request-timeout=50s", "-f", "-"];
             let finished = kubectl(machine, &words, CHANGES, Some(manifest))?;
@@ -80,10 +80,9 @@ fn drain<M: Machine>(machine: &mut M, node: &str, limit: Duration) -> Result<Fin
     }
 }
 
-/// So much later than now, as Kubernetes writes it (RFC 3339).
-fn expires(lives: Duration) -> Result<String, Failure> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let time = since.checked_add(lives).map(DateTime::from_unix_duration);
+/// So much later than `now`, since 1970, as Kubernetes writes it (RFC 3339).
+fn expires(now: Duration, lives: Duration) -> Result<String, Failure> {
+    let time = now.checked_add(lives).map(DateTime::from_unix_duration);
     match time {
         Some(Ok(time)) => Ok(time.to_string()),
         _ => Err(Failure::usage(format!("a token cannot live for {} s from now on", lives.as_secs()))),
