@@ -6,10 +6,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fgetxattr, fsetxattr};
+use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fsetxattr};
+use rustix::io::Errno;
 
 use crate::step::Content;
 
@@ -20,6 +21,9 @@ mod tests;
 
 /// The label by which `SELinux` knows what a file is for.
 const SELINUX: &str = "security.selinux";
+
+/// Names, or one value, of what hangs on a file, in bytes; Linux keeps no more.
+const MAX_ATTRIBUTES: usize = 64 << 10;
 
 /// Hosts files of millions of names are shorter.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -72,13 +76,21 @@ fn regular(meta: &fs::Metadata) -> io::Result<()> {
 /// Gives `path` the content, by way of a file in the directory `staging`.
 ///
 /// A symbolic link stays one: the file behind it is replaced. A file that is a mount point, such as /etc/hosts in a
-/// container, cannot be replaced and is written in place; meanwhile the old and the new content lie in `staging`, with
-/// which [`mend`] repairs what a crash has left. Where `staging` is of another file system than `path`, the new content
-/// waits beside `path` instead, under a name that begins with a dot.
+/// container, cannot be replaced and is written in place, and so is one with other names (hard links), which are to mean
+/// the new content, too; meanwhile the old and the new content lie in `staging`, with which [`mend`] repairs what a crash
+/// has left. Where `staging` is of another file system than `path`, the new content waits beside `path` instead, under a
+/// name that begins with a dot.
 pub fn write(path: &Path, staging: &Path, content: &Content) -> io::Result<()> {
     let path = real(path)?;
     let staged = staged(&path, staging);
-    let result = stage(&staged, &path, content).and_then(|()| match fs::rename(&staged, &path) {
+    let replace = || {
+        if has_other_names(&path, staging, content) {
+            Err(Errno::BUSY.into())
+        } else {
+            fs::rename(&staged, &path)
+        }
+    };
+    let result = stage(&staged, &path, content).and_then(|()| match replace() {
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => in_place(&path, staging, content),
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             remove(&staged)?;
@@ -91,6 +103,17 @@ pub fn write(path: &Path, staging: &Path, content: &Content) -> io::Result<()> {
         return result;
     }
     sync_directory(path.parent())
+}
+
+/// Whether the file has other names that are to mean the new content as well. Not where `staging` lies elsewhere: kubelet
+/// must never read half of a manifest. Nor where owner or permissions change, which is not done in place.
+fn has_other_names(path: &Path, staging: &Path, content: &Content) -> bool {
+    path.parent() == Some(staging)
+        && fs::metadata(path).is_ok_and(|meta| {
+            let is_same =
+                (meta.mode() & 0o7777, meta.uid(), meta.gid()) == (content.mode, content.uid, content.gid);
+            meta.nlink() > 1 && is_same
+        })
 }
 
 /// Of another file system is the directory of `path`, or the file alone as a mount point.
@@ -210,18 +233,38 @@ fn stage(staged: &Path, path: &Path, content: &Content) -> io::Result<()> {
     if (meta.uid(), meta.gid()) != (content.uid, content.gid) {
         fchown(&file, Some(Uid::from_raw(content.uid)), Some(Gid::from_raw(content.gid)))?;
     }
+    copy_attributes(path, &file, |_| true);
+    // The last word: a list of rights among them says something of permissions, too.
     fchmod(&file, Mode::from_raw_mode(content.mode))?;
-    copy_label(path, &file);
     file.sync_all()
 }
 
-/// Best effort: without `SELinux` there is nothing to copy.
-fn copy_label(from: &Path, to: &File) {
-    let mut label = [0; 256];
-    if let Ok(old) = File::open(from)
-        && let Ok(length) = fgetxattr(&old, SELINUX, &mut label)
-    {
-        let _ = fsetxattr(to, SELINUX, &label[..length], XattrFlags::empty());
+/// Makes a directory with these permissions, whatever the umask is, and those above it.
+pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        make_directory(above, 0o755)?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        other => other.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode))),
+    }
+}
+
+/// Labels, lists of rights and whatever else hangs on a file (`xattr(7)`). Best effort: not every file system takes all.
+fn copy_attributes(from: &Path, to: &File, is_wanted: fn(&str) -> bool) {
+    let Ok(old) = OpenOptions::new().read(true).custom_flags(READ.bits().cast_signed()).open(from) else {
+        return;
+    };
+    let (mut names, mut value) = (vec![0; MAX_ATTRIBUTES], vec![0; MAX_ATTRIBUTES]);
+    let length = flistxattr(&old, names.as_mut_slice()).unwrap_or_default();
+    let names = names[..length].split(|byte| *byte == 0).filter_map(|name| std::str::from_utf8(name).ok());
+    for name in names.filter(|name| !name.is_empty() && is_wanted(name)) {
+        if let Ok(length) = fgetxattr(&old, name, value.as_mut_slice()) {
+            let _ = fsetxattr(to, name, &value[..length], XattrFlags::empty());
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
@@ -116,7 +115,7 @@ impl Machine for Linux {
     }
 
     fn make_directory(&mut self, path: &Path, mode: u32) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+        files::make_directory(path, mode)
     }
 
     fn remove_directory(&mut self, path: &Path) -> io::Result<bool> {

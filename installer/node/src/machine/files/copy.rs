@@ -8,7 +8,7 @@ use std::path::Path;
 use ring::digest::{Context, SHA256};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown};
 
-use super::{READ, copy_label, real, regular, remove_if_there, staged, sync_directory};
+use super::{READ, SELINUX, copy_attributes, real, regular, remove_if_there, staged, sync_directory};
 use crate::step::Digest;
 
 /// What is read at once, in bytes.
@@ -74,8 +74,9 @@ fn stage(from: &Path, staged: &Path, mode: Option<u32>) -> io::Result<()> {
     if (own.uid(), own.gid()) != (uid, gid) {
         fchown(&new, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     }
+    // A program of root's takes no more from where it came than what it is for.
+    copy_attributes(from, &new, if mode.is_some() { |name| name == SELINUX } else { |_| true });
     fchmod(&new, Mode::from_raw_mode(mode.unwrap_or(meta.mode() & 0o7777)))?;
-    copy_label(from, &new);
     new.sync_all()
 }
 

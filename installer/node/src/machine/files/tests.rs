@@ -122,3 +122,60 @@ fn a_directory_is_no_file() {
     assert!(read(directory.path()).is_err());
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
 }
+
+#[test]
+fn other_names_of_a_file_and_what_hangs_on_it_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, other) = (directory.path().join("hosts"), directory.path().join("other"));
+    fs::write(&path, "old, and longer").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::hard_link(&path, &other).unwrap();
+    // Not every file system takes it.
+    let takes = fsetxattr(File::open(&path).unwrap(), "user.note", b"kept", XattrFlags::empty()).is_ok();
+    let note = || {
+        let mut value = [0; 16];
+        let length =
+            fgetxattr(File::open(&path).unwrap(), "user.note", value.as_mut_slice()).unwrap_or_default();
+        value[..length].to_vec()
+    };
+    write(&path, directory.path(), &own("new", 0o644)).unwrap();
+    assert_eq!((fs::read(&path).unwrap(), fs::read(&other).unwrap()), (b"new".to_vec(), b"new".to_vec()));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    // What others may not read any more is a file of its own, and so is a manifest, of which kubelet never reads half.
+    write(&path, directory.path(), &own("secret", 0o600)).unwrap();
+    assert_eq!((fs::read(&path).unwrap(), fs::read(&other).unwrap()), (b"secret".to_vec(), b"new".to_vec()));
+    assert_eq!(note(), if takes { b"kept".to_vec() } else { Vec::new() });
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::hard_link(&path, directory.path().join("third")).unwrap();
+    write(&path, elsewhere.path(), &own("manifest", 0o600)).unwrap();
+    assert_eq!(fs::read(directory.path().join("third")).unwrap(), b"secret");
+}
+
+#[test]
+fn a_directory_has_its_permissions_whatever_the_umask_is() {
+    // The umask belongs to the process, in which other tests make files as well.
+    let test = "machine::files::tests::directories_are_made_under_a_umask";
+    let output = std::process::Command::new("sh")
+        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "of the test above, which sets the umask"]
+fn directories_are_made_under_a_umask() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kubernetes/manifests");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    fs::create_dir(directory.path().join("plain")).unwrap();
+    assert_eq!(mode(&directory.path().join("plain")), 0o700, "there is a umask");
+    make_directory(&path, 0o711).unwrap();
+    make_directory(&path, 0o755).unwrap();
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o711, 0o755));
+    fs::write(directory.path().join("file"), "").unwrap();
+    assert!(make_directory(&directory.path().join("file"), 0o755).is_err());
+}
