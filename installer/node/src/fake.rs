@@ -86,6 +86,8 @@ pub struct Fake {
     pub kubelet: Option<Duration>,
     /// The sockets at which somebody answers.
     pub sockets: BTreeSet<PathBuf>,
+    /// The environment.
+    pub variables: BTreeMap<String, String>,
     /// The images that containerd has; `None`: there is no `ctr`.
     pub images: Option<BTreeSet<String>>,
     /// The image that every archive holds.
@@ -452,6 +454,10 @@ impl Machine for Fake {
     fn health(&mut self, page: &HealthPage) -> Option<u16> {
         self.tick();
         self.answers_at(page.address.port())
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
     }
 
     fn is_root(&self) -> bool {

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use lvscare::doctor::Finding;
 use lvscare::doctor::checks::{addresses as vip, servers};
 use lvscare::doctor::facts::table::Table;
 use lvscare::doctor::facts::visit::{NO_CONNECTION, Visit};
 use lvscare::doctor::subnet::Subnet;
+use lvscare::doctor::{Finding, Severity};
 
 use crate::facts::host::Facts;
 
@@ -28,6 +28,24 @@ pub fn in_use(facts: &Facts) -> Vec<Finding> {
         "the virtual address must be nobody's: this node would no longer reach whoever has it",
         "choose another --vip, unused anywhere; or see who has this one: ip route get, traceroute",
     )]
+}
+
+/// A worker cannot be its own master.
+pub fn own_masters(facts: &Facts) -> Vec<Finding> {
+    const ID: &str = "master-is-this-node";
+    let Some(own) = facts.own_masters.first().filter(|_| !facts.is_master && facts.joined.is_none()) else {
+        return Vec::new();
+    };
+    let severity = if facts.joins { Severity::Error } else { Severity::Warning };
+    vec![Finding {
+        severity,
+        ..Finding::error(
+            ID,
+            format!("the master {own} is this machine, which has joined nothing yet"),
+            "no apiserver answers here before it has become a master, and a worker never will be one",
+            "leave it out of --master; or make it a master: --control-plane",
+        )
+    }]
 }
 
 /// kubeadm's own, unless it is told another.

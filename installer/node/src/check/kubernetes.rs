@@ -3,7 +3,9 @@
 use lvscare::doctor::facts::daemon::Daemon;
 use lvscare::doctor::{Finding, Severity};
 
+use crate::facts::cluster::Learned;
 use crate::facts::host::Facts;
+use crate::spec::version::KubernetesVersion;
 
 /// The finding that refuses because somebody else's work would be damaged.
 pub const CLUSTER: &str = "other-cluster";
@@ -69,7 +71,7 @@ pub fn ports(facts: &Facts) -> Vec<Finding> {
         taken(listen.port(), "lvscare", Severity::Error);
     }
     if facts.joined.is_none() {
-        let severity = if facts.joins { Severity::Error } else { Severity::Warning };
+        let severity = kubeadms(facts);
         taken(10250, "kubelet", severity);
         if facts.is_master {
             for (port, whose) in [
@@ -93,7 +95,7 @@ pub fn ports(facts: &Facts) -> Vec<Finding> {
 pub fn runtime(facts: &Facts) -> Vec<Finding> {
     const ID: &str = "container-runtime";
     const CGROUPS: &str = "cgroup-driver";
-    let severity = if facts.joins { Severity::Error } else { Severity::Warning };
+    let severity = kubeadms(facts);
     let mut findings = Vec::new();
     let answering = facts.runtimes.iter().find(|(_, answers)| *answers);
     let config = facts.containerd.as_deref().unwrap_or_default();
@@ -137,6 +139,39 @@ pub fn runtime(facts: &Facts) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// kubelet and control groups of version 1: it only keeps them alive since 1.31, and refuses to start on them since 1.35
+/// unless `failCgroupV1` is false (<https://kubernetes.io/docs/concepts/architecture/cgroups/>).
+pub fn cgroups(facts: &Facts) -> Vec<Finding> {
+    const ID: &str = "cgroup-version";
+    let version = facts.kubeadm.or(match &facts.cluster {
+        Learned::Known(cluster) => cluster.version,
+        _ => None,
+    });
+    if !facts.cgroup_v1 {
+        return vec![Finding::ok(ID, "the control groups are those of version 2, or not to be seen")];
+    }
+    let seen = "the kernel's control groups are those of version 1";
+    let fix = "boot with systemd.unified_cgroup_hierarchy=1; stat -fc %T /sys/fs/cgroup then says cgroup2fs";
+    vec![match version.map(KubernetesVersion::minor_version) {
+        Some(35..) => {
+            let why = "kubelet refuses to start on them since Kubernetes 1.35, unless failCgroupV1 is false";
+            Finding { severity: kubeadms(facts), ..Finding::error(ID, seen, why, fix) }
+        }
+        Some(31..) => {
+            let why =
+                "Kubernetes mends nothing for them since 1.31, and kubelet 1.35 refuses to start on them";
+            Finding::warning(ID, seen, why, fix)
+        }
+        Some(_) => Finding::ok(ID, seen),
+        None => Finding::note(ID, seen, "kubelet refuses to start on them since Kubernetes 1.35", fix),
+    }]
+}
+
+/// What kubeadm or kubelet will refuse is an error where a join comes next.
+fn kubeadms(facts: &Facts) -> Severity {
+    if facts.joins { Severity::Error } else { Severity::Warning }
 }
 
 /// `disabled_plugins = ["cri"]`, over several lines, in either kind of quotes, by its short name or its long one.

@@ -28,7 +28,7 @@ mod tests;
 pub type Check = fn(&Facts) -> Vec<Finding>;
 
 /// What must be well, and what should be, before a node is prepared.
-pub const BEFORE: [Check; 29] = [
+pub const BEFORE: [Check; 32] = [
     host::permission,
     host::kernel,
     host::ipvs,
@@ -40,8 +40,10 @@ pub const BEFORE: [Check; 29] = [
     cluster::told,
     kubernetes::ports,
     kubernetes::runtime,
+    kubernetes::cgroups,
     kubernetes::manifests,
     addresses::in_use,
+    addresses::own_masters,
     |facts| vip::service_cidr(&facts.doctor),
     addresses::service_cidr,
     |facts| vip::pod_cidr(&facts.doctor),
@@ -56,6 +58,7 @@ pub const BEFORE: [Check; 29] = [
     addresses::count,
     system::swap,
     system::names,
+    system::proxy,
     system::keepers,
     system::settings,
 ];

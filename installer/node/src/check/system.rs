@@ -46,6 +46,21 @@ pub fn names(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// kubeadm asks whom its environment says. The proxy's address may hold a password and is not shown.
+pub fn proxy(facts: &Facts) -> Vec<Finding> {
+    const ID: &str = "proxy";
+    let name = &facts.doctor.name;
+    let Some(variable) = facts.proxy.filter(|_| facts.joins) else {
+        return vec![Finding::ok(ID, format!("no proxy stands between kubeadm and {name}"))];
+    };
+    vec![Finding::warning(
+        ID,
+        format!("{variable} is set, and NO_PROXY does not spare {name}"),
+        "kubeadm asks the apiservers through that proxy, which does not know the virtual server of this node",
+        format!("add it: export NO_PROXY=\"${{NO_PROXY:+$NO_PROXY,}}{name},{}\"", facts.doctor.vip()),
+    )]
+}
+
 /// Programs that keep the system as they think it should be.
 pub fn keepers(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();

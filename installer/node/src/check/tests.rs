@@ -76,6 +76,9 @@ pub(super) fn bare() -> Facts {
         ipvs: Some(true),
         contradicted: Vec::new(),
         swap: false,
+        proxy: None,
+        cgroup_v1: false,
+        own_masters: Vec::new(),
         cloud_hosts: None,
         name_sources: Some("files dns".into()),
         firewalls: Vec::new(),
@@ -119,7 +122,7 @@ fn each_thing_that_is_wrong_is_found_and_nothing_else() {
     let answered = |facts: &mut Facts| {
         facts.doctor.through.as_mut().unwrap().answer = Err("TLS: unexpected message".into());
     };
-    let cases: [(&str, Severity, Damage); 41] = [
+    let cases: [(&str, Severity, Damage); 48] = [
         ("permission", Error, |facts| facts.root = false),
         ("kernel-version", Warning, |facts| facts.kernel = "3.10.0-1160.el7".into()),
         ("host-name", Error, |facts| facts.node_name = "Worker_1".into()),
@@ -159,6 +162,24 @@ fn each_thing_that_is_wrong_is_found_and_nothing_else() {
         }),
         ("even-masters", Note, |facts| facts.masters = 2),
         ("default-route", Note, |facts| facts.doctor.node.routes.clear()),
+        ("cgroup-version", Note, |facts| facts.cgroup_v1 = true),
+        ("cgroup-version", Warning, |facts| {
+            (facts.cgroup_v1, facts.kubeadm) = (true, "v1.34.1".parse().ok());
+        }),
+        ("cgroup-version", Error, |facts| {
+            (facts.cgroup_v1, facts.kubeadm) = (true, "v1.35.0".parse().ok());
+        }),
+        ("cgroup-version", Warning, |facts| {
+            (facts.cgroup_v1, facts.kubeadm, facts.joins) = (true, "v1.35.0".parse().ok(), false);
+        }),
+        ("proxy", Warning, |facts| facts.proxy = Some("https_proxy")),
+        ("master-is-this-node", Error, |facts| {
+            facts.own_masters = facts.doctor.servers[..1].iter().map(|visit| visit.address).collect();
+        }),
+        ("master-is-this-node", Warning, |facts| {
+            facts.own_masters = facts.doctor.servers[..1].iter().map(|visit| visit.address).collect();
+            facts.joins = false;
+        }),
         ("swap", Warning, |facts| facts.swap = true),
         ("cloud-init-hosts", Warning, |facts| facts.cloud_hosts = Some("/etc/cloud/cloud.cfg".into())),
         ("nsswitch-hosts", Warning, |facts| facts.name_sources = Some("dns files".into())),
@@ -228,7 +249,7 @@ fn all_errors_are_told_at_once() {
              why: kubelet refuses to start unless failSwapOn is false
              fix: swapoff -a, and take it out of /etc/fstab
 
-    10.103.97.2:6443: 2 errors, 1 warning; 16 checks passed
+    10.103.97.2:6443: 2 errors, 1 warning; 18 checks passed
     "#);
 
     facts.joined = Some(Joined { pem: None, authority: Some("sha256:aa".into()) });

@@ -2,10 +2,12 @@
 //! be seen is absent.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use lvscare::doctor::facts::{self as doctor, Scope};
 use lvscare::doctor::subnet::Subnet;
+use lvscare::kernel::address::InterfaceAddress;
 use lvscare::model::Sysctl;
 use lvscare::{preflight, yaml};
 use serde::Deserialize;
@@ -112,6 +114,12 @@ pub struct Facts {
     pub swap: bool,
     /// The file in which cloud-init is told to write the hosts file.
     pub cloud_hosts: Option<String>,
+    /// The variable that leads kubeadm's questions to the virtual server through a proxy.
+    pub proxy: Option<&'static str>,
+    /// Whether the kernel's control groups are those of version 1.
+    pub cgroup_v1: bool,
+    /// The masters that are this very machine.
+    pub own_masters: Vec<SocketAddr>,
     /// Where names are looked up, in order.
     pub name_sources: Option<String>,
     /// The firewalls that are active.
@@ -201,6 +209,11 @@ pub fn gather<M: Machine>(
         contradicted: contradicted(&text(machine, "/etc/sysctl.conf").unwrap_or_default()),
         swap: text(machine, "/proc/swaps").is_some_and(|text| text.lines().count() > 1),
         cloud_hosts: cloud_hosts(machine),
+        proxy: proxy(machine, &spec.name),
+        cgroup_v1: machine
+            .entries(Path::new("/sys/fs/cgroup"))
+            .is_some_and(|names| !names.is_empty() && !names.iter().any(|name| name == "cgroup.controllers")),
+        own_masters: own_masters(&spec.masters, &own),
         name_sources: text(machine, "/etc/nsswitch.conf").and_then(|text| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix("hosts:"))?;
             Some(line.trim().to_owned())
@@ -218,6 +231,37 @@ pub fn gather<M: Machine>(
             ("systemd-networkd", exists("/run/systemd/netif/links")),
         ]),
         selinux: text(machine, "/sys/fs/selinux/enforce").is_some_and(|text| text.trim() == "1"),
+    })
+}
+
+fn own_masters(masters: &[SocketAddr], own: &[InterfaceAddress]) -> Vec<SocketAddr> {
+    let is_own = |master: &&SocketAddr| own.iter().any(|interface| interface.address == master.ip());
+    masters.iter().filter(is_own).copied().collect()
+}
+
+/// kubeadm, as every program in Go, looks at these: <https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config>.
+fn proxy<M: Machine>(machine: &M, name: &str) -> Option<&'static str> {
+    let said = |variable: &str| machine.variable(variable).filter(|text| !text.trim().is_empty());
+    let variable = ["HTTPS_PROXY", "https_proxy"].into_iter().find(|variable| said(variable).is_some())?;
+    let spared = said("NO_PROXY").or_else(|| said("no_proxy")).unwrap_or_default();
+    (!spares(&spared, name)).then_some(variable)
+}
+
+/// `example.com` means that name and all below it, `.example.com` and `*.example.com` only those below, `*` everything.
+fn spares(list: &str, name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    list.split(',').any(|entry| {
+        let entry = entry.trim().to_ascii_lowercase();
+        let entry = entry.split(':').next().unwrap_or_default();
+        match entry.strip_prefix("*.").or_else(|| entry.strip_prefix('.')) {
+            Some(above) => name.strip_suffix(above).is_some_and(|rest| rest.ends_with('.')),
+            None if entry.is_empty() => false,
+            None => {
+                entry == "*"
+                    || name == entry
+                    || name.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.'))
+            }
+        }
     })
 }
 
@@ -373,6 +417,31 @@ mod tests {
                        0: 0100007F:280A 00000000:0000 0A 00000000:00000000\n   \
                        1: 0100007F:1F90 0100007F:E0D2 01 00000000:00000000\n";
         assert_eq!(listening(text), [10250]);
+    }
+
+    #[test]
+    fn a_proxy_is_left_out_as_go_does_it() {
+        for (list, spared) in [
+            ("", false),
+            ("*", true),
+            ("localhost, apiserver.cluster.local", true),
+            ("APISERVER.cluster.local:6443", true),
+            ("cluster.local", true),
+            (".cluster.local,10.0.0.0/8", true),
+            ("*.cluster.local", true),
+            (".apiserver.cluster.local", false),
+            ("ter.local,10.103.97.2,,", false),
+        ] {
+            assert_eq!(spares(list, "apiserver.cluster.local"), spared, "{list}");
+        }
+        let mut machine = Fake::bare();
+        let mut proxied = |name: &str, value: &str| {
+            machine.variables.insert(name.into(), value.into());
+            proxy(&machine, "apiserver.cluster.local")
+        };
+        assert_eq!(proxied("https_proxy", " "), None);
+        assert_eq!(proxied("https_proxy", "http://user:secret@proxy:3128"), Some("https_proxy"));
+        assert_eq!(proxied("no_proxy", ".cluster.local"), None);
     }
 
     #[test]

@@ -226,6 +226,10 @@ impl Machine for Linux {
         client::health(page.address, page.tls, &page.path)
     }
 
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
     fn is_root(&self) -> bool {
         rustix::process::geteuid().is_root()
     }

@@ -113,6 +113,9 @@ pub trait Machine {
     /// The HTTP status with which a health page answers; `None`: nobody does.
     fn health(&mut self, page: &HealthPage) -> Option<u16>;
 
+    /// A variable of the environment, which kubeadm inherits.
+    fn variable(&self, name: &str) -> Option<String>;
+
     /// Whether everything may be changed.
     fn is_root(&self) -> bool;
 

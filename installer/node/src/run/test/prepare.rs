@@ -1,5 +1,8 @@
+use lvscare::doctor::Severity;
+
 use super::*;
 use crate::paths;
+use crate::spec::masters::Master;
 
 fn request() -> Request {
     Request::Prepare(Box::new(prepare()))
@@ -216,6 +219,59 @@ fn nothing_is_wrong_with_a_fresh_machine() {
     };
     assert!(report.healthy, "{report:?}");
     assert_eq!((machine.snapshot(), machine.changes), (before, 0));
+}
+
+#[test]
+fn what_kubeadm_or_kubelet_will_stumble_over_is_found_before_it_does() {
+    type Damage = fn(&mut Fake, &mut NodeSpec);
+    let cases: [(&str, &str, Damage); 4] = [
+        ("proxy", "HTTPS_PROXY is set, and NO_PROXY does not spare", |machine, _| {
+            machine.variables.insert("HTTPS_PROXY".into(), "http://user:canary@proxy:3128".into());
+            machine.variables.insert("NO_PROXY".into(), "10.0.0.0/8,.local.example".into());
+        }),
+        ("proxy", "https_proxy is set", |machine, _| {
+            machine.variables.insert("https_proxy".into(), "http://user:canary@proxy:3128".into());
+        }),
+        ("cgroup-version", "those of version 1", |machine, _| {
+            machine.has_directory("/sys/fs/cgroup/memory");
+            machine.has_directory("/sys/fs/cgroup/unified");
+        }),
+        ("master-is-this-node", "the master 10.0.0.10:6443 is this machine", |_, spec| {
+            // An odd number of them.
+            let Masters(masters) = "10.0.0.1-10.0.0.4,10.0.0.10".parse().unwrap();
+            spec.masters = masters;
+        }),
+    ];
+    for (id, seen, damage) in cases {
+        let (mut machine, mut spec) = (Fake::bare(), asked());
+        damage(&mut machine, &mut spec);
+        let check = CheckRequest { spec, role: Role::Worker, cri_socket: None };
+        let Ok(Outcome::Checked(report)) = ask(&mut machine, &Request::Check(check)).0 else {
+            panic!("no report of {id}")
+        };
+        let wrong: Vec<_> = report.findings.iter().filter(|found| found.severity != Severity::Ok).collect();
+        let [found] = &wrong[..] else { panic!("{id}: {wrong:?}") };
+        assert!(found.id == id && found.seen.contains(seen), "{found:?}");
+        assert!(!format!("{report:?}").contains("canary"), "a proxy's password is nobody's concern");
+    }
+}
+
+#[test]
+fn a_worker_that_is_its_own_master_is_refused_where_it_is_to_join_and_warned_else() {
+    let own = Master::At("10.0.0.10:6443".parse().unwrap());
+    let mut machine = Fake::bare();
+    let before = machine.snapshot();
+    let mut joining = joining();
+    joining.prepare.spec.masters.push(own.clone());
+    refused(&mut machine, &Request::Join(Box::new(joining.clone())), Kind::Refused, "master-is-this-node");
+    assert_eq!(machine.snapshot(), before);
+    let mut preparing = prepare();
+    preparing.spec.masters.push(own);
+    let (done, _) = changed(&mut machine, &Request::Prepare(Box::new(preparing)));
+    assert!(done.notes.iter().any(|note| note.starts_with("master-is-this-node: ")), "{done:?}");
+    // A master is one, or will be.
+    joining.prepare.kubeadm.control_plane = true;
+    changed(&mut Fake::bare(), &Request::Join(Box::new(joining)));
 }
 
 #[test]
