@@ -483,17 +483,64 @@ fn kubeadm_told_half() {
     "#);
 }
 
+/// Options of `kubeadm join` that say where a secret lies, and the ones by which it is typed.
+const SECRET_FILES: [(&str, &str, &str); 4] = [
+    ("--token-file", "--token", "abcdef.0123456789abcdef"),
+    ("--discovery-token-file", "--discovery-token", "abcdef.0123456789abcdef"),
+    ("--tls-bootstrap-token-file", "--tls-bootstrap-token", "abcdef.0123456789abcdef"),
+    (
+        "--certificate-key-file",
+        "--certificate-key",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ),
+];
+
 #[test]
-fn a_file_of_a_token_that_others_can_read() {
+fn a_file_of_a_secret_that_others_can_read_that_holds_none_or_that_is_one_of_two() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("token");
-    std::fs::write(&file, "abcdef.0123456789abcdef\n").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
-    let text = run(&format!("kubeadm join --master 10.0.0.1 --token-file {}", file.display()));
-    insta::assert_snapshot!(text.replace(&file.display().to_string(), "FILE"), @r#"
+    let file = directory.path().join("secret");
+    let path = file.display().to_string();
+    let mut said = String::new();
+    for (option, typed, secret) in SECRET_FILES {
+        let join = format!("kubeadm join --master 10.0.0.1 --control-plane {option} {path}");
+        std::fs::write(&file, format!("{secret}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let open = run(&join);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let two = run(&format!("{join} {typed} {secret}"));
+        std::fs::write(&file, "canary\n").unwrap();
+        let none = run(&join);
+        for text in [&open, &two, &none] {
+            assert!(!text.contains(secret) && !text.contains("canary"), "{text}");
+        }
+        said += &[open, two, none].concat().replace(&path, "FILE");
+    }
+    insta::assert_snapshot!(said, @r#"
     exit code 2
     lvscare-installer: --token-file FILE: others can read or change it (mode 0666); chmod 600 FILE, and take another secret if somebody may have seen this one
+    exit code 2
+    lvscare-installer: the argument '--token-file <FILE>' cannot be used with '--token <TOKEN>'
+    exit code 2
+    lvscare-installer: --token-file FILE: the token has no dot; a token is 6 characters, a dot and 16 characters, all of them a to z or 0 to 9
+    exit code 2
+    lvscare-installer: --discovery-token-file FILE: others can read or change it (mode 0666); chmod 600 FILE, and take another secret if somebody may have seen this one
+    exit code 2
+    lvscare-installer: the argument '--discovery-token-file <FILE>' cannot be used with '--discovery-token <TOKEN>'
+    exit code 2
+    lvscare-installer: --discovery-token-file FILE: the token has no dot; a token is 6 characters, a dot and 16 characters, all of them a to z or 0 to 9
+    exit code 2
+    lvscare-installer: --tls-bootstrap-token-file FILE: others can read or change it (mode 0666); chmod 600 FILE, and take another secret if somebody may have seen this one
+    exit code 2
+    lvscare-installer: the argument '--tls-bootstrap-token-file <FILE>' cannot be used with '--tls-bootstrap-token <TOKEN>'
+    exit code 2
+    lvscare-installer: --tls-bootstrap-token-file FILE: the token has no dot; a token is 6 characters, a dot and 16 characters, all of them a to z or 0 to 9
+    exit code 2
+    lvscare-installer: --certificate-key-file FILE: others can read or change it (mode 0666); chmod 600 FILE, and take another secret if somebody may have seen this one
+    exit code 2
+    lvscare-installer: the argument '--certificate-key-file <FILE>' cannot be used with '--certificate-key <KEY>'
+    exit code 2
+    lvscare-installer: --certificate-key-file FILE: the certificate key has a character that is not a hexadecimal digit
     "#);
 }
 

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -29,6 +29,9 @@ pub(crate) struct KubeadmArgs {
     /// Another token for discovery
     #[arg(long, value_name = "TOKEN")]
     pub(crate) discovery_token: Option<Token>,
+    /// A file with that token, which only its owner may read
+    #[arg(long, value_name = "FILE", conflicts_with = "discovery_token")]
+    pub(crate) discovery_token_file: Option<PathBuf>,
     /// The hash of the cluster's authority
     #[arg(long, value_name = "sha256:HEX", value_delimiter = ',')]
     pub(crate) discovery_token_ca_cert_hash: Vec<CaCertHash>,
@@ -41,6 +44,9 @@ pub(crate) struct KubeadmArgs {
     /// Another token for kubelet's certificate
     #[arg(long, value_name = "TOKEN")]
     pub(crate) tls_bootstrap_token: Option<Token>,
+    /// A file with that token, which only its owner may read
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_bootstrap_token")]
+    pub(crate) tls_bootstrap_token_file: Option<PathBuf>,
     /// The node's name
     #[arg(long, value_name = "NAME")]
     pub(crate) node_name: Option<String>,
@@ -85,24 +91,23 @@ pub(crate) struct KubeadmArgs {
 impl KubeadmArgs {
     /// What kubeadm is told; secrets that come in files are read.
     pub(crate) fn spec(self) -> Result<KubeadmSpec, Failure> {
-        let token = match (self.token, &self.token_file) {
-            (None, Some(file)) => Some(read_secret("--token-file", file)?),
-            (None, None) if self.discovery_token.is_none() && self.discovery_file.is_none() => {
-                from_variable()?
-            }
-            (token, _) => token,
+        let discovery_token =
+            in_file("--discovery-token-file", self.discovery_token_file, self.discovery_token)?;
+        let token = match in_file("--token-file", self.token_file, self.token)? {
+            None if discovery_token.is_none() && self.discovery_file.is_none() => from_variable()?,
+            token => token,
         };
-        let certificate_key = match &self.certificate_key_file {
-            Some(file) => Some(read_secret("--certificate-key-file", file)?),
-            None => self.certificate_key,
-        };
+        let tls_bootstrap_token =
+            in_file("--tls-bootstrap-token-file", self.tls_bootstrap_token_file, self.tls_bootstrap_token)?;
+        let certificate_key =
+            in_file("--certificate-key-file", self.certificate_key_file, self.certificate_key)?;
         Ok(KubeadmSpec {
             token,
-            discovery_token: self.discovery_token,
+            discovery_token,
             ca_cert_hashes: self.discovery_token_ca_cert_hash,
             unsafe_skip_ca: self.discovery_token_unsafe_skip_ca_verification,
             discovery_file: self.discovery_file,
-            tls_bootstrap_token: self.tls_bootstrap_token,
+            tls_bootstrap_token,
             node_name: self.node_name,
             cri_socket: self.cri_socket,
             ignore_preflight_errors: self.ignore_preflight_errors,
@@ -130,11 +135,16 @@ fn from_variable() -> Result<Option<Token>, Failure> {
     }
 }
 
-/// Reads a secret, without the blanks around it.
-fn read_secret<T: FromStr<Err = String>>(option: &str, path: &Path) -> Result<T, Failure> {
-    let text = secret::read(option, path).map_err(Failure::usage)?;
+/// The secret that lies in a file, without the blanks around it; else the one that was typed.
+fn in_file<T: FromStr<Err = String>>(
+    option: &str,
+    file: Option<PathBuf>,
+    typed: Option<T>,
+) -> Result<Option<T>, Failure> {
+    let Some(path) = file else { return Ok(typed) };
+    let text = secret::read(option, &path).map_err(Failure::usage)?;
     let wrong = |why: String| Failure::usage(format!("{option} {}: {why}", path.display()));
-    text.trim().parse().map_err(wrong)
+    text.trim().parse().map(Some).map_err(wrong)
 }
 
 /// `NAME=VALUE`, with or without the dashes.
