@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -41,6 +42,7 @@ esac
 mkdir -p /etc/kubernetes/manifests
 cp /root/kubelet.conf /etc/kubernetes/kubelet.conf
 : >/etc/kubernetes/manifests/etcd.yaml
+: >/root/serves
 "#;
 
 /// What the cluster says, it says from a file.
@@ -105,14 +107,15 @@ impl Stage {
                 client_ca: None,
                 token: None,
             };
-            let (ready, is_ready) = std::sync::mpsc::channel();
-            // It ends with the process.
+            let is_made = host.path("/root/serves");
+            // It begins when kubeadm has made it, and ends with the process.
             host.namespace().thread(move || {
+                while !is_made.exists() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                ready.send(()).unwrap();
                 runtime.block_on(serve(options)).unwrap();
             });
-            is_ready.recv().unwrap();
         }
         Self { lab, hosts, _runtimes: runtimes }
     }
@@ -159,6 +162,22 @@ fn a_cluster_is_made_mended_and_taken_away() {
     for host in 1..=3 {
         expect(&refused, 4, &format!("10.9.1.{host}: kubeadm is v1.20.2, and --version is v1.21.0"));
     }
+    // What each host finds on itself as well.
+    fs::write(stage.hosts[1].path("/etc/hosts"), "127.0.0.1 localhost\n10.9.9.9 apiserver.cluster.local\n")
+        .unwrap();
+    let etcd = stage.hosts[2].namespace().enter(|| TcpListener::bind("10.9.1.3:2379").unwrap());
+    let refused = stage.run(&["init", "--yes"]);
+    expect(
+        &refused,
+        4,
+        "10.9.1.2: hosts-entry: line 2 of /etc/hosts says what apiserver.cluster.local means",
+    );
+    expect(&refused, 4, "10.9.1.3: port-in-use: port 2379 is in use, and it is not etcd; see who has it");
+    for host in 0..3 {
+        assert_eq!(stage.calls(host), "", "nothing was begun anywhere");
+    }
+    drop(etcd);
+    fs::write(stage.hosts[1].path("/etc/hosts"), "127.0.0.1 localhost\n").unwrap();
     // The third master fails, and what is done stays done.
     fs::write(stage.hosts[2].path("/root/fails"), "").unwrap();
     let failed = stage.run(&["init", "--yes"]);

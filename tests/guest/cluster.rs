@@ -54,6 +54,7 @@ if test -e /root/is-node; then
     echo $! >/root/daemon
 else
     : >/etc/kubernetes/manifests/etcd.yaml
+    : >/root/serves
 fi
 cp /root/kubelet.conf /etc/kubernetes/kubelet.conf
 "#;
@@ -122,8 +123,12 @@ impl Stage {
                 client_ca: None,
                 token: None,
             };
-            // It ends with the process.
+            let is_made = host.path("/root/serves");
+            // It begins when kubeadm has made it, and ends with the process.
             host.namespace().thread(move || {
+                while !is_made.exists() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(serve(options)).unwrap();
             });
@@ -174,6 +179,7 @@ fn a_cluster_is_made_and_a_node_joins_it() {
     expect(&stage.run(&["init", "--master", two, "--node", "10.9.1.4"]), 0, "done in ");
     stage.guards(3, &["10.9.1.1", "10.9.1.2"]);
     assert!(stage.read(3, "/etc/hosts").contains("10.103.97.2 apiserver.cluster.local"));
+    fs::write(stage.hosts[2].path("/root/serves"), "").unwrap();
     // A node is joined by whoever knows one master: the cluster knows the others.
     expect(&stage.run(&["join", "--master", "10.9.1.1", "--node", "10.9.1.5"]), 0, "done in ");
     stage.guards(4, &["10.9.1.1", "10.9.1.2", "10.9.1.3"]);

@@ -139,6 +139,8 @@ pub struct CheckRequest {
     pub role: Role,
     /// The container runtime's socket, if told.
     pub cri_socket: Option<String>,
+    /// Whether the masters are asked; those of a cluster that is yet to be made do not answer.
+    pub visits: bool,
 }
 
 /// What it takes to be ready.

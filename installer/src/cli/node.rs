@@ -213,7 +213,8 @@ impl CheckArgs {
     fn asked(self) -> Asked {
         let form = Form { output: self.output, verbose: self.verbose, ..Form::default() };
         let (role, cri_socket) = (self.role, self.cri_socket);
-        Asked { form, request: Ok(Request::Check(CheckRequest { spec: self.spec.spec(), role, cri_socket })) }
+        let request = CheckRequest { spec: self.spec.spec(), role, cri_socket, visits: true };
+        Asked { form, request: Ok(Request::Check(request)) }
     }
 }
 

@@ -13,6 +13,7 @@ use node::spec::NodeSpec;
 use node::spec::masters::Master;
 use node::spec::version::KubernetesVersion;
 
+use super::ask::ask;
 use super::execute::{Failed, Progress, execute};
 use super::gather::{Gathered, gather};
 use super::{Access, Error};
@@ -127,9 +128,14 @@ pub fn run<D: Dialogue + 'static>(
             return Ok(Ended::Unreachable(failed));
         }
         let credentials = Credentials::new(&chance()?).map_err(std::io::Error::other)?;
-        let planned = plan(purpose, &members, asked, &mut sessions, credentials.token.id()).await;
+        let planned = plan(purpose, &members, asked, &mut sessions, credentials.token.id(), &stop).await;
         let plan = match planned {
-            Ok(plan) => plan,
+            Ok(Planned { plan, notes }) => {
+                for (host, note) in &notes {
+                    dialogue.borrow_mut().note(*host, note);
+                }
+                plan
+            }
             Err(wrong) => {
                 Gathered::end(sessions, way, false).await;
                 return Ok(Ended::Refused(wrong));
@@ -162,14 +168,22 @@ impl Purpose {
     }
 }
 
+/// What will be done, and what people should know before.
+struct Planned {
+    plan: Plan,
+    /// Of a host.
+    notes: Vec<(usize, String)>,
+}
+
 /// What will be done, or all that is in the way of it.
-async fn plan<T: Transport>(
+async fn plan<T: Transport + 'static>(
     purpose: &Purpose,
     members: &[Member],
     asked: (u64, u64),
     sessions: &mut [Option<Session<T>>],
     token_id: &str,
-) -> Result<Plan, Vec<String>> {
+    stop: &Stop,
+) -> Result<Planned, Vec<String>> {
     let options = purpose.options();
     let nodes = nodes(members, sessions).await.map_err(|why| vec![why])?;
     if let Purpose::Clean { leaving, .. } = purpose {
@@ -181,7 +195,8 @@ async fn plan<T: Transport>(
             masters,
             wait: options.wait,
         };
-        return clean::plan(members, &nodes, &wanted).map_err(|why| vec![why]);
+        let plan = clean::plan(members, &nodes, &wanted).map_err(|why| vec![why])?;
+        return Ok(Planned { plan, notes: Vec::new() });
     }
     let mut wrong = check::check(members, &check::Wanted { version: options.version, asked });
     let working = members.iter().find(|member| member.is_working_master());
@@ -196,6 +211,9 @@ async fn plan<T: Transport>(
         wrong.push("there is no master; name at least one with --master".to_owned());
     }
     wrong.extend(unnamed(members, &nodes));
+    let spec = NodeSpec { masters: masters(members, &nodes), ..options.spec.clone() };
+    let (unfit, warnings) = checks(members, &nodes, &spec, sessions, stop).await;
+    wrong.extend(unfit);
     let version = options.version.or_else(|| version_of(working.or(members.first())?));
     let Some(version) = version.filter(|version| version.is_exact()) else {
         wrong.push(
@@ -203,7 +221,6 @@ async fn plan<T: Transport>(
         );
         return Err(wrong);
     };
-    let spec = NodeSpec { masters: masters(members, &nodes), ..options.spec.clone() };
     let cluster = documents(options, members, version).unwrap_or_else(|why| {
         wrong.push(why);
         String::new()
@@ -211,19 +228,47 @@ async fn plan<T: Transport>(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    Ok(join::plan(
-        members,
-        &join::Wanted {
-            version,
-            spec,
-            cluster,
-            port: APISERVER,
-            ignore_preflight_errors: options.ignore_preflight_errors.clone(),
-            until: RenewRequest::end(Duration::from_millis(asked.1), options.validity),
-            wait: options.wait,
-            token_id: token_id.to_owned(),
-        },
-    ))
+    let wanted = join::Wanted {
+        version,
+        spec,
+        cluster,
+        port: APISERVER,
+        ignore_preflight_errors: options.ignore_preflight_errors.clone(),
+        until: RenewRequest::end(Duration::from_millis(asked.1), options.validity),
+        wait: options.wait,
+        token_id: token_id.to_owned(),
+    };
+    Ok(Planned { plan: join::plan(members, &wanted), notes: warnings })
+}
+
+/// What hosts that are to join find on themselves: what is in the way of it, and what people should know of which.
+async fn checks<T: Transport + 'static>(
+    members: &[Member],
+    nodes: &[ClusterNode],
+    spec: &NodeSpec,
+    sessions: &mut [Option<Session<T>>],
+    stop: &Stop,
+) -> (Vec<String>, Vec<(usize, String)>) {
+    let working: Vec<_> = members.iter().filter(|member| member.is_working_master()).cloned().collect();
+    let working = if working.is_empty() { Vec::new() } else { masters(&working, nodes) };
+    let requests = check::requests(members, spec, &working).into_iter();
+    let questions = requests.map(|(host, request)| (host, Request::Check(request))).collect();
+    let (mut unfit, mut known) = (Vec::new(), Vec::new());
+    for (host, answer) in ask(sessions, questions, stop).await {
+        let name =
+            members.iter().find(|member| member.host == host).map_or("?", |member| member.name.as_str());
+        match answer {
+            Some(Ok(Outcome::Checked(report))) => {
+                let (errors, warnings) = check::sort(&report);
+                unfit.extend(errors.into_iter().map(|error| format!("{name}: {error}")));
+                known.extend(warnings.into_iter().map(|warning| (host, warning)));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => unfit.push(format!("{name}: {error}")),
+            None => unfit.push(format!("{name}: it was not asked any more")),
+        }
+    }
+    (unfit, known)
 }
 
 /// The nodes of the cluster, as one of its masters knows them; none while there is no cluster.

@@ -22,6 +22,7 @@ use crate::transport::host_keys::HostKeys;
 use crate::transport::policy::Policy;
 use crate::transport::ssh::{Ssh, Target};
 
+pub mod ask;
 pub mod execute;
 pub mod gather;
 pub mod lifecycle;

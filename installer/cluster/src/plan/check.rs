@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use lvscare::doctor::{Finding, Report, Severity};
+use node::api::CheckRequest;
+use node::spec::masters::Master;
 use node::spec::version::KubernetesVersion;
+use node::spec::{self, NodeSpec};
 
 use super::members::Member;
+use crate::inventory::Role;
 
 /// Clocks that differ by more make certificates that are not valid yet, in milliseconds.
 const CLOCK_LIMIT: u64 = 30_000;
@@ -35,9 +40,6 @@ pub fn check(members: &[Member], wanted: &Wanted) -> Vec<String> {
         if member.has_joined() {
             continue;
         }
-        if facts.cri_sockets.is_empty() {
-            wrong.push(format!("{name}: no container runtime answers; start containerd, CRI-O or Docker"));
-        }
         match (facts.versions.get("kubeadm"), wanted.version) {
             (None, _) => wrong.push(format!("{name}: kubeadm is not installed, or does not run")),
             (Some(said), version) => match (said.trim().parse::<KubernetesVersion>(), version) {
@@ -53,6 +55,38 @@ pub fn check(members: &[Member], wanted: &Wanted) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What each host that is to join has to look at on itself. `working` are the masters that can be asked; while there are none,
+/// nobody is.
+pub fn requests(members: &[Member], spec: &NodeSpec, working: &[Master]) -> Vec<(usize, CheckRequest)> {
+    let visits = !working.is_empty();
+    let masters = if visits { working.to_vec() } else { spec.masters.clone() };
+    let spec = NodeSpec { masters, ..spec.clone() };
+    // What an unfinished join has left is taken back first, and would be found here.
+    let joining = members.iter().filter(|member| !member.has_joined() && !member.facts.is_joining);
+    let request = |member: &Member| {
+        let role = match member.role {
+            Role::Master => spec::Role::Master,
+            Role::Node => spec::Role::Worker,
+        };
+        (member.host, CheckRequest { spec: spec.clone(), role, cri_socket: None, visits })
+    };
+    joining.map(request).collect()
+}
+
+/// What a host found on itself: why it cannot join, and what people should know.
+pub fn sort(report: &Report) -> (Vec<String>, Vec<String>) {
+    let of = |severity| {
+        let findings = report.findings.iter().filter(move |finding| finding.severity == severity);
+        findings.map(words).collect()
+    };
+    (of(Severity::Error), of(Severity::Warning))
+}
+
+fn words(finding: &Finding) -> String {
+    let fix = finding.fix.as_ref().map_or_else(String::new, |fix| format!("; {fix}"));
+    format!("{}: {}{fix}", finding.id, finding.seen)
 }
 
 /// Nodes are told apart by the names of their hosts.

@@ -264,7 +264,6 @@ fn all_that_is_wrong_is_told_at_once() {
     members[1].facts.name = "HOST1".to_owned();
     members[2].facts.joined = Some("sha256:00".to_owned());
     members[3].facts.clock += 300_000;
-    members[3].facts.cri_sockets.clear();
     members[4].facts.versions = [("kubeadm".to_owned(), "v1.19.0".to_owned())].into();
     assert_eq!(
         check(&members, &now),
@@ -273,11 +272,31 @@ fn all_that_is_wrong_is_told_at_once() {
             "10.0.0.3: it belongs to another cluster than 10.0.0.1; take it out of that one first, with `lvscare-installer \
              clean` or `kubeadm reset`",
             "10.0.0.4: its clock is 300 s away from the one here; set it, with chrony or systemd-timesyncd",
-            "10.0.0.4: no container runtime answers; start containerd, CRI-O or Docker",
             "10.0.0.5: kubeadm is v1.19.0, and --version is v1.20.2",
             "10.0.0.5: kubelet is not installed, or does not run",
         ]
     );
+}
+
+#[test]
+fn whoever_is_to_join_is_checked_by_itself_first() {
+    let mut members = members(3, 1, 2, 1);
+    members[2].facts.is_joining = true;
+    let spec = wanted(3).spec;
+    let asked = |working: &[Master]| {
+        let requests = check::requests(&members, &spec, working).into_iter();
+        let told = |(host, request): (usize, node::api::CheckRequest)| {
+            (host, request.role, request.visits, request.spec.masters)
+        };
+        requests.map(told).collect::<Vec<_>>()
+    };
+    // Not those who have joined, nor one where a join is to be taken back before.
+    let (master, worker) = (node::spec::Role::Master, node::spec::Role::Worker);
+    let working = &spec.masters[..1];
+    assert_eq!(asked(working), [(1, master, true, working.to_vec()), (4, worker, true, working.to_vec())]);
+    // A cluster that is yet to be made has nobody who answers.
+    let all = spec.masters.clone();
+    assert_eq!(asked(&[]), [(1, master, false, all.clone()), (4, worker, false, all)]);
 }
 
 proptest! {

@@ -31,7 +31,7 @@ pub type Check = fn(&Facts) -> Vec<Finding>;
 pub const BEFORE: [Check; 32] = [
     host::permission,
     host::kernel,
-    host::ipvs,
+    |facts| for_rules(facts, host::ipvs),
     host::host_name,
     host::writable,
     host::space,
@@ -52,8 +52,8 @@ pub const BEFORE: [Check; 32] = [
     |facts| servers::clocks(&facts.doctor),
     |facts| soften(guards::kube_proxy(&facts.doctor)),
     |facts| guards::others(&facts.doctor),
-    |facts| network::sources(&facts.doctor),
-    |facts| network::rp_filter(&facts.doctor),
+    |facts| for_rules(facts, |facts| network::sources(&facts.doctor)),
+    |facts| for_rules(facts, |facts| network::rp_filter(&facts.doctor)),
     addresses::default_route,
     addresses::count,
     system::swap,
@@ -68,8 +68,8 @@ const PREPARES: [Check; 5] = [
     addresses::possible,
     addresses::hosts,
     addresses::reachable,
-    |facts| kernel::parts(&facts.doctor),
-    |facts| as_note(network::forwarding(&facts.doctor)),
+    |facts| for_rules(facts, |facts| kernel::parts(&facts.doctor)),
+    |facts| for_rules(facts, |facts| as_note(network::forwarding(&facts.doctor))),
 ];
 
 /// Everything about a node that is to be prepared and joined.
@@ -84,6 +84,11 @@ pub fn before(facts: &Facts) -> Report {
 
 fn report<'a>(facts: &Facts, checks: impl Iterator<Item = &'a Check>) -> Report {
     Report::new(facts.doctor.vs, checks.flat_map(|check| check(facts)))
+}
+
+/// What only matters where there shall be a virtual server.
+fn for_rules(facts: &Facts, check: Check) -> Vec<Finding> {
+    if facts.has_rules { check(facts) } else { Vec::new() }
 }
 
 /// The node can be prepared all the same.

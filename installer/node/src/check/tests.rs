@@ -57,6 +57,7 @@ pub(super) fn bare() -> Facts {
         masters: 3,
         is_master: false,
         joins: true,
+        has_rules: true,
         impossible: None,
         hosts: Ok(Vec::new()),
         hosts_mounted: false,
@@ -104,6 +105,13 @@ fn nothing_is_wrong_with_a_good_node() {
     };
     assert_eq!(found(elsewhere), []);
     refuse(&all(&bare())).unwrap();
+}
+
+#[test]
+fn a_master_is_its_own_way_and_needs_no_ipvs() {
+    let master = |facts: &mut Facts| (facts.ipvs, facts.has_rules) = (Some(false), false);
+    assert_eq!(found(master), []);
+    assert_eq!(found(|facts| facts.ipvs = Some(false)), [("kernel-parts".to_owned(), Severity::Error)]);
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub struct Asked {
     pub archive: Option<PathBuf>,
     /// Whether kubeadm comes next: then what it would refuse is an error.
     pub joins: bool,
+    /// Whether it shall have a virtual server: a master is its own way to the apiserver.
+    pub has_rules: bool,
 }
 
 /// What was seen.
@@ -74,6 +76,8 @@ pub struct Facts {
     pub is_master: bool,
     /// Whether kubeadm comes next.
     pub joins: bool,
+    /// Whether it shall have a virtual server.
+    pub has_rules: bool,
     /// Why the addresses cannot be those of this node and its virtual server.
     pub impossible: Option<String>,
     /// Lines of others for the name of the virtual server; why the file cannot be edited, otherwise.
@@ -182,6 +186,7 @@ pub fn gather<M: Machine>(
         masters: spec.masters.len(),
         is_master: asked.role == Role::Master,
         joins: asked.joins,
+        has_rules: asked.has_rules,
         impossible: preflight::possible(&spec.config, &own).err().map(|why| refusal(&why).message),
         hosts,
         hosts_mounted: text(machine, "/proc/self/mountinfo")

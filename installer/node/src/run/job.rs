@@ -114,6 +114,7 @@ impl Job {
                 role: if asked.control_plane { Role::Master } else { Role::Worker },
                 archive: request.archive.clone(),
                 joins: how == How::Joins,
+                has_rules: !is_plain_master,
             };
             (spec.clone(), asked)
         });

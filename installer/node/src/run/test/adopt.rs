@@ -222,7 +222,7 @@ fn what_cannot_be_taken_over_is_refused_before_anything_is_changed() {
 #[test]
 fn check_names_the_node_and_the_command() {
     let mut machine = old(SEALYUN, "");
-    let check = CheckRequest { spec: asked(), role: Role::Worker, cri_socket: None };
+    let check = CheckRequest { spec: asked(), role: Role::Worker, cri_socket: None, visits: true };
     let Ok(Outcome::Checked(report)) = ask(&mut machine, &Request::Check(check)).0 else {
         panic!("no report")
     };

@@ -211,7 +211,7 @@ fn only_one_run_is_at_work() {
 
 #[test]
 fn nothing_is_wrong_with_a_fresh_machine() {
-    let check = CheckRequest { spec: asked(), role: Role::Worker, cri_socket: None };
+    let check = CheckRequest { spec: asked(), role: Role::Worker, cri_socket: None, visits: true };
     let mut machine = Fake::bare();
     let before = machine.snapshot();
     let Ok(Outcome::Checked(report)) = ask(&mut machine, &Request::Check(check)).0 else {
@@ -245,7 +245,7 @@ fn what_kubeadm_or_kubelet_will_stumble_over_is_found_before_it_does() {
     for (id, seen, damage) in cases {
         let (mut machine, mut spec) = (Fake::bare(), asked());
         damage(&mut machine, &mut spec);
-        let check = CheckRequest { spec, role: Role::Worker, cri_socket: None };
+        let check = CheckRequest { spec, role: Role::Worker, cri_socket: None, visits: true };
         let Ok(Outcome::Checked(report)) = ask(&mut machine, &Request::Check(check)).0 else {
             panic!("no report of {id}")
         };

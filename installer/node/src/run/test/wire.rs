@@ -17,7 +17,7 @@ fn there_and_back<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq 
 #[test]
 fn requests_are_read_as_they_were_written() {
     for request in [
-        Request::Check(CheckRequest { spec: asked(), role: Role::Master, cri_socket: None }),
+        Request::Check(CheckRequest { spec: asked(), role: Role::Master, cri_socket: None, visits: true }),
         Request::Prepare(Box::new(prepare())),
         Request::Join(Box::new(joining())),
         set_masters("10.0.0.1,m1"),
