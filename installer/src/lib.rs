@@ -11,11 +11,13 @@ use node::machine::linux::Linux;
 use node::machine::programs::Terminal;
 use report::{Output, Reporter};
 
+mod ask;
 mod cli;
 mod lifecycle;
 mod login;
 mod remote;
 mod report;
+mod run_log;
 mod secret;
 
 /// The command line, for whoever writes its manual.

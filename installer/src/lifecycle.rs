@@ -6,7 +6,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cluster::flow;
 use cluster::flow::lifecycle::{self, Ended, Options, Purpose};
 use cluster::inventory::{Inventory, Role, Words};
 use cluster::remote::transfer::Source;
@@ -18,7 +17,8 @@ use crate::cli::config::{check_words, read};
 use crate::cli::lifecycle::{LifecycleRequest, What};
 use crate::report::lifecycle::LifecycleReporter;
 use crate::report::refuse;
-use crate::report::remote::exit_of_reach;
+use crate::report::remote::exit_of_flow;
+use crate::run_log::RunLog;
 
 /// How long the daemon's pod may take after a join.
 const WAIT: Duration = Duration::from_secs(120);
@@ -58,10 +58,7 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
         return Exit::Usage;
     };
     let names = inventory.hosts.iter().map(cluster::inventory::Host::name).collect();
-    let reporter = LifecycleReporter::new(request.output, names, request.dry_run, request.yes);
-    for note in &login.notes {
-        reporter.warn(note);
-    }
+    let notes = login.notes.clone();
     let access = match login.ask(&inventory.user) {
         Ok(access) => access,
         Err(Failure { exit, message }) => {
@@ -69,6 +66,11 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
             return exit;
         }
     };
+    let log = RunLog::begin(request.log_dir, what.name());
+    let mut reporter = LifecycleReporter::new(request.output, names, request.dry_run, request.yes, log);
+    for note in &notes {
+        reporter.warn(note);
+    }
     request.spec.masters = masters(&inventory);
     let options = Options {
         spec: request.spec,
@@ -93,17 +95,19 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
         }
     };
     let reporter = Rc::new(RefCell::new(reporter));
-    match lifecycle::run(&purpose, &inventory, access, &program, &reporter) {
+    let ended = lifecycle::run(&purpose, &inventory, access, &program, &reporter);
+    let mut reporter = reporter.borrow_mut();
+    let exit = match ended {
         Ok(Ended::Planned) if request.detailed_exitcode => Exit::Pending,
-        Ok(ended) => reporter.borrow_mut().finish(&ended),
+        Ok(ended) => reporter.finish(&ended),
         Err(error) => {
-            refuse(&error.to_string());
-            match error {
-                flow::Error::Bastion(error) => exit_of_reach(error.kind()),
-                flow::Error::System(_) => Exit::Failed,
-            }
+            let exit = exit_of_flow(&error);
+            reporter.refuse(&error.to_string(), exit);
+            return exit;
         }
-    }
+    };
+    reporter.close(exit);
+    exit
 }
 
 /// What each node shall have must be possible with these masters.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cluster::flow::Access;
+use cluster::flow::{Access, Question};
 use cluster::transport;
 use cluster::transport::auth::Credentials;
 use cluster::transport::host_keys::HostKeys;
@@ -14,7 +14,7 @@ use cluster::transport::policy::Policy;
 use lvscare::exit::{Exit, Failure};
 use node::spec::secret::Secret;
 
-use crate::secret;
+use crate::{ask, secret};
 
 /// How hosts are logged in to, as typed.
 pub(crate) struct Login {
@@ -24,6 +24,8 @@ pub(crate) struct Login {
     pub(crate) key: Option<PathBuf>,
     /// What is done with hosts that nobody knows.
     pub(crate) policy: Policy,
+    /// Whether a person is asked about them first, if one is there.
+    pub(crate) asks: bool,
 }
 
 /// Where a password comes from.
@@ -92,7 +94,9 @@ impl Login {
             return Err(mistakes);
         }
         let credentials = Credentials { user: String::new(), agent, keys: loaded, password };
-        let access = Access { credentials, policy: self.policy, host_keys: HostKeys::of_home(&home) };
+        let question: Option<Question> = (self.asks && ask::is_possible()).then_some(ask::whether_to_trust);
+        let host_keys = HostKeys::of_home(&home);
+        let access = Access { credentials, policy: self.policy, host_keys, question };
         Ok(Prepared { access, locked, asks_password, notes })
     }
 }

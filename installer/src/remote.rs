@@ -16,11 +16,13 @@ use node::api::Request;
 
 use crate::cli::remote::{RemoteRequest, Wanted};
 use crate::report::refuse;
-use crate::report::remote::{RemoteReporter, exit_of_reach};
+use crate::report::remote::{RemoteReporter, exit_of_flow};
+use crate::run_log::RunLog;
 
 /// Does it.
 pub(crate) fn run(request: RemoteRequest) -> Exit {
-    let RemoteRequest { words, login, wanted, mut form } = request;
+    let RemoteRequest { words, login, wanted, mut form, log_dir } = request;
+    let command = wanted.name();
     if let Wanted::Change { request, .. } = &wanted {
         form.request = Some(request.clone());
     }
@@ -34,10 +36,7 @@ pub(crate) fn run(request: RemoteRequest) -> Exit {
             return Exit::Usage;
         }
     };
-    let mut reporter = RemoteReporter::new(form, &inventory.hosts);
-    for note in &login.notes {
-        reporter.warn(note);
-    }
+    let notes = login.notes.clone();
     let access = match login.ask(&inventory.user) {
         Ok(access) => access,
         Err(Failure { exit, message }) => {
@@ -45,13 +44,15 @@ pub(crate) fn run(request: RemoteRequest) -> Exit {
             return exit;
         }
     };
+    let mut reporter = RemoteReporter::new(form, &inventory.hosts, RunLog::begin(log_dir, command));
+    for note in &notes {
+        reporter.warn(note);
+    }
     let reporter = Rc::new(RefCell::new(reporter));
     if let Err(error) = flow::run(task, &inventory, access, &reporter) {
-        refuse(&error.to_string());
-        return match error {
-            flow::Error::Bastion(error) => exit_of_reach(error.kind()),
-            flow::Error::System(_) => Exit::Failed,
-        };
+        let exit = exit_of_flow(&error);
+        reporter.borrow_mut().refuse(&error.to_string(), exit);
+        return exit;
     }
     reporter.borrow_mut().finish()
 }

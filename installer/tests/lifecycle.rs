@@ -10,9 +10,11 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tests::apiserver::{ANY_TOKEN, Options, serve};
 use tests::pki::Pki;
 use tests::sshd::{Host, Setup, SshLab};
+use tests::terminal::AtTerminal;
 
 /// It does what is seen of kubeadm from outside, and records how it was called.
 const KUBEADM: &str = r#"#!/bin/sh
@@ -57,6 +59,9 @@ esac
 "#;
 
 const KUBELET: &str = "#!/bin/sh\necho Kubernetes v1.20.2\n";
+
+/// Generous: the machine may be busy.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Three masters to be.
 struct Stage {
@@ -121,13 +126,24 @@ impl Stage {
     }
 
     fn run(&self, words: &[&str]) -> (Option<i32>, String) {
-        let key = self.lab.key().display().to_string();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lvscare-installer"));
-        command.args(words).args(["--master", "10.9.1.1-10.9.1.3", "--pk", &key]).stdin(Stdio::null());
-        command.env("HOME", self.lab.home()).env_remove("SSH_AUTH_SOCK").env("PATH", "/nowhere");
+        let mut command = self.command(words);
+        command.stdin(Stdio::null());
         let Output { status, stdout, stderr } = self.lab.enter(|| command.output().unwrap());
         let text = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat();
         (status.code(), text)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let key = self.lab.key().display().to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lvscare-installer"));
+        command
+            .args(words)
+            .arg("--log-dir")
+            .arg(self.lab.home().join("logs"))
+            .args(["--master", "10.9.1.1-10.9.1.3", "--pk", &key])
+            .stdin(Stdio::null());
+        command.env("HOME", self.lab.home()).env_remove("SSH_AUTH_SOCK").env("PATH", "/nowhere");
+        command
     }
 
     /// How kubeadm and kubectl were called on a host since it was asked before.
@@ -146,6 +162,27 @@ impl Stage {
 #[track_caller]
 fn expect(seen: &(Option<i32>, String), code: i32, text: &str) {
     assert!(seen.0 == Some(code) && seen.1.contains(text), "{code} {text:?} / {:?}\n{}", seen.0, seen.1);
+}
+
+#[test]
+fn whoever_is_asked_can_say_no_or_go_away() {
+    let stage = Stage::new();
+    for (answer, wanted) in [("n\n", "nothing was changed"), ("", "nothing was changed")] {
+        let mut init = stage.lab.enter(|| AtTerminal::spawn(&mut stage.command(&["init"])).unwrap());
+        init.expect("do it? [y/N] ", LIMIT);
+        if answer.is_empty() {
+            init.signal(Signal::SIGINT);
+        } else {
+            init.write(answer);
+        }
+        assert_eq!(init.wait(LIMIT).code(), Some(130), "{}", init.screen());
+        init.expect(wanted, LIMIT);
+    }
+    for host in 0..3 {
+        assert_eq!(stage.calls(host), "");
+    }
+    // Nobody holds the hosts.
+    expect(&stage.run(&["init", "--dry-run"]), 0, "masters, one by one");
 }
 
 #[test]

@@ -16,8 +16,12 @@ use tests::process::Process;
 use tests::sshd::{Host, Setup, SshLab, User};
 use tests::wait::eventually;
 
+#[path = "remote/log.rs"]
+mod log;
 #[path = "remote/nodes.rs"]
 mod nodes;
+#[path = "remote/question.rs"]
+mod question;
 
 /// Generous: the machine may be busy.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -67,9 +71,14 @@ impl Cluster {
         self.hosts.first().unwrap()
     }
 
+    fn logs(&self) -> PathBuf {
+        self.lab.home().join("logs")
+    }
+
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lvscare-installer"));
-        command.args(words).env("HOME", self.lab.home()).env_remove("SSH_AUTH_SOCK").env("PATH", "/nowhere");
+        command.arg(words[0]).arg("--log-dir").arg(self.logs()).args(&words[1..]);
+        command.env("HOME", self.lab.home()).env_remove("SSH_AUTH_SOCK").env("PATH", "/nowhere");
         command.stdin(Stdio::null());
         command
     }
@@ -83,7 +92,8 @@ impl Cluster {
     fn run_plain(&self, words: &[&str]) -> Seen {
         let output = self.lab.enter(|| self.command(words).output()).unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Seen { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        let err = without_log(&text(output.stderr));
+        Seen { code: output.status.code(), out: text(output.stdout), err }
     }
 
     /// Starts it and goes on.
@@ -91,6 +101,17 @@ impl Cluster {
         let file = self.password.display().to_string();
         let mut command = self.command(&[&[command, "--passwd-file", &file], words].concat());
         self.lab.enter(|| Process::spawn(&mut command)).unwrap()
+    }
+}
+
+/// All that was said but for the last line, which says where the log is; nothing was begun where there is none.
+fn without_log(text: &str) -> String {
+    if let Some((before, path)) = text.rsplit_once("log: ") {
+        assert!(Path::new(path.trim_end()).is_file(), "{text}");
+        before.to_owned()
+    } else {
+        assert!(text.starts_with("lvscare-installer: "), "{text}");
+        text.to_owned()
     }
 }
 
@@ -279,7 +300,7 @@ fn hosts_are_told_in_their_order_whoever_is_first() {
     cluster.fine().check(&["touch", "/root/go"]);
     let mut process = process;
     assert!(process.wait(LIMIT).success(), "{}", process.log());
-    assert_eq!(process.log(), "10.9.1.1  slow\n10.9.1.3  quick\n");
+    assert_eq!(without_log(&process.log()), "10.9.1.1  slow\n10.9.1.3  quick\n");
 }
 
 #[test]
@@ -330,7 +351,7 @@ fn whoever_asks_to_stop_is_heard() {
     told(&process, stopping);
     cluster.fine().check(&["touch", "/root/go"]);
     assert_eq!(process.wait(LIMIT).code(), Some(130));
-    assert_eq!(process.log(), format!("{stopping}10.9.1.1  went\ndone on 1 of 1 hosts\n"));
+    assert_eq!(without_log(&process.log()), format!("{stopping}10.9.1.1  went\ndone on 1 of 1 hosts\n"));
 
     cluster.fine().check(&["rm", "/root/go"]);
     let mut process = begin();
@@ -339,7 +360,7 @@ fn whoever_asks_to_stop_is_heard() {
     process.signal(SIGINT);
     assert_eq!(process.wait(LIMIT).code(), Some(130));
     let left = "! 10.9.1.1: left while it was at work; what runs there may go on\ndone on 0 of 1 hosts\n";
-    assert_eq!(process.log(), format!("{stopping}{left}"));
+    assert_eq!(without_log(&process.log()), format!("{stopping}{left}"));
     cluster.fine().check(&["touch", "/root/go"]);
 }
 
@@ -377,6 +398,10 @@ fn a_password_from_a_file_stands_in_no_list_of_processes_and_in_no_output() {
     let (is_seen, seen) = watch(|| cluster.run("exec", &words));
     assert_eq!((seen.code, seen.out.as_str()), (Some(0), "10.9.1.1  0\n"), "{}", seen.err);
     assert!(!is_seen && !seen.err.contains(CANARY), "{}", seen.err);
+    let logs = fs::read_dir(cluster.logs()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    for log in logs {
+        assert!(!log.windows(6).any(|window| window == b"canary"), "{}", String::from_utf8_lossy(&log));
+    }
     // Without --sudo the user is who logged in.
     let seen = cluster.run("exec", &["--host", FINE, "--user", "ops", "--", "id -un"]);
     assert_eq!(seen.out, "10.9.1.1  ops\n");

@@ -8,7 +8,7 @@
 //!                    laboratory
 //! daemon             the product in that laboratory; configuration, its file; prepared, a node for the installer
 //! stub               a kubeadm of any version, and what it was told
-//! sshd               hosts with a real OpenSSH server
+//! sshd               hosts with a real OpenSSH server; terminal, a program and somebody who types
 //! web                a plain HTTP service, for virtual servers that are no apiservers
 //! client, kubelet    what clients of the virtual server see; load, many of them; refusal, clients in vain
 //! wait               which every test needs
@@ -41,6 +41,7 @@ pub mod refusal;
 pub mod sbom;
 pub mod sshd;
 pub mod stub;
+pub mod terminal;
 pub mod vm;
 pub mod wait;
 pub mod web;

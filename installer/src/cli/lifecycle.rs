@@ -21,7 +21,7 @@ use crate::report::{Output, refuse};
 const COMMON: &str = "\
 All hosts are asked first, and whatever is wrong with any of them is told at once, before anything is changed. Then the plan \
 is shown, and done when it is confirmed. Hosts that are as they should be are left alone, so that the same command goes on \
-where an earlier one ended.
+where an earlier one ended. All that happens is in a log, which is named at the end.
 
 Exit codes: 0 done, or nothing to do; 1 failed on some host; 2 wrong usage; 4 the checks refuse it, and nothing was changed; \
 5 login or sudo; 6 a host's key; 7 unreachable; 10 with --dry-run --detailed-exitcode: there is something to do; \
@@ -163,6 +163,7 @@ pub(crate) struct LifecycleRequest {
     pub(crate) dry_run: bool,
     pub(crate) detailed_exitcode: bool,
     pub(crate) yes: bool,
+    pub(crate) log_dir: Option<PathBuf>,
 }
 
 impl What {
@@ -193,6 +194,7 @@ impl LifecycleArgs {
         let (targets, file) = self.targets.with_file()?;
         let ranges = RangeArgs { service_cidr: cluster.service_cidr, pod_cidr: cluster.pod_cidr };
         let spec = cluster.endpoint.or(file)?.spec(Vec::new(), cluster.pod, ranges);
+        let log_dir = targets.log_dir();
         let (words, login) = targets.words_and_login();
         Ok(LifecycleRequest {
             what,
@@ -209,6 +211,7 @@ impl LifecycleArgs {
             dry_run: run.dry_run,
             detailed_exitcode: run.detailed_exitcode,
             yes: run.yes,
+            log_dir,
         })
     }
 }

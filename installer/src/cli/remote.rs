@@ -20,7 +20,7 @@ use crate::report::remote::{RemoteForm, Table};
 /// What is common to all of them.
 const HOSTS_HELP: &str = "\
 Hosts are asked 16 at a time; one that fails stops no other. Ctrl-C begins no further host and waits for those at work, a \
-second one leaves them.
+second one leaves them. All that happens is in a log, which is named at the end.
 
 A host is trusted by its key in ~/.ssh/known_hosts or /etc/ssh/ssh_known_hosts. ~/.ssh/config is not read. Hosts need an \
 SSH server and /bin/sh, and nothing else; no program but this one is needed here.
@@ -102,7 +102,7 @@ pub(crate) struct TargetArgs {
     /// A host through which all others are reached, with the same password or key
     #[arg(long, value_name = "[USER@]IP[:PORT]", help_heading = HOSTS)]
     bastion: Option<String>,
-    /// What is done with a host whose key nobody knows [default: strict]
+    /// What is done with a host whose key nobody knows [default: a person at the terminal is asked; without one, strict]
     #[arg(long, value_name = "POLICY", help_heading = HOSTS)]
     host_key_policy: Option<HostKeyPolicy>,
     /// The only key that a host may have, as `ssh-keygen -lf` prints it; repeat it for each host, and for the bastion
@@ -123,6 +123,9 @@ pub(crate) struct TargetArgs {
     /// A private key, and no other one [default: those of the agent, then `~/.ssh/id_ed25519`, `id_ecdsa`, `id_rsa`]
     #[arg(long, value_name = "FILE", help_heading = LOGIN)]
     pk: Option<PathBuf>,
+    /// Where the log of this run is kept [default: /var/log/lvscare for root, ~/.local/state/lvscare for others]
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
 }
 
 /// The port of SSH servers.
@@ -197,6 +200,7 @@ pub(crate) struct RemoteRequest {
     pub(crate) login: Login,
     pub(crate) wanted: Wanted,
     pub(crate) form: RemoteForm,
+    pub(crate) log_dir: Option<PathBuf>,
 }
 
 /// What is to be done on each.
@@ -207,6 +211,22 @@ pub(crate) enum Wanted {
     Status { every: Option<Duration> },
     Change { request: Request, archive: Option<PathBuf>, spares_masters: bool },
     Resume,
+}
+
+impl Wanted {
+    /// As it is typed.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Exec { .. } => "exec",
+            Self::Copy { .. } => "copy",
+            Self::Status { .. } => "status",
+            Self::Change { request: Request::SetMasters(_), .. } => "set-masters",
+            Self::Change { request: Request::Undo(_), .. } => "undo",
+            Self::Change { .. } => "prepare",
+            Self::Resume => "resume",
+        }
+    }
 }
 
 impl TargetArgs {
@@ -255,8 +275,14 @@ impl TargetArgs {
     }
 
     pub(super) fn request(self, wanted: Wanted, form: RemoteForm) -> RemoteRequest {
+        let log_dir = self.log_dir();
         let (words, login) = self.words_and_login();
-        RemoteRequest { words, login, wanted, form }
+        RemoteRequest { words, login, wanted, form, log_dir }
+    }
+
+    /// Where the log of the run is to be kept, if that was said.
+    pub(super) fn log_dir(&self) -> Option<PathBuf> {
+        self.log_dir.clone()
     }
 
     /// Which hosts, and how they are logged in to.
@@ -267,6 +293,7 @@ impl TargetArgs {
             (None, None) if self.ask_pass => PasswordFrom::Terminal,
             (None, None) => PasswordFrom::Nowhere,
         };
+        let asks = self.host_key_policy.is_none() && self.host_key.is_empty();
         let policy = match self.host_key_policy {
             _ if !self.host_key.is_empty() => Policy::Pinned(self.host_key),
             None | Some(HostKeyPolicy::Strict) => Policy::Strict,
@@ -281,7 +308,7 @@ impl TargetArgs {
             port: self.port.unwrap_or(SSH_PORT),
             bastion: self.bastion,
         };
-        (words, Login { password, key: self.pk, policy })
+        (words, Login { password, key: self.pk, policy, asks })
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is told of a cluster's life: the plan, what happens on the way, and what is left to do.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use cluster::flow::execute::{Failed, Progress};
-use cluster::flow::lifecycle::{Dialogue, Ended};
+use cluster::flow::lifecycle::{Consent, Dialogue, Ended};
 use cluster::plan::{Phase, Plan, Step};
 use lvscare::exit::Exit;
 use lvscare::terminal::printable;
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 use super::remote::Reason;
 use super::{Output, say};
+use crate::ask;
+use crate::run_log::RunLog;
 
 /// Tells of one run.
 #[derive(Debug)]
@@ -21,18 +23,31 @@ pub(crate) struct LifecycleReporter {
     names: Vec<String>,
     dry_run: bool,
     yes: bool,
+    log: RunLog,
     begin: Instant,
 }
 
 impl LifecycleReporter {
-    /// Of these hosts.
-    pub(crate) fn new(output: Output, names: Vec<String>, dry_run: bool, yes: bool) -> Self {
-        Self { output, names, dry_run, yes, begin: Instant::now() }
+    /// Of these hosts, to people or programs and to a log.
+    pub(crate) fn new(output: Output, names: Vec<String>, dry_run: bool, yes: bool, log: RunLog) -> Self {
+        Self { output, names, dry_run, yes, log, begin: Instant::now() }
     }
 
     /// What a person should know before it begins.
-    pub(crate) fn warn(&self, note: &str) {
-        self.tell(&format!("! {}", printable(note)), || json!({ "event": "note", "text": note }));
+    pub(crate) fn warn(&mut self, note: &str) {
+        self.tell(None, "note", Some(format!("! {}", printable(note))), json!({ "text": note }));
+    }
+
+    /// Tells why no host was asked.
+    pub(crate) fn refuse(&mut self, why: &str, exit: Exit) {
+        super::refuse(why);
+        self.log.write(None, "refused", &json!({ "text": why }));
+        self.close(exit);
+    }
+
+    /// Nothing more is told but where the log is.
+    pub(crate) fn close(&mut self, exit: Exit) {
+        let _ = writeln!(io::stderr(), "{}", self.log.end(exit as u8));
     }
 
     /// Tells how it ended.
@@ -54,10 +69,8 @@ impl LifecycleReporter {
             }
             Ended::Refused(wrong) => {
                 for why in wrong {
-                    self.tell(
-                        &format!("! {}", printable(why)),
-                        || json!({ "event": "refused", "text": why }),
-                    );
+                    let text = format!("! {}", printable(why));
+                    self.tell(None, "refused", Some(text), json!({ "text": why }));
                 }
                 self.end("nothing was changed", false);
                 Exit::Refused
@@ -92,54 +105,56 @@ impl LifecycleReporter {
         self.names.get(host).map_or("?", String::as_str)
     }
 
-    fn tell(&self, text: &str, document: impl FnOnce() -> Value) {
-        match self.output {
-            Output::Text => say(text),
-            Output::Json => say(&document().to_string()),
+    /// To people `text`, if they are told; to programs and to the log everything.
+    fn tell(&mut self, host: Option<usize>, event: &str, text: Option<String>, mut more: Value) {
+        let host = host.map(|host| self.name(host).to_owned());
+        self.log.write(host.as_deref(), event, &more);
+        match (self.output, text, &mut more) {
+            (Output::Text, Some(text), _) => say(&text),
+            (Output::Json, _, Value::Object(members)) => {
+                members.insert("event".to_owned(), event.into());
+                if let Some(host) = host {
+                    members.insert("host".to_owned(), host.into());
+                }
+                say(&more.to_string());
+            }
+            _ => {}
         }
     }
 
-    fn complain(&self, host: usize, why: &str) {
-        let name = self.name(host);
+    fn complain(&mut self, host: usize, why: &str) {
         // What a program printed last has lines of its own, which are fit for a terminal already.
         let lines: Vec<_> = why.lines().map(printable).collect();
-        self.tell(
-            &format!("! {name}: {}", lines.join("\n")),
-            || json!({ "event": "failed", "host": name, "text": why }),
-        );
+        let text = format!("! {}: {}", self.name(host), lines.join("\n"));
+        self.tell(Some(host), "failed", Some(text), json!({ "text": why }));
     }
 
-    fn end(&self, text: &str, success: bool) {
-        self.tell(text, || json!({ "event": "ended", "text": text, "success": success }));
+    fn end(&mut self, text: &str, success: bool) {
+        self.tell(None, "ended", Some(text.to_owned()), json!({ "text": text, "success": success }));
     }
 }
 
 impl Progress for LifecycleReporter {
     fn phase(&mut self, phase: &Phase) {
-        self.tell(phase.title, || json!({ "event": "phase", "phase": phase.title }));
+        self.tell(None, "phase", Some(phase.title.to_owned()), json!({ "phase": phase.title }));
     }
 
     fn step(&mut self, host: usize, step: &Step) {
-        let (name, title) = (self.name(host), step.title());
-        self.tell(&format!("  {name}  {title}"), || json!({ "event": "step", "host": name, "step": title }));
+        let title = step.title();
+        let text = format!("  {}  {title}", self.name(host));
+        self.tell(Some(host), "step", Some(text), json!({ "step": title }));
     }
 
     fn event(&mut self, host: usize, event: &Event) {
-        let name = self.name(host);
-        match (self.output, event) {
-            (Output::Text, Event::Note { text }) => say(&format!("  {name}  ! {}", printable(text))),
-            (Output::Text, _) => {}
-            (Output::Json, event) => {
-                say(&json!({ "event": "node", "host": name, "node": event }).to_string());
-            }
-        }
+        let text = match event {
+            Event::Note { text } => Some(format!("  {}  ! {}", self.name(host), printable(text))),
+            _ => None,
+        };
+        self.tell(Some(host), "node", text, json!({ "node": event }));
     }
 
     fn printed(&mut self, host: usize, bytes: &[u8]) {
-        if self.output == Output::Json {
-            let text = String::from_utf8_lossy(bytes);
-            say(&json!({ "event": "printed", "host": self.name(host), "text": text }).to_string());
-        }
+        self.tell(Some(host), "printed", None, json!({ "text": String::from_utf8_lossy(bytes) }));
     }
 
     fn failed(&mut self, host: usize, failed: &Failed, goes_on: bool) {
@@ -153,39 +168,27 @@ impl Progress for LifecycleReporter {
 
     fn stopping(&mut self, running: usize) {
         let text = format!("stopping: {running} hosts finish what they are at; once more leaves them");
-        self.tell(&text, || json!({ "event": "stopping", "running": running }));
+        self.tell(None, "stopping", Some(text), json!({ "running": running }));
     }
 }
 
 impl Dialogue for LifecycleReporter {
     fn note(&mut self, host: usize, note: &str) {
-        let name = self.name(host);
-        self.tell(
-            &format!("! {name}: {}", printable(note)),
-            || json!({ "event": "note", "host": name, "text": note }),
-        );
+        let text = format!("! {}: {}", self.name(host), printable(note));
+        self.tell(Some(host), "note", Some(text), json!({ "text": note }));
     }
 
-    fn confirm(&mut self, plan: &Plan) -> bool {
+    fn confirm(&mut self, plan: &Plan) -> Consent {
         let lines = plan.lines(|host| self.name(host).to_owned());
-        match self.output {
-            Output::Text => {
-                say("plan");
-                for line in &lines {
-                    say(&format!("  {}", printable(line)));
-                }
-            }
-            Output::Json => say(&json!({ "event": "plan", "lines": lines }).to_string()),
-        }
+        let shown = lines.iter().map(|line| format!("  {}", printable(line)));
+        let text = std::iter::once("plan".to_owned()).chain(shown).collect::<Vec<_>>().join("\n");
+        self.tell(None, "plan", Some(text), json!({ "lines": lines }));
         if self.dry_run {
-            return false;
+            Consent::Refused
+        } else if self.yes || !io::stdin().is_terminal() {
+            Consent::Given
+        } else {
+            Consent::Asked(ask::whether_to_do_it)
         }
-        if self.yes || !io::stdin().is_terminal() {
-            return true;
-        }
-        let _ = write!(io::stderr(), "do it? [y/N] ");
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer);
-        read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
     }
 }

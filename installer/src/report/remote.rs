@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
 
 use cluster::flow::{Answer, Outcome, Told as Happened, Watch};
 use cluster::inventory::Host;
@@ -15,8 +16,10 @@ use lvscare::exit::Exit;
 use lvscare::terminal::printable;
 use node::agent::runs::{End, Run, What};
 use node::api::{self, Changed, NodeStatus, Outcome as NodeOutcome, Request};
+use serde_json::{Value, json};
 
 use super::{Output, say, text};
+use crate::run_log::RunLog;
 use order::{InOrder, Stream, Told};
 
 mod document;
@@ -31,7 +34,7 @@ mod table;
 use progress::Progress;
 use reported::Reported;
 
-pub(crate) use reason::{Reason, exit_of_reach};
+pub(crate) use reason::{Reason, exit_of_flow};
 
 /// How a task on many hosts is told.
 #[derive(Clone, Debug, Default)]
@@ -74,12 +77,13 @@ pub(crate) struct RemoteReporter {
     printed: document::Printed,
     notes: Vec<String>,
     progress: Progress,
+    log: RunLog,
     was_stopped: bool,
 }
 
 impl RemoteReporter {
-    /// Of these hosts.
-    pub(crate) fn new(form: RemoteForm, hosts: &[Host]) -> Self {
+    /// Of these hosts, to people or programs and to a log.
+    pub(crate) fn new(form: RemoteForm, hosts: &[Host], log: RunLog) -> Self {
         let is_for_people = form.output == Output::Text && !form.is_repeated;
         Self {
             form,
@@ -89,6 +93,7 @@ impl RemoteReporter {
             order: InOrder::new(hosts.len()),
             printed: document::Printed::new(hosts.len()),
             notes: Vec::new(),
+            log,
             was_stopped: false,
         }
     }
@@ -98,6 +103,7 @@ impl RemoteReporter {
         if !self.notes.iter().any(|told| told == note) {
             self.progress.clear();
             complain(&format!("! {}", printable(note)));
+            self.log.write(None, "note", &json!({ "text": note }));
             self.notes.push(note.to_owned());
         }
     }
@@ -123,7 +129,35 @@ impl RemoteReporter {
         for way_out in self.ways_out() {
             complain(&format!("! {way_out}"));
         }
+        complain(&self.log.end(exit as u8));
         exit
+    }
+
+    /// Tells why no host was asked.
+    pub(crate) fn refuse(&mut self, why: &str, exit: Exit) {
+        super::refuse(why);
+        self.log.write(None, "refused", &json!({ "text": why }));
+        complain(&self.log.end(exit as u8));
+    }
+
+    fn log(&mut self, host: usize, event: &str, more: &Value) {
+        let host = self.hosts.get(host).map(|host| host.name.as_str());
+        self.log.write(host, event, more);
+    }
+
+    /// All but how far a file is: that it is there is how its host ends.
+    fn log_told(&mut self, host: usize, told: &Happened) {
+        let said =
+            |stream: &str, bytes: &[u8]| json!({ "stream": stream, "text": String::from_utf8_lossy(bytes) });
+        let (event, more) = match told {
+            Happened::Sent { done, all } if done == all => ("sent", json!({ "bytes": all })),
+            Happened::Sent { .. } => return,
+            Happened::Said(Said::Out(bytes)) => ("said", said("stdout", bytes)),
+            Happened::Said(Said::Err(bytes)) => ("said", said("stderr", bytes)),
+            Happened::Happened(event) => ("node", json!({ "node": event })),
+            Happened::Seen(status) => ("seen", json!({ "status": status })),
+        };
+        self.log(host, event, &more);
     }
 
     fn show(&self, table: Table) {
@@ -290,11 +324,19 @@ fn resumed(followed: &[(What, End)], newest: Option<&Run>) -> Vec<String> {
 }
 
 impl Watch for RemoteReporter {
+    fn begun(&mut self, host: usize) {
+        self.log(host, "begun", &json!({}));
+        if let Some(host) = self.hosts.get_mut(host) {
+            host.begun = Some(Instant::now());
+        }
+    }
+
     fn note(&mut self, _host: usize, note: &str) {
         self.warn(note);
     }
 
     fn told(&mut self, host: usize, told: Happened) {
+        self.log_told(host, &told);
         if let Happened::Sent { done, all } = told {
             self.progress.sent(host, done, all);
             return;
@@ -323,8 +365,11 @@ impl Watch for RemoteReporter {
         self.progress.clear();
         self.progress.ended(host);
         if let Some(host) = self.hosts.get_mut(host) {
+            host.took = host.begun.map(|begun| begun.elapsed());
             host.outcome = Some(outcome);
         }
+        let more = document::outcome(self.hosts.get(host));
+        self.log(host, "ended", &more);
         if self.form.output == Output::Text && self.form.table.is_none() {
             for (host, told) in self.order.ended(host) {
                 self.tell(host, told);
@@ -335,6 +380,7 @@ impl Watch for RemoteReporter {
 
     fn stopping(&mut self, running: usize) {
         self.was_stopped = true;
+        self.log.write(None, "stopping", &json!({ "running": running }));
         if running > 0 {
             self.warn(&format!("stopping; hosts still at work: {running}; once more leaves them"));
         }
@@ -357,7 +403,7 @@ mod tests {
             .map(|number| Host { at: format!("10.0.0.{number}:22").parse().unwrap(), role: None })
             .collect();
         let form = RemoteForm { table: Some(Table::Ping), ..RemoteForm::default() };
-        let mut reporter = RemoteReporter::new(form, &hosts);
+        let mut reporter = RemoteReporter::new(form, &hosts, RunLog::none());
         for (host, outcome) in outcomes.into_iter().enumerate() {
             reporter.ended(host, outcome);
         }

@@ -16,7 +16,7 @@ use node::spec::version::KubernetesVersion;
 use super::ask::ask;
 use super::execute::{Failed, Progress, execute};
 use super::gather::{Gathered, gather};
-use super::{Access, Error};
+use super::{Access, Error, meet};
 use crate::inventory::{Inventory, Role};
 use crate::kubeadm::{self, Variables};
 use crate::plan::credentials::{CHANCE, Credentials};
@@ -79,7 +79,18 @@ pub trait Dialogue: Progress {
     /// What a person should know of a host.
     fn note(&mut self, host: usize, note: &str);
     /// What will be done; whether it shall be.
-    fn confirm(&mut self, plan: &Plan) -> bool;
+    fn confirm(&mut self, plan: &Plan) -> Consent;
+}
+
+/// Whether a plan shall be carried out.
+#[derive(Clone, Copy, Debug)]
+pub enum Consent {
+    /// It shall.
+    Given,
+    /// It shall not.
+    Refused,
+    /// A person says so, if this is true.
+    Asked(fn() -> bool),
 }
 
 /// How it ended.
@@ -115,7 +126,7 @@ pub fn run<D: Dialogue + 'static>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let stop = Stop::by_signals()?;
+        let mut stop = Stop::by_signals()?;
         let options = purpose.options();
         let lock = Some(options.by.as_str()).filter(|_| !options.dry_run);
         let gathered = gather(inventory, access, program, lock, &stop).await?;
@@ -143,10 +154,15 @@ pub fn run<D: Dialogue + 'static>(
         };
         let ended = if plan.is_empty() {
             Some(Ended::Nothing)
-        } else if !dialogue.borrow_mut().confirm(&plan) {
-            Some(if options.dry_run { Ended::Planned } else { Ended::Declined })
         } else {
-            None
+            let consent = dialogue.borrow_mut().confirm(&plan);
+            let is_given = match consent {
+                Consent::Given => true,
+                Consent::Refused => false,
+                Consent::Asked(question) => meet::answer(question, &mut stop).await?.unwrap_or(false),
+            };
+            let declined = if options.dry_run { Ended::Planned } else { Ended::Declined };
+            (!is_given).then_some(declined)
         };
         if let Some(ended) = ended {
             Gathered::end(sessions, way, false).await;

@@ -1,5 +1,6 @@
 //! What is done on hosts: a task, many machines, and whoever watches.
 //!
+//! - [`meet`]: those that nobody knows.
 //! - [`task`]: what is done on one of them.
 //! - [`lifecycle`]: a cluster is made, hosts join and leave. [`gather`]: all hosts, spoken with and held. [`execute`]: a plan,
 //!   carried out.
@@ -26,8 +27,10 @@ pub mod ask;
 pub mod execute;
 pub mod gather;
 pub mod lifecycle;
+pub mod meet;
 pub mod task;
 
+pub use meet::{Question, Unknown};
 pub use task::{Answer, Ask, Rights, Task, Told};
 
 /// How hosts are reached: who we are, and whom we trust.
@@ -39,6 +42,8 @@ pub struct Access {
     pub policy: Policy,
     /// The keys of those that are.
     pub host_keys: HostKeys,
+    /// What a person is asked of those that are not, before all else; without it the policy decides.
+    pub question: Option<Question>,
 }
 
 /// What came of a task on one host.
@@ -46,6 +51,8 @@ pub type Outcome = Ended<Result<Answer, remote::Error>>;
 
 /// Hears what happens. A host is meant by its place in the inventory.
 pub trait Watch {
+    /// It is begun there.
+    fn begun(&mut self, host: usize);
     /// What a person should know of a host, or of a file that was read for it.
     fn note(&mut self, host: usize, note: &str);
     /// Something happened there.
@@ -62,6 +69,15 @@ pub enum Error {
     /// There is no way to the hosts.
     #[error("the bastion: {0}")]
     Bastion(#[from] crate::transport::Error),
+    /// A person does not know the hosts either.
+    #[error("no host was asked: the keys that they show are not accepted")]
+    NotAccepted,
+    /// A key that was accepted cannot be recorded.
+    #[error("no host was asked: {0}")]
+    Record(transport::Error),
+    /// It was asked to stop.
+    #[error("stopped, as was asked; no host was asked")]
+    Stopped,
     /// This machine has not what a run needs.
     #[error("cannot begin: {0}")]
     System(#[from] io::Error),
@@ -84,6 +100,7 @@ pub fn run<W: Watch + 'static>(
             let (task, watch) = (Rc::clone(&task), Rc::clone(watch));
             let (way, mut stop) = (way.clone(), stop.clone());
             async move {
+                watch.borrow_mut().begun(index);
                 let ssh = way.connect(at).await?;
                 for note in ssh.notes() {
                     watch.borrow_mut().note(index, note);
@@ -114,21 +131,25 @@ pub struct Way {
     policy: Policy,
     host_keys: Arc<HostKeys>,
     bastion: Option<Arc<Ssh>>,
+    question: Option<Question>,
 }
 
 impl Way {
-    /// Connects to the bastion, if there is one, unless it is asked to stop before.
+    /// Connects to the bastion, if there is one, unless it is asked to stop before; and has a person look at hosts that
+    /// nobody knows.
     async fn open(access: Access, inventory: &Inventory, stop: &mut Stop) -> Result<Self, Error> {
         let credentials = Credentials { user: inventory.user.clone(), ..access.credentials };
         let (policy, host_keys) = (access.policy, Arc::new(access.host_keys));
-        let mut way = Self { credentials, policy, host_keys, bastion: None };
+        let mut way = Self { credentials, policy, host_keys, bastion: None, question: access.question };
         if let Some(bastion) = &inventory.bastion {
+            way.meet(std::iter::once(bastion.at), stop).await?;
             let target = way.target(bastion.at, &bastion.user);
             way.bastion = tokio::select! {
                 connected = Ssh::connect(&target, &way.host_keys, None) => Some(Arc::new(connected?)),
                 () = stop.asked() => None,
             };
         }
+        way.meet(inventory.hosts.iter().map(|host| host.at), stop).await?;
         Ok(way)
     }
 

@@ -30,7 +30,7 @@ pub struct HostKeys {
 
 /// The key is not recorded, since a different one has been in the meantime.
 #[derive(Debug)]
-pub(super) struct Conflict;
+pub(crate) struct Conflict;
 
 impl HostKeys {
     /// Those of OpenSSH for this user, and for all.
@@ -58,7 +58,7 @@ impl HostKeys {
 
     /// Records a key of a host of which none is recorded. Under a lock it is looked up once more: many programs, and many
     /// hosts of one program, write the same file.
-    pub(super) async fn record(
+    pub(crate) async fn record(
         &self,
         host: &HostName,
         algorithm: &str,

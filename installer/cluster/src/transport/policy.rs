@@ -116,6 +116,8 @@ pub enum Untrusted {
         algorithm: String,
         /// The key.
         fingerprint: Fingerprint,
+        /// The key in the form on the wire.
+        blob: Vec<u8>,
     },
     /// Another key is recorded.
     #[error("its {algorithm} key {fingerprint} is not the {recorded} key in {place}")]
@@ -191,7 +193,7 @@ pub fn judge(
         return Err(Untrusted::Changed { algorithm, fingerprint, recorded, place });
     }
     match policy {
-        Policy::Strict => Err(Untrusted::Unknown { algorithm, fingerprint }),
+        Policy::Strict => Err(Untrusted::Unknown { algorithm, fingerprint, blob: presented.blob.clone() }),
         Policy::AcceptNew | Policy::Pinned(_) => Ok(Trusted::New),
     }
 }

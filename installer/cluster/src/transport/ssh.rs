@@ -80,34 +80,8 @@ impl Ssh {
         host_keys: &Arc<HostKeys>,
         bastion: Option<&Arc<Self>>,
     ) -> Result<Self, Error> {
-        let host = HostName::new(target.at);
-        let known = host_keys.known(&host)?;
-        let notes = known.notes.clone();
-        let config = Arc::new(config(&known));
-        let mut attempt = 1;
-        let (mut handle, seen) = loop {
-            let seen = Arc::new(Mutex::new(Seen::default()));
-            let guard = Guard {
-                host: host.clone(),
-                at: target.at,
-                known: known.clone(),
-                policy: target.policy.clone(),
-                host_keys: Arc::clone(host_keys),
-                seen: Arc::clone(&seen),
-            };
-            match shake_hands(Arc::clone(&config), target.at, guard, bastion).await {
-                Ok(handle) => break (handle, seen),
-                Err(Stopped::Refused(error)) => return Err(error),
-                Err(Stopped::Ssh(error)) => {
-                    let was_heard = look(&seen).is_met;
-                    if was_heard || attempt == MAX_ATTEMPTS || !is_reset(&error) {
-                        return Err(unreachable(target.at, &error));
-                    }
-                }
-            }
-            tokio::time::sleep(pause(attempt, fastrand::f64())).await;
-            attempt += 1;
-        };
+        let Met { mut handle, seen, notes } =
+            Self::meet(target.at, &target.policy, host_keys, bastion).await?;
         let credentials = &target.credentials;
         let login = timeout(LOGIN_LIMIT, auth::login(&mut handle, credentials)).await;
         let refused = |why| Error::Login { at: target.at, user: credentials.user.clone(), why };
@@ -124,6 +98,54 @@ impl Ssh {
             Err(_) => {
                 Err(lost_during_login(target.at, &format!("no answer within {} s", LOGIN_LIMIT.as_secs())))
             }
+        }
+    }
+
+    /// Whether the host at that address is trusted. Nobody logs in.
+    pub async fn check(
+        at: SocketAddr,
+        policy: &Policy,
+        host_keys: &Arc<HostKeys>,
+        bastion: Option<&Arc<Self>>,
+    ) -> Result<(), Error> {
+        let Met { handle, .. } = Self::meet(at, policy, host_keys, bastion).await?;
+        let _ = timeout(KEEPALIVE, handle.disconnect(Disconnect::ByApplication, "", "")).await;
+        Ok(())
+    }
+
+    /// A connection up to the point where both sides know each other, in several attempts.
+    async fn meet(
+        at: SocketAddr,
+        policy: &Policy,
+        host_keys: &Arc<HostKeys>,
+        bastion: Option<&Arc<Self>>,
+    ) -> Result<Met, Error> {
+        let host = HostName::new(at);
+        let known = host_keys.known(&host)?;
+        let config = Arc::new(config(&known));
+        let mut attempt = 1;
+        loop {
+            let seen = Arc::new(Mutex::new(Seen::default()));
+            let guard = Guard {
+                host: host.clone(),
+                at,
+                known: known.clone(),
+                policy: policy.clone(),
+                host_keys: Arc::clone(host_keys),
+                seen: Arc::clone(&seen),
+            };
+            match shake_hands(Arc::clone(&config), at, guard, bastion).await {
+                Ok(handle) => return Ok(Met { handle, seen, notes: known.notes }),
+                Err(Stopped::Refused(error)) => return Err(error),
+                Err(Stopped::Ssh(error)) => {
+                    let was_heard = look(&seen).is_met;
+                    if was_heard || attempt == MAX_ATTEMPTS || !is_reset(&error) {
+                        return Err(unreachable(at, &error));
+                    }
+                }
+            }
+            tokio::time::sleep(pause(attempt, fastrand::f64())).await;
+            attempt += 1;
         }
     }
 
@@ -157,6 +179,13 @@ impl Ssh {
         };
         Err(Error::Unreachable { at, why: format!("the bastion says: {why}") })
     }
+}
+
+/// A host that is who it should be.
+struct Met {
+    handle: Handle<Guard>,
+    seen: Arc<Mutex<Seen>>,
+    notes: Vec<String>,
 }
 
 fn lost_during_login(at: SocketAddr, why: &str) -> Error {

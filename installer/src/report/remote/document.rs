@@ -8,6 +8,7 @@ use lvscare::exit::Exit;
 use node::agent::runs::{End, Run, What};
 use node::api::{Changed, NodeStatus, Outcome, StepReport};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Reported;
 use super::order::Stream;
@@ -66,6 +67,9 @@ struct Entry<'a> {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
+    /// How long it took, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
     /// What was done there before it failed.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     done: &'a [StepReport],
@@ -141,33 +145,43 @@ pub(super) fn print_line(hosts: &[Reported], printed: &Printed) {
     }
 }
 
+/// What came of one host, without what its commands printed.
+pub(super) fn outcome(host: Option<&Reported>) -> Value {
+    let entry = host.map(|host| serde_json::to_value(entry(host, &Kept::default())));
+    let Some(Ok(Value::Object(mut entry))) = entry else { return Value::Null };
+    for told in ["host", "stdout", "stderr"] {
+        entry.remove(told);
+    }
+    Value::Object(entry)
+}
+
 fn document<'a>(hosts: &'a [Reported], printed: &'a Printed, exit: Option<Exit>) -> Document<'a> {
-    let host = |(reported, kept): (&'a Reported, &'a Kept)| {
-        let failure = reported.failure();
-        let outcome = match &reported.outcome {
-            None if reported.seen.is_some() => "seen",
-            None | Some(Ended::NotBegun) => "not-begun",
-            Some(Ended::Left) => "left",
-            Some(Ended::Done(_)) if failure.is_some() => "failed",
-            Some(Ended::Done(_)) => "done",
-        };
-        let failure = failure.filter(|_| outcome == "failed");
-        let answer = match &reported.outcome {
-            Some(Ended::Done(Ok(answer))) => Some(answered(answer, kept)),
-            _ => reported.status().map(|status| Answered::Status { status }),
-        };
-        Entry {
-            host: &reported.name,
-            role: reported.role.map(cluster::inventory::Role::as_str),
-            outcome,
-            done: if failure.is_some() { &reported.steps } else { &[] },
-            failure: failure.map(|(reason, message)| Failure { kind: reason.word(), message }),
-            answer,
-        }
+    let entries = hosts.iter().zip(&printed.hosts).map(|(reported, kept)| entry(reported, kept));
+    Document { hosts: entries.collect(), exit: exit.map(|exit| exit as u8) }
+}
+
+fn entry<'a>(reported: &'a Reported, kept: &Kept) -> Entry<'a> {
+    let failure = reported.failure();
+    let outcome = match &reported.outcome {
+        None if reported.seen.is_some() => "seen",
+        None | Some(Ended::NotBegun) => "not-begun",
+        Some(Ended::Left) => "left",
+        Some(Ended::Done(_)) if failure.is_some() => "failed",
+        Some(Ended::Done(_)) => "done",
     };
-    Document {
-        hosts: hosts.iter().zip(&printed.hosts).map(host).collect(),
-        exit: exit.map(|exit| exit as u8),
+    let failure = failure.filter(|_| outcome == "failed");
+    let answer = match &reported.outcome {
+        Some(Ended::Done(Ok(answer))) => Some(answered(answer, kept)),
+        _ => reported.status().map(|status| Answered::Status { status }),
+    };
+    Entry {
+        host: &reported.name,
+        role: reported.role.map(cluster::inventory::Role::as_str),
+        outcome,
+        done: if failure.is_some() { &reported.steps } else { &[] },
+        failure: failure.map(|(reason, message)| Failure { kind: reason.word(), message }),
+        seconds: reported.took.map(|took| (took.as_secs_f64() * 1000.0).round() / 1000.0),
+        answer,
     }
 }
 

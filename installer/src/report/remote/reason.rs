@@ -1,7 +1,7 @@
 //! Why something was not done on a host: by this, runs in which all failed alike have an exit code of their own.
 
-use cluster::remote;
 use cluster::transport::Kind;
+use cluster::{flow, remote};
 use lvscare::exit::Exit;
 use node::api;
 use serde::Serialize;
@@ -56,13 +56,23 @@ fn name(kind: impl Serialize) -> String {
 }
 
 /// The exit code of whoever cannot work with a host.
-pub(crate) fn exit_of_reach(kind: Kind) -> Exit {
+fn exit_of_reach(kind: Kind) -> Exit {
     match kind {
         Kind::Login => Exit::Login,
         Kind::HostKey => Exit::HostKey,
         Kind::Unreachable => Exit::Unreachable,
         Kind::Local => Exit::Invalid,
         Kind::Failed => Exit::Failed,
+    }
+}
+
+/// The exit code of a run in which no host could be asked.
+pub(crate) fn exit_of_flow(error: &flow::Error) -> Exit {
+    match error {
+        flow::Error::Bastion(error) | flow::Error::Record(error) => exit_of_reach(error.kind()),
+        flow::Error::NotAccepted => Exit::HostKey,
+        flow::Error::Stopped => Exit::Cancelled,
+        flow::Error::System(_) => Exit::Failed,
     }
 }
 

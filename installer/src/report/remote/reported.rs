@@ -1,5 +1,7 @@
 //! What is known of one host.
 
+use std::time::{Duration, Instant};
+
 use cluster::flow::{Answer, Outcome, Rights};
 use cluster::inventory::{Host, Role};
 use cluster::runner::Ended;
@@ -22,6 +24,10 @@ pub(super) struct Reported {
     pub(super) seen: Option<Box<NodeStatus>>,
     /// What was done there.
     pub(super) steps: Vec<StepReport>,
+    /// When it was begun.
+    pub(super) begun: Option<Instant>,
+    /// How long it took.
+    pub(super) took: Option<Duration>,
 }
 
 impl Reported {
@@ -35,6 +41,8 @@ impl Reported {
             outcome: None,
             seen: None,
             steps: Vec::new(),
+            begun: None,
+            took: None,
         }
     }
 

@@ -94,7 +94,7 @@ mod tests {
             .map(|number| Host { at: format!("10.0.0.{number}:22").parse().unwrap(), role: Some(Role::Node) })
             .collect();
         let form = RemoteForm { table: Some(Table::Status { is_wide: false }), ..RemoteForm::default() };
-        let mut reporter = RemoteReporter::new(form, &hosts);
+        let mut reporter = RemoteReporter::new(form, &hosts, crate::run_log::RunLog::none());
         let rules = r#"{"daemon":{"version":"0.1.0","uptime_seconds":1,"last_pass_seconds":1,"repairs":0,"problems":[],
             "configuration":{"generation":1,"hash":"x","failures":0,"problem":null}},"virtual_servers":[{"address":
             "10.103.97.2:6443","scheduler":"rr","route_source":null,"mode":null,"self_probe":null,"masters":null,"traffic":

@@ -87,7 +87,7 @@ mod tests {
         .map(|(at, role)| Host { at: at.parse().unwrap(), role })
         .collect();
         let form = RemoteForm { table: Some(Table::Ping), ..RemoteForm::default() };
-        let mut reporter = RemoteReporter::new(form, &hosts);
+        let mut reporter = RemoteReporter::new(form, &hosts, crate::run_log::RunLog::none());
         let probe = Probe {
             system: "Linux".to_owned(),
             kernel: "6.1.0".to_owned(),
