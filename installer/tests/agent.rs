@@ -4,12 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use agent_host::{Agent, Host, children, eventually, kill};
-use node::agent::runs::End;
+use node::agent::runs::{End, MAX_LOG};
 use node::agent::task::{Kubeadm, Systemctl, Task};
 use node::agent::wire::{Answer, Command, FileContent, Reply, TaskSignal, WriteFile};
 use node::api::Kind;
@@ -145,6 +146,32 @@ fn signals_reach_the_program_and_all_that_it_started() {
     host.wait_for("refused");
     agent.ask(&signal("kill", TaskSignal::Kill)).1.unwrap();
     assert_eq!(follow(&mut agent, "kill").1, End::Killed { signal: 9 });
+}
+
+#[test]
+fn a_log_without_an_end_is_cut_and_says_so() {
+    let host = Host::with_room("2g");
+    host.note("endless");
+    let mut agent = host.agent();
+    agent.ask(&lock()).1.unwrap();
+    agent.ask(&start("one", reset())).1.unwrap();
+    let log = format!("{}/one/log", paths::RUNS);
+    let cut = "\n[the log was cut here: more than 64 MiB of what a task prints are not kept]\n";
+    // What follows is cut off again and again.
+    let is_cut = || {
+        let mut end = vec![0; cut.len()];
+        let read = fs::File::open(host.path(&log))
+            .and_then(|log| log.read_exact_at(&mut end, MAX_LOG - cut.len() as u64));
+        read.is_ok() && end == cut.as_bytes()
+    };
+    eventually("the log is cut", is_cut);
+    // It goes on, and nothing more is kept.
+    thread::sleep(std::time::Duration::from_secs(1));
+    agent.ask(&signal("one", TaskSignal::Term)).1.unwrap();
+    let (told, end) = follow(&mut agent, "one");
+    assert_eq!(end, End::Killed { signal: 15 });
+    assert_eq!((told.len() as u64, host.length(&log)), (MAX_LOG, MAX_LOG));
+    assert!(told.ends_with(cut), "{}", &told[told.len() - 100..]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ const KUBEADM: &str = r#"#!/bin/sh
 if [ "$1" = version ]; then echo v1.34.1; echo noise >&2; exit; fi
 cd "$NOTES"
 [ -e stubborn ] && trap 'touch refused' TERM
+[ -e endless ] && exec yes "of what nobody reads"
 if [ -e noisy ]; then yes | head -c 4000000; fi
 echo "kubeadm $*"
 echo "to stderr" >&2
@@ -144,7 +145,7 @@ impl Host {
     }
 
     /// A file of this host, from outside.
-    fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.keeper.id()))
     }
 

@@ -20,6 +20,15 @@ use crate::step::Content;
 /// As many are kept when another one begins, those that are at work beside.
 pub const KEPT: usize = 10;
 
+/// More than this of a log is not kept, in bytes.
+pub const MAX_LOG: u64 = 64 << 20;
+
+/// The end of a log that was longer.
+const CUT: &[u8] = b"\n[the log was cut here: more than 64 MiB of what a task prints are not kept]\n";
+
+/// What is kept of one that is cut, in bytes.
+const KEPT_LOG: u64 = MAX_LOG - CUT.len() as u64;
+
 /// How long a supervisor's word may be.
 const MAX_WORD: u64 = 64;
 
@@ -229,13 +238,30 @@ impl Runs {
     pub fn read_log(&self, id: &RunId, from: u64, longest: u64) -> io::Result<Vec<u8>> {
         let mut log = File::open(self.file(id, "log"))?;
         let mut bytes = Vec::new();
+        // What lies beyond may be cut off the next moment.
+        let end = match log.metadata()?.len() {
+            length if length <= KEPT_LOG => length,
+            _ if is_cut(&log)? => MAX_LOG,
+            _ => KEPT_LOG,
+        };
         // Not every file system takes any number for a place.
-        if from >= log.metadata()?.len() {
+        if from >= end {
             return Ok(bytes);
         }
         log.seek(SeekFrom::Start(from))?;
-        log.take(longest).read_to_end(&mut bytes)?;
+        log.take(longest.min(end - from)).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Cuts a log that has become too long. Whoever writes it adds to its end, wherever that is, and notices nothing: a
+    /// pipe with somebody at its end would stop or kill programs that outlive him.
+    pub fn bound_log(&self, id: &RunId) -> io::Result<()> {
+        let log = OpenOptions::new().write(true).open(self.file(id, "log"))?;
+        if log.metadata()?.len() <= KEPT_LOG {
+            return Ok(());
+        }
+        rustix::io::pwrite(&log, CUT, KEPT_LOG)?;
+        log.set_len(MAX_LOG)
     }
 
     /// Sets room aside for the end, so that a full disk cannot hide it.
@@ -246,6 +272,12 @@ impl Runs {
         file.sync_all()?;
         Ok(Reserved { file, waiting, ended: self.file(id, "ended") })
     }
+}
+
+fn is_cut(log: &File) -> io::Result<bool> {
+    let mut end = [0; CUT.len()];
+    let length = rustix::io::pread(log, &mut end, KEPT_LOG)?;
+    Ok(end.get(..length) == Some(CUT))
 }
 
 /// No record of an end is longer, in bytes.
@@ -357,5 +389,36 @@ mod tests {
         let read = |from, longest| runs.read_log(&what.id, from, longest).unwrap();
         assert_eq!((read(0, 100), read(4, 2), read(8, 9)), (b"one\ntwo\n".into(), b"tw".into(), Vec::new()));
         assert!(read(u64::MAX / 2, 9).is_empty());
+    }
+
+    #[test]
+    fn a_log_is_cut_and_says_so_and_nobody_reads_what_may_vanish() {
+        let directory = tempfile::tempdir().unwrap();
+        let runs = Runs::new(directory.path());
+        let what = what("one", 7);
+        let _alive = runs.create(&what).unwrap();
+        let mut log = runs.log(&what.id).unwrap();
+        let length = || log_length(directory.path());
+        let read = |from| runs.read_log(&what.id, from, 1 << 10).unwrap();
+        log.write_all(b"first").unwrap();
+        runs.bound_log(&what.id).unwrap();
+        assert_eq!(length(), 5, "a short one stays as it is");
+        log.set_len(KEPT_LOG - 3).unwrap();
+        log.write_all(b"abcdef").unwrap();
+        assert_eq!(read(KEPT_LOG - 3), b"abc", "what may be cut is not read yet");
+        runs.bound_log(&what.id).unwrap();
+        assert_eq!((length(), read(KEPT_LOG - 3)), (MAX_LOG, [b"abc", CUT].concat()));
+        // It goes on and on.
+        for _ in 0..3 {
+            log.write_all(&vec![b'x'; 1 << 20]).unwrap();
+            assert!(read(MAX_LOG).is_empty());
+            runs.bound_log(&what.id).unwrap();
+            assert_eq!((length(), read(KEPT_LOG)), (MAX_LOG, CUT.to_vec()));
+        }
+        assert_eq!(runs.read_log(&what.id, 0, 5).unwrap(), b"first");
+    }
+
+    fn log_length(directory: &Path) -> u64 {
+        fs::metadata(directory.join("one/log")).unwrap().len()
     }
 }

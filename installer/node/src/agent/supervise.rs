@@ -8,7 +8,9 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd, pwrite};
 
@@ -18,6 +20,12 @@ use crate::api::{Failure, Kind};
 use crate::facts::kubelet;
 use crate::journal::Journal;
 use crate::machine::{Machine, programs};
+
+/// Programs that end at once are not waited for long,
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// and those that go on are looked at so often: a log grows beyond its bound for no longer.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs the task of a run to its end, and says how it ended.
 pub fn supervise<M: Machine>(
@@ -38,7 +46,7 @@ pub fn supervise<M: Machine>(
     let end = match start(runs, &run.what, lock.as_fd().try_clone_to_owned()) {
         Ok(mut child) => {
             say(&alive, &child.id().to_string());
-            child.wait().map_or_else(|error| End::NotStarted { why: error.to_string() }, ended)
+            wait(&mut child, runs, id).map_or_else(|error| End::NotStarted { why: error.to_string() }, ended)
         }
         Err(error) => {
             let name = run.what.line.words.first().map_or("", String::as_str);
@@ -61,7 +69,7 @@ fn say(alive: impl AsFd, word: &str) {
     let _ = pwrite(alive, format!("{word}\n").as_bytes(), 0);
 }
 
-fn start(runs: &Runs, what: &What, lock: io::Result<OwnedFd>) -> io::Result<std::process::Child> {
+fn start(runs: &Runs, what: &What, lock: io::Result<OwnedFd>) -> io::Result<Child> {
     let mut words = what.line.words.iter();
     let mut command = Command::new(words.next().ok_or(io::ErrorKind::InvalidInput)?);
     let log = runs.log(&what.id)?;
@@ -77,6 +85,21 @@ fn start(runs: &Runs, what: &What, lock: io::Result<OwnedFd>) -> io::Result<std:
         fcntl_setfd(&lock, FdFlags::empty())?;
     }
     command.spawn()
+}
+
+/// Waits for its end, and keeps its log within its bound meanwhile.
+fn wait(child: &mut Child, runs: &Runs, id: &RunId) -> io::Result<ExitStatus> {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let status = child.try_wait()?;
+        // A log that cannot be cut is no reason to lose how the program ends.
+        let _ = runs.bound_log(id);
+        if let Some(status) = status {
+            return Ok(status);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 fn ended(status: ExitStatus) -> End {
