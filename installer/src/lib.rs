@@ -15,6 +15,7 @@ mod ask;
 mod cli;
 mod lifecycle;
 mod login;
+mod package;
 mod remote;
 mod report;
 mod run_log;

@@ -42,6 +42,9 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
     mistakes.extend(
         check_words(&request.cert_sans, request.repo.as_ref(), None).err().map(|error| error.message),
     );
+    if what == What::Clean && request.package.is_given() {
+        mistakes.push("--pkg-url: nothing is put on hosts that leave; leave it out".to_owned());
+    }
     let template = request.kubeadm_config.as_deref().map(|path| {
         read(path)
             .map_err(|error| mistakes.push(format!("--kubeadm-config {}: {error}", path.display())))
@@ -58,7 +61,16 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
         return Exit::Usage;
     };
     let names = inventory.hosts.iter().map(cluster::inventory::Host::name).collect();
-    let notes = login.notes.clone();
+    let mut notes = login.notes.clone();
+    let package = match request.package.get(request.version, &mut |note| notes.push(note.to_owned())) {
+        Ok(package) => package,
+        Err(failures) => {
+            for failure in &failures {
+                refuse(&failure.message);
+            }
+            return failures.first().map_or(Exit::Image, |failure| failure.exit);
+        }
+    };
     let access = match login.ask(&inventory.user) {
         Ok(access) => access,
         Err(Failure { exit, message }) => {
@@ -79,6 +91,7 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
         image_repository: request.repo,
         template: template.flatten(),
         validity: request.validity,
+        package,
         ignore_preflight_errors: request.ignore_preflight_errors,
         wait: WAIT,
         dry_run: request.dry_run,

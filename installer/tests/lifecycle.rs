@@ -5,168 +5,25 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by a panic")]
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tests::apiserver::{ANY_TOKEN, Options, serve};
-use tests::pki::Pki;
-use tests::sshd::{Host, Setup, SshLab};
 use tests::terminal::AtTerminal;
 
-/// It does what is seen of kubeadm from outside, and records how it was called.
-const KUBEADM: &str = r#"#!/bin/sh
-test "$1" = version && { echo v1.20.2; exit; }
-echo "kubeadm $*" >>/root/calls
-case "$*" in
-    "init --config "*) cp "$3" /root/init.yaml ;;
-    "join --config "*)
-        cp "$3" /root/join.yaml
-        if test -e /root/fails; then
-            # As kubeadm does, long before it is done.
-            cp /root/kubelet.conf /etc/kubernetes/kubelet.conf
-            : >/etc/kubernetes/manifests/etcd.yaml
-            echo "error execution phase etcd-join: no"
-            exit 1
-        fi
-        ;;
-    "init phase upload-certs "*) cp /var/lib/lvscare-installer/kubeadm-init.yaml /root/upload.yaml; exit ;;
-    "reset "*) rm -rf /etc/kubernetes; exit ;;
-    "init phase certs "* | "join phase control-plane-prepare certs "*)
-        mkdir -p /etc/kubernetes/manifests
-        cp -r /root/pki /etc/kubernetes
-        exit
-        ;;
-    *) exit ;;
-esac
-mkdir -p /etc/kubernetes/manifests
-cp /root/kubelet.conf /etc/kubernetes/kubelet.conf
-: >/etc/kubernetes/manifests/etcd.yaml
-: >/root/serves
-"#;
+#[path = "lifecycle/stage.rs"]
+mod stage;
 
-/// What the cluster says, it says from a file.
-const KUBECTL: &str = r#"#!/bin/sh
-test "$1" = version && { echo "Client Version: v1.20.2"; exit; }
-echo "kubectl $3 $4 $5" >>/root/calls
-case "$3" in
-    get) cat /root/nodes ;;
-    apply) cat >/root/applied; echo applied ;;
-    *) echo done ;;
-esac
-"#;
-
-const KUBELET: &str = "#!/bin/sh\necho Kubernetes v1.20.2\n";
+use stage::{Stage, expect, kube};
 
 /// Generous: the machine may be busy.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Three masters to be.
-struct Stage {
-    lab: SshLab,
-    hosts: Vec<Host>,
-    _runtimes: Vec<UnixListener>,
-}
-
-impl Stage {
-    fn new() -> Self {
-        let lab = SshLab::new();
-        let pki = Pki::new(&lab.home()).unwrap();
-        fs::write(lab.home().join(ANY_TOKEN), "").unwrap();
-        let own = pki
-            .certificate("apiserver", &["kubernetes"], Duration::ZERO, Duration::from_secs(2_000_000_000))
-            .unwrap();
-        let kubelet = "apiVersion: v1\nclusters:\n- name: kubernetes\n  cluster:\n    certificate-authority: \
-                       /etc/kubernetes/pki/ca.crt\n";
-        let node = |host| format!("host{host}\t10.9.1.{host} \tmaster \tv1.20.2\t<no value>\tTrue\n");
-        let nodes = [1, 2, 3].map(node).concat();
-        let file = |path: &str, mode, text: &[u8]| (path.to_owned(), mode, text.to_vec());
-        let files = vec![
-            file("usr/local/bin/kubeadm", 0o755, KUBEADM.as_bytes()),
-            file("usr/local/bin/kubectl", 0o755, KUBECTL.as_bytes()),
-            file("usr/local/bin/kubelet", 0o755, KUBELET.as_bytes()),
-            file("root/pki/ca.crt", 0o644, &fs::read(pki.ca()).unwrap()),
-            file("root/pki/ca.key", 0o600, &fs::read(pki.ca().with_extension("key")).unwrap()),
-            file("root/pki/apiserver.crt", 0o644, &fs::read(own.certificate).unwrap()),
-            file("root/pki/apiserver.key", 0o600, &fs::read(own.key).unwrap()),
-            file("root/kubelet.conf", 0o600, kubelet.as_bytes()),
-            file("root/nodes", 0o644, nodes.as_bytes()),
-        ];
-        let hosts = lab.hosts(3, &Setup { files, ..Setup::default() });
-        let known: String = hosts.iter().map(Host::known_hosts).collect();
-        fs::write(lab.home().join(".ssh/known_hosts"), known).unwrap();
-        let runtimes = hosts.iter().map(|host| {
-            fs::create_dir_all(host.path("/run/containerd")).unwrap();
-            UnixListener::bind(host.path("/run/containerd/containerd.sock")).unwrap()
-        });
-        let runtimes = runtimes.collect();
-        for (number, host) in hosts.iter().enumerate() {
-            let identity = pki.apiserver(&format!("m{number}"), &[host.address]).unwrap();
-            let options = Options {
-                listen: (host.address, 6443).into(),
-                name: format!("m{number}"),
-                identity,
-                control: lab.home().join(format!("m{number}.sock")),
-                client_ca: None,
-                token: None,
-            };
-            let is_made = host.path("/root/serves");
-            // It begins when kubeadm has made it, and ends with the process.
-            host.namespace().thread(move || {
-                while !is_made.exists() {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(serve(options)).unwrap();
-            });
-        }
-        Self { lab, hosts, _runtimes: runtimes }
-    }
-
-    fn run(&self, words: &[&str]) -> (Option<i32>, String) {
-        let mut command = self.command(words);
-        command.stdin(Stdio::null());
-        let Output { status, stdout, stderr } = self.lab.enter(|| command.output().unwrap());
-        let text = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat();
-        (status.code(), text)
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let key = self.lab.key().display().to_string();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lvscare-installer"));
-        command
-            .args(words)
-            .arg("--log-dir")
-            .arg(self.lab.home().join("logs"))
-            .args(["--master", "10.9.1.1-10.9.1.3", "--pk", &key])
-            .stdin(Stdio::null());
-        command.env("HOME", self.lab.home()).env_remove("SSH_AUTH_SOCK").env("PATH", "/nowhere");
-        command
-    }
-
-    /// How kubeadm and kubectl were called on a host since it was asked before.
-    fn calls(&self, host: usize) -> String {
-        let path = self.hosts[host].path("/root/calls");
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let _ = fs::remove_file(path);
-        text
-    }
-
-    fn read(&self, host: usize, path: &str) -> String {
-        fs::read_to_string(self.hosts[host].path(path)).unwrap_or_default()
-    }
-}
-
-#[track_caller]
-fn expect(seen: &(Option<i32>, String), code: i32, text: &str) {
-    assert!(seen.0 == Some(code) && seen.1.contains(text), "{code} {text:?} / {:?}\n{}", seen.0, seen.1);
-}
-
 #[test]
 fn whoever_is_asked_can_say_no_or_go_away() {
-    let stage = Stage::new();
+    let stage = Stage::new(true);
     for (answer, wanted) in [("n\n", "nothing was changed"), ("", "nothing was changed")] {
         let mut init = stage.lab.enter(|| AtTerminal::spawn(&mut stage.command(&["init"])).unwrap());
         init.expect("do it? [y/N] ", LIMIT);
@@ -187,7 +44,7 @@ fn whoever_is_asked_can_say_no_or_go_away() {
 
 #[test]
 fn a_cluster_is_made_mended_and_taken_away() {
-    let stage = Stage::new();
+    let stage = Stage::new(true);
     // Only shown: nothing is done, and nothing stays.
     let planned = stage.run(&["init", "--dry-run", "--detailed-exitcode"]);
     expect(&planned, 10, "masters, one by one");
@@ -277,5 +134,86 @@ fn a_cluster_is_made_mended_and_taken_away() {
         assert_eq!(stage.calls(host).lines().last(), Some("kubeadm reset --force"));
         assert!(!stage.read(host, "/etc/hosts").contains("apiserver.cluster.local"));
         assert!(!stage.hosts[host].path("/etc/kubernetes").exists());
+    }
+}
+
+#[test]
+fn a_package_brings_all_that_hosts_need() {
+    let stage = Stage::new(false);
+    let place = stage.lab.home();
+    kube(&place.join("kube"));
+    let package = place.join("kube1.20.2.tar.gz").display().to_string();
+    let (code, built) =
+        stage.run_here(&["pkg", "build", &place.join("kube").display().to_string(), "-o", &package]);
+    assert_eq!(code, Some(0), "{built}");
+    let sha256 = built.split("sha256 ").nth(1).unwrap().trim().to_owned();
+    let masters = |words: &[&str], masters: &str| stage.run_alone(&[words, &["--master", masters]].concat());
+    // What cannot be used is told before any host is asked: these do not exist.
+    for (words, code, why) in [
+        (
+            vec!["--pkg-url", &package, "--version", "v1.21.0"],
+            8,
+            "it is of Kubernetes v1.20.2 (k8s.gcr.io/kube-apiserver",
+        ),
+        (
+            vec!["--pkg-url", "/nowhere.tar"],
+            8,
+            "--pkg-url /nowhere.tar: cannot read it: No such file or directory",
+        ),
+        (vec!["--pkg-url", "http://10.9.0.1:1/kube.tar"], 2, "over http: anybody on the way can change it"),
+        (vec!["--pkg-url", "https://10.9.0.1:1/kube.tar"], 7, "10.9.0.1"),
+    ] {
+        expect(&masters(&[&["init", "--yes"], &*words].concat(), "10.9.77.1"), code, why);
+    }
+    expect(
+        &masters(&["clean", "--yes", "--pkg-url", &package], "10.9.1.1"),
+        2,
+        "nothing is put on hosts that leave",
+    );
+    let two = "10.9.1.1-10.9.1.2";
+    let planned = masters(&["init", "--dry-run", "--pkg-url", &package], two);
+    expect(&planned, 0, "the package, many at once");
+    expect(&planned, 0, "send the package, 1 MB");
+    // A script that fails somewhere: nothing is made of any host.
+    fs::write(stage.hosts[1].path("/root/init-fails"), "").unwrap();
+    let failed = masters(&["init", "--yes", "--pkg-url", &package, "--version", "v1.20.2"], two);
+    expect(&failed, 1, "10.9.1.2: run the package's init.sh: its program ended with 1");
+    let installed =
+        "init.sh\nctr import\nsystemctl daemon-reload  \nsystemctl enable --now kubelet.service\n";
+    assert_eq!((stage.calls(0).as_str(), stage.calls(1).as_str()), (installed, "init.sh\n"));
+    // It is there and is not sent again.
+    fs::remove_file(stage.hosts[1].path("/root/init-fails")).unwrap();
+    let planned = masters(&["init", "--dry-run", "--pkg-url", &package], two);
+    assert!(planned.0 == Some(0) && !planned.1.contains("send the package"), "{}", planned.1);
+    let done = masters(&["init", "--yes", "--pkg-url", &package], two);
+    expect(&done, 0, "done in ");
+    assert!(stage.calls(0).starts_with("init.sh\nsystemctl daemon-reload"), "its images are there");
+    assert!(stage.calls(1).starts_with(&format!("{installed}kubeadm join phase")), "before anything else");
+    // Over http, with its hash, once; another run has it already, and a host that has joined is given nothing.
+    let listener = stage.lab.enter(|| TcpListener::bind("10.9.0.1:0").unwrap());
+    let url = format!("http://{}/kube.tar.gz", listener.local_addr().unwrap());
+    let bytes = fs::read(&package).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        write!(stream, "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
+        stream.write_all(&bytes).unwrap();
+    });
+    let words = ["join", "--yes", "--pkg-url", &url, "--pkg-sha256", &sha256, "--hooks", "all"];
+    let joined = stage.run(&words);
+    expect(&joined, 0, "done in ");
+    server.join().unwrap();
+    assert!(stage.calls(2).starts_with("init.sh\nmaster.sh\nctr import\n"));
+    assert!(!stage.calls(0).contains("init.sh"));
+    expect(&stage.run(&words), 0, "all is as it should be; nothing was changed");
+    // Nothing of it lies about, but what was installed, which goes with the cluster.
+    for host in 0..3 {
+        assert!(!stage.hosts[host].path("/var/lib/lvscare-installer/pkg").exists());
+        assert!(stage.hosts[host].path("/usr/bin/kubeadm").exists());
+        assert!(stage.hosts[host].path("/etc/systemd/system/kubelet.service").exists());
+    }
+    expect(&stage.run(&["clean", "--yes"]), 0, "done in ");
+    for host in 0..3 {
+        assert!(!stage.hosts[host].path("/usr/bin/kubeadm").exists());
     }
 }

@@ -37,6 +37,7 @@ pub mod netns;
 pub mod pki;
 pub mod prepared;
 pub mod process;
+pub mod program;
 pub mod refusal;
 pub mod sbom;
 pub mod sshd;

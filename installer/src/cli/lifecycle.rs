@@ -15,6 +15,7 @@ use super::prepare::{EndpointArgs, PodArgs, RangeArgs};
 use super::remote::TargetArgs;
 use crate::lifecycle;
 use crate::login::Login;
+use crate::package::PackageArgs;
 use crate::report::{Output, refuse};
 
 /// What all three have in common.
@@ -23,7 +24,7 @@ All hosts are asked first, and whatever is wrong with any of them is told at onc
 is shown, and done when it is confirmed. Hosts that are as they should be are left alone, so that the same command goes on \
 where an earlier one ended. All that happens is in a log, which is named at the end.
 
-Exit codes: 0 done, or nothing to do; 1 failed on some host; 2 wrong usage; 4 the checks refuse it, and nothing was changed; \
+Exit codes: 0 done, or nothing to do; 1 failed on some host; 2 wrong usage; 8 the package cannot be used; 4 the checks refuse it, and nothing was changed; \
 5 login or sudo; 6 a host's key; 7 unreachable; 10 with --dry-run --detailed-exitcode: there is something to do; \
 130 stopped, as was asked.";
 
@@ -32,6 +33,8 @@ Examples:
   Three masters and one node:
     lvscare-installer init --master 192.168.0.2 --master 192.168.0.3 --master 192.168.0.4 --node 192.168.0.5 \\
       --user root --ask-pass --version v1.34.1
+  With everything that hosts need out of one file, and no network:
+    lvscare-installer init --master 192.168.0.2 --node 192.168.0.5 --pk kubernetes.pem --pkg-url /root/kube1.34.1.tar.gz
   What would be done:
     lvscare-installer init --master 10.0.0.1-10.0.0.3 --node 10.0.1.1-10.0.1.40 --dry-run";
 
@@ -134,6 +137,9 @@ pub(crate) struct LifecycleArgs {
     /// What the cluster shall be
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// What hosts are given before anything else
+    #[command(flatten)]
+    package: PackageArgs,
     /// How it is done and told
     #[command(flatten)]
     run: RunArgs,
@@ -160,6 +166,7 @@ pub(crate) struct LifecycleRequest {
     pub(crate) kubeadm_config: Option<PathBuf>,
     pub(crate) ignore_preflight_errors: Vec<String>,
     pub(crate) validity: Duration,
+    pub(crate) package: PackageArgs,
     pub(crate) dry_run: bool,
     pub(crate) detailed_exitcode: bool,
     pub(crate) yes: bool,
@@ -208,6 +215,7 @@ impl LifecycleArgs {
             kubeadm_config: cluster.kubeadm_config,
             ignore_preflight_errors: cluster.ignore_preflight_errors,
             validity: cluster.cert_validity,
+            package: self.package,
             dry_run: run.dry_run,
             detailed_exitcode: run.detailed_exitcode,
             yes: run.yes,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use cluster::fetch;
-use lvscare::exit::Exit;
+use lvscare::exit::{Exit, Failure};
 use lvscare::terminal::printable;
 use node::api::package::InstallPackageRequest;
 use node::api::{Kind, Request};
@@ -177,17 +177,7 @@ impl PackageCommand {
 
 impl FetchArgs {
     fn run(&self) -> Exit {
-        let wanted = fetch::Wanted { url: &self.url, to: &self.output, sha256: self.pkg_sha256 };
-        let authorities =
-            std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let settings = fetch::Settings { authorities, ..fetch::Settings::default() };
-        let mut progress = Progress::new();
-        let done = fetch::fetch(&wanted, &settings, &mut |event| match event {
-            fetch::Event::Arrived { bytes, total } => progress.tell(bytes, total),
-            fetch::Event::Note(note) => progress.note(&note),
-        });
-        progress.end();
-        match done {
+        match fetch(&fetch::Wanted { url: &self.url, to: &self.output, sha256: self.pkg_sha256 }) {
             Ok(fetch::Fetched { sha256, received: 0 }) => {
                 say(&format!("{} was there already\nsha256 {sha256}", self.output.display()));
                 Exit::Success
@@ -196,17 +186,33 @@ impl FetchArgs {
                 say(&format!("{}: {received} bytes received\nsha256 {sha256}", self.output.display()));
                 Exit::Success
             }
-            Err(error) => {
-                refuse(&error.to_string());
-                match error {
-                    fetch::Error::Address(_) => Exit::Usage,
-                    fetch::Error::Unreachable(_) => Exit::Unreachable,
-                    fetch::Error::Refused(_) | fetch::Error::Other { .. } => Exit::Image,
-                    fetch::Error::File { .. } => Exit::Failed,
-                }
+            Err(Failure { exit, message }) => {
+                refuse(&message);
+                exit
             }
         }
     }
+}
+
+/// Gets a package, and shows on a terminal how far it is.
+pub(crate) fn fetch(wanted: &fetch::Wanted<'_>) -> Result<fetch::Fetched, Failure> {
+    let authorities = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let settings = fetch::Settings { authorities, ..fetch::Settings::default() };
+    let mut progress = Progress::new();
+    let done = fetch::fetch(wanted, &settings, &mut |event| match event {
+        fetch::Event::Arrived { bytes, total } => progress.tell(bytes, total),
+        fetch::Event::Note(note) => progress.note(&note),
+    });
+    progress.end();
+    done.map_err(|error| {
+        let exit = match error {
+            fetch::Error::Address(_) => Exit::Usage,
+            fetch::Error::Unreachable(_) => Exit::Unreachable,
+            fetch::Error::Refused(_) | fetch::Error::Other { .. } => Exit::Image,
+            fetch::Error::File { .. } => Exit::Failed,
+        };
+        Failure::new(exit, error.to_string())
+    })
 }
 
 /// How far it is, on a terminal, in a line that is written again and again.

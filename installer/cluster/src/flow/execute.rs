@@ -20,6 +20,7 @@ use crate::plan::credentials::Credentials;
 use crate::plan::{Admission, Configuration, OnFailure, Order, Phase, Plan, Step};
 use crate::remote::Error;
 use crate::remote::session::Session;
+use crate::remote::transfer::Source;
 use crate::runner::{self, Ended, Stop};
 use crate::transport::{Kind, Transport};
 
@@ -46,6 +47,8 @@ pub trait Host {
     ) -> impl Future<Output = Result<End, Error>>;
     /// Gives a file of root's alone its content.
     fn write_secret(&mut self, path: PathBuf, text: Secret) -> impl Future<Output = Result<(), Error>>;
+    /// Brings a file there.
+    fn send(&mut self, file: &Source) -> impl Future<Output = Result<(), Error>>;
     /// The hash of the authority of the cluster that it belongs to.
     fn authority(&mut self) -> impl Future<Output = Result<Option<String>, Error>>;
 }
@@ -62,6 +65,10 @@ impl<T: Transport> Host for Session<T> {
 
     async fn write_secret(&mut self, path: PathBuf, text: Secret) -> Result<(), Error> {
         self.write_file(path, FileContent::Secret(text), 0o600).await.map(drop)
+    }
+
+    async fn send(&mut self, file: &Source) -> Result<(), Error> {
+        Session::send(self, file, |_| ()).await.map(drop)
     }
 
     async fn authority(&mut self) -> Result<Option<String>, Error> {
@@ -109,11 +116,12 @@ pub struct Done<H> {
     pub is_stopped: bool,
 }
 
-/// Carries it out. `hosts` stand at their places in the inventory; `run` is the name of this run.
+/// Carries it out. `hosts` stand at their places in the inventory; `package` is the one of the plan, `run` the name of this run.
 pub async fn execute<H: Host + 'static, P: Progress + 'static>(
     plan: &Plan,
     mut hosts: Vec<Option<H>>,
     credentials: Credentials,
+    package: Option<&Source>,
     run: &str,
     stop: &Stop,
     progress: &Rc<RefCell<P>>,
@@ -154,6 +162,7 @@ pub async fn execute<H: Host + 'static, P: Progress + 'static>(
                     session,
                     id: format!("{run}-{number}-{host}"),
                     credentials: Rc::clone(&credentials),
+                    package: package.cloned(),
                     progress: Rc::clone(progress),
                 };
                 jobs.push(job.perform(steps.clone()));
@@ -210,6 +219,7 @@ struct OnHost<H, P> {
     session: H,
     id: String,
     credentials: Rc<RefCell<Credentials>>,
+    package: Option<Source>,
     progress: Rc<RefCell<P>>,
 }
 
@@ -237,6 +247,12 @@ impl<H: Host, P: Progress> OnHost<H, P> {
         match step {
             Step::Run(request) | Step::Try(request) => self.run(request).await,
             Step::Task(task) => self.task(task, number).await,
+            Step::SendPackage { sha256, .. } => {
+                let package = self.package.as_ref().filter(|package| package.sha256 == sha256);
+                let package =
+                    package.ok_or_else(|| Why::Program(format!("the package {sha256} is not at hand")))?;
+                Ok(self.session.send(package).await?)
+            }
             Step::ConfigureInit(configuration) => {
                 let text = self.init(&configuration)?;
                 Ok(self.session.write_secret(paths::INIT.into(), text).await?)
@@ -284,6 +300,9 @@ impl<H: Host, P: Progress> OnHost<H, P> {
         let end = self.session.task(&id, task, &mut tell).await?;
         if end.is_success() {
             return Ok(());
+        }
+        if last.is_empty() {
+            return Err(Why::Program(format!("{end}, and it printed nothing")));
         }
         Err(Why::Program(format!(
             "{end}; the whole of what it printed is in {}/{id}/log on the host, and it ends so:\n{}",

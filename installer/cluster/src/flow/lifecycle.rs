@@ -21,6 +21,7 @@ use crate::inventory::{Inventory, Role};
 use crate::kubeadm::{self, Variables};
 use crate::plan::credentials::{CHANCE, Credentials};
 use crate::plan::members::Member;
+use crate::plan::package::Package;
 use crate::plan::{Plan, check, clean, join};
 use crate::remote;
 use crate::remote::session::Session;
@@ -62,6 +63,8 @@ pub struct Options {
     pub template: Option<String>,
     /// How long certificates are to last.
     pub validity: Duration,
+    /// What hosts are given before anything else.
+    pub package: Option<PackageFile>,
     /// Checks of kubeadm that may fail.
     pub ignore_preflight_errors: Vec<String>,
     /// How long the daemon's pod may take.
@@ -72,6 +75,15 @@ pub struct Options {
     pub by: String,
     /// The name of this run.
     pub run: String,
+}
+
+/// A package on this machine.
+#[derive(Clone, Debug)]
+pub struct PackageFile {
+    /// What was read of it.
+    pub package: Package,
+    /// The archive.
+    pub file: Source,
 }
 
 /// Hears what is found, and decides.
@@ -168,7 +180,8 @@ pub fn run<D: Dialogue + 'static>(
             Gathered::end(sessions, way, false).await;
             return Ok(ended);
         }
-        let done = execute(&plan, sessions, credentials, &options.run, &stop, dialogue).await;
+        let package = options.package.as_ref().map(|package| &package.file);
+        let done = execute(&plan, sessions, credentials, package, &options.run, &stop, dialogue).await;
         // Logs of what failed stay on the host.
         let is_whole = done.unfinished.is_empty() && !done.is_stopped;
         Gathered::end(done.hosts, way, is_whole).await;
@@ -214,7 +227,9 @@ async fn plan<T: Transport + 'static>(
         let plan = clean::plan(members, &nodes, &wanted).map_err(|why| vec![why])?;
         return Ok(Planned { plan, notes: Vec::new() });
     }
-    let mut wrong = check::check(members, &check::Wanted { version: options.version, asked });
+    let package = options.package.as_ref().map(|file| &file.package);
+    let wanted = check::Wanted { version: options.version, package: package.cloned(), asked };
+    let mut wrong = check::check(members, &wanted);
     let working = members.iter().find(|member| member.is_working_master());
     if matches!(purpose, Purpose::Join(_)) && working.is_none() {
         wrong.push(
@@ -228,9 +243,12 @@ async fn plan<T: Transport + 'static>(
     }
     wrong.extend(unnamed(members, &nodes));
     let spec = NodeSpec { masters: masters(members, &nodes), ..options.spec.clone() };
-    let (unfit, warnings) = checks(members, &nodes, &spec, sessions, stop).await;
+    let (unfit, warnings) = checks(members, &nodes, &spec, package, sessions, stop).await;
     wrong.extend(unfit);
-    let version = options.version.or_else(|| version_of(working.or(members.first())?));
+    let version = options
+        .version
+        .or(package.map(|package| package.version))
+        .or_else(|| version_of(working.or(members.first())?));
     let Some(version) = version.filter(|version| version.is_exact()) else {
         wrong.push(
             "which version of Kubernetes is not known; say it with --version, such as v1.34.1".to_owned(),
@@ -253,6 +271,7 @@ async fn plan<T: Transport + 'static>(
         until: RenewRequest::end(Duration::from_millis(asked.1), options.validity),
         wait: options.wait,
         token_id: token_id.to_owned(),
+        package: package.cloned(),
     };
     Ok(Planned { plan: join::plan(members, &wanted), notes: warnings })
 }
@@ -262,6 +281,7 @@ async fn checks<T: Transport + 'static>(
     members: &[Member],
     nodes: &[ClusterNode],
     spec: &NodeSpec,
+    package: Option<&Package>,
     sessions: &mut [Option<Session<T>>],
     stop: &Stop,
 ) -> (Vec<String>, Vec<(usize, String)>) {
@@ -275,7 +295,7 @@ async fn checks<T: Transport + 'static>(
             members.iter().find(|member| member.host == host).map_or("?", |member| member.name.as_str());
         match answer {
             Some(Ok(Outcome::Checked(report))) => {
-                let (errors, warnings) = check::sort(&report);
+                let (errors, warnings) = check::sort(&report, package);
                 unfit.extend(errors.into_iter().map(|error| format!("{name}: {error}")));
                 known.extend(warnings.into_iter().map(|warning| (host, warning)));
             }

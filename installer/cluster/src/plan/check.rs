@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use lvscare::doctor::{Finding, Report, Severity};
 use node::api::CheckRequest;
+use node::check::kubernetes::RUNTIME;
 use node::spec::masters::Master;
 use node::spec::version::KubernetesVersion;
 use node::spec::{self, NodeSpec};
 
 use super::members::Member;
+use super::package::Package;
 use crate::inventory::Role;
 
 /// Clocks that differ by more make certificates that are not valid yet, in milliseconds.
@@ -19,6 +21,8 @@ const CLOCK_LIMIT: u64 = 30_000;
 pub struct Wanted {
     /// The version of Kubernetes, if one was asked for.
     pub version: Option<KubernetesVersion>,
+    /// The package that those who join are given; without one, they have what they need.
+    pub package: Option<Package>,
     /// The time here when the first and the last of them said theirs, in milliseconds since 1970.
     pub asked: (u64, u64),
 }
@@ -38,6 +42,10 @@ pub fn check(members: &[Member], wanted: &Wanted) -> Vec<String> {
             ));
         }
         if member.has_joined() {
+            continue;
+        }
+        if let Some(package) = &wanted.package {
+            wrong.extend(package.problems(member));
             continue;
         }
         match (facts.versions.get("kubeadm"), wanted.version) {
@@ -75,10 +83,13 @@ pub fn requests(members: &[Member], spec: &NodeSpec, working: &[Master]) -> Vec<
     joining.map(request).collect()
 }
 
-/// What a host found on itself: why it cannot join, and what people should know.
-pub fn sort(report: &Report) -> (Vec<String>, Vec<String>) {
+/// What a host found on itself: why it cannot join, and what people should know. A package may bring the container runtime.
+pub fn sort(report: &Report, package: Option<&Package>) -> (Vec<String>, Vec<String>) {
+    let is_brought =
+        |finding: &Finding| finding.id == RUNTIME && package.is_some_and(super::package::Package::has_init);
     let of = |severity| {
         let findings = report.findings.iter().filter(move |finding| finding.severity == severity);
+        let findings = findings.filter(|finding| !is_brought(finding));
         findings.map(words).collect()
     };
     (of(Severity::Error), of(Severity::Warning))

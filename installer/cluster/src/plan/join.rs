@@ -14,6 +14,7 @@ use node::spec::masters::Master;
 use node::spec::version::KubernetesVersion;
 
 use super::members::Member;
+use super::package::Package;
 use super::{Admission, OnFailure, Order, Plan, Step, init};
 use crate::inventory::Role;
 
@@ -39,6 +40,8 @@ pub struct Wanted {
     pub wait: Duration,
     /// The part of the token that is no secret.
     pub token_id: String,
+    /// What those who join are given before anything else.
+    pub package: Option<Package>,
 }
 
 /// The phases. `members` are all hosts that there will be, masters first.
@@ -51,6 +54,13 @@ pub fn plan(members: &[Member], wanted: &Wanted) -> Plan {
     let new: Vec<_> = masters.iter().filter(|it| it.host != first.host && !it.has_joined()).collect();
     let nodes = || members.iter().filter(|member| member.role == Role::Node);
     let joins = !new.is_empty() || nodes().any(|node| !node.has_joined());
+    if let Some(package) = &wanted.package {
+        let is_new = |member: &&Member| {
+            !member.has_joined() || (member.host == first.host && !first.is_working_master())
+        };
+        let work = members.iter().filter(is_new).map(|member| (member.host, package.steps(member)));
+        plan.add("the package", Order::Parallel, OnFailure::StopAll, work);
+    }
     if first.is_working_master() {
         let (version, port, has_masters) = (wanted.version, wanted.port, !new.is_empty());
         let admission = Admission { address: first.address, port, version, has_masters };

@@ -3,6 +3,7 @@
 //!
 //! - [`init`], [`join`], [`clean`]: the phases of each command, as its documentation reads.
 //! - [`members`]: which hosts are what to the cluster. [`check`]: what keeps hosts from being one cluster.
+//! - [`package`]: what is done with a package before anything else.
 //! - [`credentials`]: what those who join are given, made for one run.
 
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use node::agent::task::{Kubeadm, Phase as KubeadmPhase, Task};
 use node::api::{ClusterRequest, PrepareRequest, Request};
 use node::spec::version::KubernetesVersion;
+use node::step::Digest;
 
 pub mod check;
 pub mod clean;
@@ -17,6 +19,7 @@ pub mod credentials;
 pub mod init;
 pub mod join;
 pub mod members;
+pub mod package;
 
 #[cfg(test)]
 mod tests;
@@ -70,6 +73,13 @@ pub enum Step {
     Try(Request),
     /// A program that takes minutes.
     Task(Task),
+    /// The package is brought, if it is not there.
+    SendPackage {
+        /// Its SHA-256.
+        sha256: Digest,
+        /// Its length, rounded up.
+        megabytes: u64,
+    },
     /// kubeadm is told what to make of this first master.
     ConfigureInit(Box<Configuration>),
     /// The host's authority becomes what others know the cluster by.
@@ -163,6 +173,7 @@ impl Step {
         match self {
             Self::Run(request) | Self::Try(request) => request_title(request),
             Self::Task(task) => task_title(task),
+            Self::SendPackage { megabytes, .. } => format!("send the package, {megabytes} MB"),
             Self::ConfigureInit(_) => "write kubeadm's configuration".to_owned(),
             Self::LearnAuthority => "read the cluster's authority".to_owned(),
             Self::Admit(admission) if admission.has_masters => {
@@ -190,6 +201,8 @@ fn request_title(request: &Request) -> String {
         Request::SetMasters(request) => format!("know {} masters", request.masters.len()),
         Request::Join(_) => "wait for the daemon, and look whether all is as it should be".to_owned(),
         Request::Undo(_) => "take back rules, hosts entry and static pod".to_owned(),
+        Request::InstallPackage(request) if request.unpack_only => "unpack the package".to_owned(),
+        Request::InstallPackage(_) => "install kubeadm, kubectl, kubelet and the images".to_owned(),
         Request::Cluster(ClusterRequest::Drain { node, .. }) => format!("drain {node}"),
         Request::Cluster(ClusterRequest::DeleteNode { node }) => format!("delete the node {node}"),
         Request::Cluster(ClusterRequest::RemoveToken { .. }) => "delete the token".to_owned(),
@@ -211,6 +224,7 @@ fn task_title(task: &Task) -> String {
             KubeadmPhase::InitUploadCerts => "kubeadm: leave the certificates for other masters".to_owned(),
             _ => words.unwrap_or_default().join(" "),
         },
+        Task::Hook { hook, .. } => format!("run the package's {}", hook.file()),
         _ => words.unwrap_or_default().join(" "),
     }
 }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lvscare::doctor::{Finding, Report};
+use node::agent::task::Hook;
 use node::api::ClusterNode;
 use node::facts::machine::MachineFacts;
 use node::spec::NodeSpec;
@@ -36,6 +38,7 @@ fn member(host: usize, role: Role) -> Member {
         cri_sockets: vec!["/run/containerd/containerd.sock".to_owned()],
         free: None,
         is_prepared: false,
+        packages: Vec::new(),
     };
     Member { host, name: address(host).to_string(), address: address(host), role, facts }
 }
@@ -73,6 +76,7 @@ fn wanted(masters: usize) -> join::Wanted {
         until: 5_000_000_000,
         wait: Duration::from_secs(60),
         token_id: "abcdef".to_owned(),
+        package: None,
     }
 }
 
@@ -258,7 +262,7 @@ fn etcd_keeps_its_majority() {
 #[test]
 fn all_that_is_wrong_is_told_at_once() {
     let asked = (1_800_000_000_000, 1_800_000_001_000);
-    let now = check::Wanted { version: "v1.20.2".parse().ok(), asked };
+    let now = check::Wanted { version: "v1.20.2".parse().ok(), package: None, asked };
     let mut members = members(2, 1, 3, 1);
     assert_eq!(check(&members, &now), [""; 0]);
     members[1].facts.name = "HOST1".to_owned();
@@ -276,6 +280,80 @@ fn all_that_is_wrong_is_told_at_once() {
             "10.0.0.5: kubelet is not installed, or does not run",
         ]
     );
+}
+
+fn a_package() -> package::Package {
+    let sha256 = node::step::Content::new("", 0).digest();
+    package::Package {
+        sha256,
+        bytes: 49_920_703,
+        unpacked: 179_100_145,
+        version: "v1.20.2".parse().unwrap(),
+        arch: node::package::program::Arch::named("amd64"),
+        hooks: vec![Hook::Init, Hook::Master],
+    }
+}
+
+#[test]
+fn a_package_comes_before_everything_else_and_once() {
+    let mut members = members(3, 1, 2, 1);
+    members[1].facts.packages.push(a_package().sha256);
+    members[4].facts.units.insert("kubelet".to_owned(), "inactive".to_owned());
+    let wanted = join::Wanted { package: Some(a_package()), ..wanted(3) };
+    let plan = join::plan(&members, &wanted);
+    let first = Plan { phases: vec![plan.phases[0].clone()] };
+    shows(
+        &first,
+        "
+the package, many at once
+  10.0.0.2
+    unpack the package
+    run the package's init.sh
+    run the package's master.sh
+    install kubeadm, kubectl, kubelet and the images
+  10.0.0.3
+    send the package, 50 MB
+    unpack the package
+    run the package's init.sh
+    run the package's master.sh
+    install kubeadm, kubectl, kubelet and the images
+  10.0.0.5
+    send the package, 50 MB
+    unpack the package
+    run the package's init.sh
+    install kubeadm, kubectl, kubelet and the images
+    systemctl --no-ask-password daemon-reload
+    systemctl --no-ask-password enable --now kubelet.service
+",
+    );
+    // A script that fails on one host keeps the cluster from being begun without it.
+    assert_eq!(plan.phases[0].on_failure, OnFailure::StopAll);
+}
+
+#[test]
+fn a_package_must_fit_and_brings_what_is_missing() {
+    let mut members = members(1, 0, 2, 0);
+    for member in &mut members {
+        member.facts.versions.clear();
+    }
+    members[0].facts.arch = "aarch64".to_owned();
+    members[1].facts.free = Some(400_000_000);
+    members[2].facts.free = Some(400_000_000);
+    members[2].facts.packages.push(a_package().sha256);
+    let asked = (1_800_000_000_000, 1_800_000_001_000);
+    let wanted = check::Wanted { version: None, package: Some(a_package()), asked };
+    assert_eq!(
+        check(&members, &wanted),
+        [
+            "10.0.0.1: it is of arm64, and the package is for amd64",
+            "10.0.0.2: the package needs 409 MB below /var/lib/lvscare-installer, and 400 MB are free",
+        ]
+    );
+    let runtime = Finding::error(node::check::kubernetes::RUNTIME, "no", "why", "fix");
+    let report = Report::new("10.103.97.2:6443".parse().unwrap(), [runtime].into_iter());
+    assert_eq!(check::sort(&report, Some(&a_package())).0, [""; 0]);
+    let bare = package::Package { hooks: Vec::new(), ..a_package() };
+    assert_eq!(check::sort(&report, Some(&bare)).0, ["container-runtime: no; fix"]);
 }
 
 #[test]

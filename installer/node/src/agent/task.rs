@@ -153,7 +153,8 @@ pub enum Hook {
 }
 
 impl Hook {
-    fn file(self) -> &'static str {
+    /// Its name in the package's directory `shell`.
+    pub fn file(self) -> &'static str {
         match self {
             Self::Init => "init.sh",
             Self::Master => "master.sh",

@@ -91,9 +91,12 @@ pub fn ports(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// The finding that there is no container runtime.
+pub const RUNTIME: &str = "container-runtime";
+
 /// kubelet needs a container runtime, and kubeadm refuses a join without one.
 pub fn runtime(facts: &Facts) -> Vec<Finding> {
-    const ID: &str = "container-runtime";
+    const ID: &str = RUNTIME;
     const CGROUPS: &str = "cgroup-driver";
     let severity = kubeadms(facts);
     let mut findings = Vec::new();

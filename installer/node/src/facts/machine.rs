@@ -13,6 +13,7 @@ use crate::api::Failure;
 use crate::journal::Journal;
 use crate::machine::{Machine, Program};
 use crate::paths;
+use crate::step::Digest;
 
 /// How long a program may take to say its version, or its state.
 const ASKED: Duration = Duration::from_secs(15);
@@ -60,6 +61,8 @@ pub struct MachineFacts {
     pub free: Option<u64>,
     /// Whether there is something to undo.
     pub is_prepared: bool,
+    /// The packages that lie there unpacked, each by the SHA-256 of its archive.
+    pub packages: Vec<Digest>,
 }
 
 /// Looks.
@@ -97,6 +100,12 @@ pub fn gather<M: Machine>(machine: &mut M) -> Result<MachineFacts, Failure> {
         cri_sockets: sockets.map(str::to_owned).collect(),
         free: state.and_then(|path| machine.place(path).free),
         is_prepared: !journal.is_empty(),
+        packages: machine
+            .entries(Path::new(paths::PACKAGES))
+            .into_iter()
+            .flatten()
+            .filter_map(|name| name.parse().ok())
+            .collect(),
         addresses: machine.addresses()?.into_iter().map(|own| own.address).collect(),
         clock: now(),
     })

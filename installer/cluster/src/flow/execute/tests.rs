@@ -72,6 +72,10 @@ impl Host for Fake {
         self.does(&path.display().to_string())
     }
 
+    async fn send(&mut self, _file: &Source) -> Result<(), Error> {
+        self.does("send")
+    }
+
     async fn authority(&mut self) -> Result<Option<String>, Error> {
         self.does("authority")?;
         Ok(Some(AUTHORITY.to_owned()))
@@ -127,7 +131,7 @@ fn run(phases: Vec<Phase>, bad: usize, fails_at: Option<&'static str>, loses_lin
     let done = local.block_on(&runtime, async {
         let (_stopper, stop) = Stop::new();
         let credentials = Credentials::new(&[7; CHANCE]).unwrap();
-        execute(&Plan { phases }, hosts, credentials, "run", &stop, &heard).await
+        execute(&Plan { phases }, hosts, credentials, None, "run", &stop, &heard).await
     });
     let unfinished = done.unfinished.iter().map(|(host, _)| *host).collect();
     let are_there = done.hosts.iter().map(Option::is_some).collect();
