@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tests::terminal::AtTerminal;
+use tests::wait::eventually;
 
 #[path = "lifecycle/stage.rs"]
 mod stage;
@@ -40,6 +41,41 @@ fn whoever_is_asked_can_say_no_or_go_away() {
     }
     // Nobody holds the hosts.
     expect(&stage.run(&["init", "--dry-run"]), 0, "masters, one by one");
+}
+
+#[test]
+fn who_insists_ends_what_may_be_ended_and_no_master_in_the_midst_of_its_join() {
+    let stage = Stage::new(true);
+    let runs = |host: usize| stage.hosts[host].inside(&["pgrep", "-f", "sleep 7777"]).status.success();
+    let insist = |host: usize| {
+        fs::write(stage.hosts[host].path("/root/hangs"), "").unwrap();
+        let mut init = stage.lab.enter(|| AtTerminal::spawn(&mut stage.command(&["init", "--yes"])).unwrap());
+        let hanging = stage.hosts[host].path("/root/hanging");
+        eventually(LIMIT, "kubeadm", || hanging.exists().then_some(()));
+        init.signal(Signal::SIGINT);
+        init.expect("stopping: 1 hosts finish what they are at; once more ends what runs there", LIMIT);
+        assert!(runs(host));
+        init.signal(Signal::SIGINT);
+        init.expect("ending what runs on 1 hosts; once more leaves it", LIMIT);
+        assert_eq!(init.wait(LIMIT).code(), Some(130), "{}", init.screen());
+        init.expect("run the same command again: it goes on with what is missing", LIMIT);
+        init.screen()
+    };
+    let screen = insist(0);
+    assert!(screen.contains("! 10.9.1.1: kubeadm init: signal 15 ended its program"), "{screen}");
+    assert!(!runs(0), "with all that it has started");
+    assert_eq!(stage.calls(1), "", "no step was begun");
+
+    let screen = insist(1);
+    assert!(screen.contains("is followed no more; it goes on"), "{screen}");
+    assert!(runs(1), "etcd may wait for it");
+    assert_eq!(stage.calls(2), "");
+    // Whoever comes next is told, and finds it.
+    let held = stage.run(&["init", "--yes"]);
+    expect(&held, 9, "10.9.1.2: another run is at work on this node");
+    stage.hosts[1].inside(&["pkill", "-f", "sleep 7777"]);
+    eventually(LIMIT, "the end of kubeadm", || (!runs(1)).then_some(()));
+    expect(&stage.run(&["init", "--yes"]), 0, "done in ");
 }
 
 #[test]

@@ -16,6 +16,10 @@ use tests::process::Process;
 use tests::sshd::{Host, Setup, SshLab, User};
 use tests::wait::eventually;
 
+#[path = "remote/faults.rs"]
+mod faults;
+#[path = "remote/figures.rs"]
+mod figures;
 #[path = "remote/log.rs"]
 mod log;
 #[path = "remote/nodes.rs"]
@@ -73,6 +77,11 @@ impl Cluster {
 
     fn logs(&self) -> PathBuf {
         self.lab.home().join("logs")
+    }
+
+    /// Whether a program of that name runs on the first host.
+    fn runs(&self, name: &str) -> bool {
+        self.fine().inside(&["pgrep", "-x", name]).status.success()
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -344,7 +353,7 @@ fn whoever_asks_to_stop_is_heard() {
     let told = |process: &Process, words: &str| {
         eventually(LIMIT, words, || process.log().contains(words).then_some(()));
     };
-    let stopping = "! stopping; hosts still at work: 1; once more leaves them\n";
+    let stopping = "! stopping; hosts still at work: 1; once more ends what runs there\n";
 
     let mut process = begin();
     process.signal(SIGINT);
@@ -359,9 +368,73 @@ fn whoever_asks_to_stop_is_heard() {
     told(&process, stopping);
     process.signal(SIGINT);
     assert_eq!(process.wait(LIMIT).code(), Some(130));
-    let left = "! 10.9.1.1: left while it was at work; what runs there may go on\ndone on 0 of 1 hosts\n";
-    assert_eq!(without_log(&process.log()), format!("{stopping}{left}"));
-    cluster.fine().check(&["touch", "/root/go"]);
+    let ended = "! ending what runs on 1 hosts; once more leaves it\n! 10.9.1.1: killed by SIGTERM\ndone on 0 of 1 hosts\n";
+    assert_eq!(without_log(&process.log()), format!("{stopping}{ended}"));
+    assert!(!cluster.runs("sleep"), "with all that it has started");
+}
+
+#[test]
+fn who_insists_ends_what_runs_on_all_hosts_and_who_does_it_again_leaves_them() {
+    let cluster = Cluster::new();
+    let more = [3, 4].map(|_| {
+        let users = vec![User::new("ops", CANARY, "ALL=(ALL:ALL) ALL")];
+        cluster.lab.host(&Setup { users, ..Setup::default() })
+    });
+    let known = cluster.lab.home().join(".ssh/known_hosts");
+    let keys = more.each_ref().map(Host::known_hosts).concat();
+    fs::write(&known, fs::read_to_string(&known).unwrap() + &keys).unwrap();
+    let hosts = [cluster.fine(), &more[0], &more[1]];
+    let begin = |command: &str| {
+        let words = ["--host", FINE, "--host", "10.9.1.3-10.9.1.4", "--user", "ops", "--sudo", "--", command];
+        let process = cluster.start("exec", &words);
+        for host in hosts {
+            let begun = host.path("/root/begun");
+            eventually(LIMIT, "the command", || begun.exists().then_some(()));
+            fs::remove_file(&begun).unwrap();
+        }
+        process
+    };
+    let runs = |host: &Host| host.inside(&["pgrep", "-f", "sleep 7777"]).status.success();
+    let counts = |wanted: usize| {
+        eventually(LIMIT, "the end of commands", || {
+            (hosts.iter().filter(|host| runs(host)).count() == wanted).then_some(())
+        });
+    };
+    let insist = |process: &Process| {
+        for word in ["! stopping;", "! ending what runs on 3 hosts; once more leaves it"] {
+            process.signal(SIGINT);
+            eventually(LIMIT, word, || process.log().contains(word).then_some(()));
+        }
+    };
+    // As root, by sudo, and in the background.
+    let mut process = begin("sleep 7777 & touch /root/begun; wait");
+    counts(3);
+    insist(&process);
+    assert_eq!(process.wait(LIMIT).code(), Some(130));
+    counts(0);
+    let log = process.log();
+    assert!(log.contains("done on 0 of 3 hosts") && !log.contains("may go on"), "{log}");
+
+    // One that does not heed SIGTERM is killed.
+    let stubborn = "trap : TERM; touch /root/begun; while true; do sleep 7777; done";
+    let mut process = begin(stubborn);
+    insist(&process);
+    assert_eq!(process.wait(LIMIT).code(), Some(130));
+    counts(0);
+
+    // Nobody waits for it who asks for the third time.
+    let mut process = begin(stubborn);
+    insist(&process);
+    process.signal(SIGINT);
+    assert_eq!(process.wait(LIMIT).code(), Some(130));
+    assert!(
+        process.log().contains("left while it was at work; what runs there may go on"),
+        "{}",
+        process.log()
+    );
+    for host in hosts {
+        host.inside(&["pkill", "-KILL", "-f", "sleep 7777"]);
+    }
 }
 
 /// Looks at the arguments and the environment of every process all the time, until it is told to end. Whether it has

@@ -1,15 +1,18 @@
 //! Many hosts at once, and not too many; none of them stops another.
 //!
-//! Who asks to stop is heard: after the first time no host is begun any more and those at work go on to their end, after
-//! the second they are left alone. How those end that were left is not known.
+//! Who asks to stop is heard: after the first time no host is begun any more and those at work go on to their end. After
+//! the second they have a time to end what runs there, if that can be ended, and are left alone then; after the third at
+//! once. How those end that were left is not known.
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 /// More at once take memory and processor time here, and logins through one bastion are counted there.
 pub const AT_ONCE: usize = 16;
@@ -32,6 +35,11 @@ pub enum Event<T> {
     Ended(usize, Ended<T>),
     /// It was asked to stop, and so many are at work.
     Stopping {
+        /// How many.
+        running: usize,
+    },
+    /// It was asked once more, and so many have their time to end.
+    Ending {
         /// How many.
         running: usize,
     },
@@ -81,6 +89,11 @@ impl Stop {
         self.more_than(0).await;
     }
 
+    /// Waits until it was asked at least twice.
+    pub async fn insisted(&mut self) {
+        self.more_than(1).await;
+    }
+
     /// Whether it was asked at least once.
     pub fn is_asked(&self) -> bool {
         self.count() > 0
@@ -98,23 +111,36 @@ impl Stop {
     }
 }
 
-/// Does all jobs, [`AT_ONCE`] at a time and in their order. It runs within a `LocalSet`.
+/// Does all jobs, [`AT_ONCE`] at a time and in their order. Those that can end what runs on their hosts do so when it is
+/// [insisted](Stop::insisted), and have `grace` for it. It runs within a `LocalSet`.
 pub async fn run<T: 'static, F: Future<Output = T> + 'static>(
     jobs: impl IntoIterator<Item = F>,
     mut stop: Stop,
+    grace: Duration,
     mut tell: impl FnMut(Event<T>),
 ) {
     let mut jobs = jobs.into_iter().enumerate();
     let (mut tasks, mut running) = (JoinSet::new(), BTreeSet::new());
     let mut heard = 0;
+    let mut left = None;
     loop {
         if heard == 0 && stop.count() > 0 {
             tell(Event::Stopping { running: running.len() });
         }
         heard = stop.count();
-        if heard > 1 {
+        if heard > 2 || (heard > 1 && grace.is_zero()) {
             break;
         }
+        if heard > 1 && left.is_none() {
+            tell(Event::Ending { running: running.len() });
+            left = Some(Instant::now() + grace);
+        }
+        let out_of_patience = async {
+            match left {
+                Some(left) => sleep_until(left).await,
+                None => std::future::pending().await,
+            }
+        };
         while heard == 0 && running.len() < AT_ONCE {
             let Some((index, job)) = jobs.next() else { break };
             running.insert(index);
@@ -132,6 +158,7 @@ pub async fn run<T: 'static, F: Future<Output = T> + 'static>(
                 None => break,
             },
             () = stop.more_than(heard) => {}
+            () = out_of_patience => break,
         }
     }
     tasks.shutdown().await;
@@ -159,6 +186,15 @@ mod tests {
         count: usize,
         drive: impl FnOnce(Rc<Vec<Notify>>, watch::Sender<u32>, Rc<RefCell<Vec<usize>>>) -> D,
     ) -> Events {
+        run_all_with(count, Duration::ZERO, drive)
+    }
+
+    /// The same, with a time for those that end.
+    fn run_all_with<D: Future<Output = ()>>(
+        count: usize,
+        grace: Duration,
+        drive: impl FnOnce(Rc<Vec<Notify>>, watch::Sender<u32>, Rc<RefCell<Vec<usize>>>) -> D,
+    ) -> Events {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let local = tokio::task::LocalSet::new();
         let events = RefCell::new(Vec::new());
@@ -174,7 +210,7 @@ mod tests {
                     index
                 }
             });
-            let all = run(jobs, Stop(stop), |event| events.borrow_mut().push(event));
+            let all = run(jobs, Stop(stop), grace, |event| events.borrow_mut().push(event));
             tokio::join!(all, drive(Rc::clone(&words), asked, Rc::clone(&begun)));
         });
         events.into_inner()
@@ -251,6 +287,27 @@ mod tests {
         };
         assert!(events.contains(&done(3)), "{events:?}");
         assert_eq!((ended(&Ended::Left), ended(&Ended::NotBegun)), (AT_ONCE - 1, 1));
+    }
+
+    #[test]
+    fn what_can_be_ended_has_a_time_for_it_and_the_third_word_none() {
+        let forever = Duration::from_secs(100_000);
+        let events = run_all_with(2, forever, async |words, asked, _begun| {
+            settle().await;
+            asked.send_replace(1);
+            asked.send_replace(2);
+            settle().await;
+            words[1].notify_one();
+            settle().await;
+            asked.send_replace(3);
+        });
+        assert_eq!(events[1..], [Event::Ending { running: 2 }, done(1), Event::Ended(0, Ended::Left)]);
+        let short = Duration::from_millis(50);
+        let events = run_all_with(1, short, async |_words, asked, _begun| {
+            settle().await;
+            asked.send_replace(2);
+        });
+        assert_eq!(events[1..], [Event::Ending { running: 1 }, Event::Ended(0, Ended::Left)]);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::report::remote::{RemoteForm, Table};
 
 /// What is common to all of them.
 const HOSTS_HELP: &str = "\
-Hosts are asked 16 at a time; one that fails stops no other. Ctrl-C begins no further host and waits for those at work, a \
-second one leaves them. All that happens is in a log, which is named at the end.
+Hosts are asked 16 at a time; one that fails stops no other. Ctrl-C begins no further host and waits for those at work; a \
+second one ends commands that run there (SIGTERM, SIGKILL after ten seconds) and leaves other hosts; a third one leaves all. All that happens is in a log, which is named at the end.
 
 A host is trusted by its key in ~/.ssh/known_hosts or /etc/ssh/ssh_known_hosts. ~/.ssh/config is not read. Hosts need an \
 SSH server and /bin/sh, and nothing else; no program but this one is needed here.

@@ -167,8 +167,14 @@ impl Progress for LifecycleReporter {
     }
 
     fn stopping(&mut self, running: usize) {
-        let text = format!("stopping: {running} hosts finish what they are at; once more leaves them");
+        let text =
+            format!("stopping: {running} hosts finish what they are at; once more ends what runs there");
         self.tell(None, "stopping", Some(text), json!({ "running": running }));
+    }
+
+    fn ending(&mut self, running: usize) {
+        let text = format!("ending what runs on {running} hosts; once more leaves it");
+        self.tell(None, "ending", Some(text), json!({ "running": running }));
     }
 }
 

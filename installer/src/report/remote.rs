@@ -378,12 +378,18 @@ impl Watch for RemoteReporter {
         self.progress.draw();
     }
 
-    fn stopping(&mut self, running: usize) {
+    fn stopping(&mut self, running: usize, can_end: bool) {
         self.was_stopped = true;
         self.log.write(None, "stopping", &json!({ "running": running }));
         if running > 0 {
-            self.warn(&format!("stopping; hosts still at work: {running}; once more leaves them"));
+            let next = if can_end { "ends what runs there" } else { "leaves them" };
+            self.warn(&format!("stopping; hosts still at work: {running}; once more {next}"));
         }
+    }
+
+    fn ending(&mut self, running: usize) {
+        self.log.write(None, "ending", &json!({ "running": running }));
+        self.warn(&format!("ending what runs on {running} hosts; once more leaves it"));
     }
 }
 
@@ -442,7 +448,7 @@ mod tests {
     #[test]
     fn what_was_stopped_says_so_whatever_else_came_of_it() {
         let mut reporter = reporter(vec![login(), Ended::Left, Ended::NotBegun]);
-        reporter.stopping(0);
+        reporter.stopping(0, true);
         assert_eq!(reporter.exit(), Exit::Cancelled);
         let told: Vec<_> = reporter.hosts.iter().flat_map(Reported::remarks).collect();
         assert_eq!(told[1..], ["left while it was at work; what runs there may go on", "not begun"]);

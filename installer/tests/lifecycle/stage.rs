@@ -17,9 +17,13 @@ const KUBEADM: &str = r#"#!/bin/sh
 test "$1" = version && { echo v1.20.2; exit; }
 echo "kubeadm $*" >>/root/calls
 case "$*" in
-    "init --config "*) cp "$3" /root/init.yaml ;;
+    "init --config "*)
+        cp "$3" /root/init.yaml
+        if test -e /root/hangs; then rm /root/hangs; touch /root/hanging; sleep 7777; fi
+        ;;
     "join --config "*)
         cp "$3" /root/join.yaml
+        if test -e /root/hangs; then rm /root/hangs; touch /root/hanging; sleep 7777; fi
         if test -e /root/fails; then
             # As kubeadm does, long before it is done.
             cp /root/kubelet.conf /etc/kubernetes/kubelet.conf

@@ -8,6 +8,7 @@ use cluster::remote::probe::{Sudo, probe};
 use cluster::remote::run::{Said, run};
 use cluster::remote::transfer::{Sent, Source, send};
 use cluster::remote::{self, elevate};
+use cluster::runner::Stop;
 use cluster::transport::auth::Credentials;
 use cluster::transport::ssh::Target;
 use cluster::transport::{Exit, Kind};
@@ -46,7 +47,8 @@ fn as_root_there(
         let ssh = connected(lab, target).await;
         let how = Elevation::new(&probe(&ssh).await?, target.credentials.password.as_ref())?;
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = run(&ssh, &how, command, |said| match said {
+        let (_nobody, mut stop) = Stop::new();
+        let exit = run(&ssh, &how, command, &mut stop, |said| match said {
             Said::Out(bytes) => out.extend_from_slice(&bytes),
             Said::Err(bytes) => err.extend_from_slice(&bytes),
         });
@@ -128,7 +130,8 @@ fn a_password_is_said_to_nobody_who_does_not_ask() {
     let (out, exit) = lab.run(|| async {
         let ssh = connected(&lab, &target).await;
         let mut out = Vec::new();
-        let exit = run(&ssh, &how, "tr '\\0' '\\n' </proc/$PPID/cmdline; cat", |said| {
+        let (_nobody, mut stop) = Stop::new();
+        let exit = run(&ssh, &how, "tr '\\0' '\\n' </proc/$PPID/cmdline; cat", &mut stop, |said| {
             if let Said::Out(bytes) = said {
                 out.extend_from_slice(&bytes);
             }

@@ -1,5 +1,7 @@
 //! One question for many hosts at once.
 
+use std::time::Duration;
+
 use node::api::{Outcome, Request};
 
 use crate::remote;
@@ -24,7 +26,7 @@ pub async fn ask<T: Transport + 'static>(
             (session, answer)
         });
     }
-    runner::run(jobs, stop.clone(), |event| {
+    runner::run(jobs, stop.clone(), Duration::ZERO, |event| {
         let runner::Event::Ended(index, Ended::Done((session, answer))) = event else { return };
         let Some((host, place)) = answers.get_mut(index) else { return };
         if let Some(there) = sessions.get_mut(*host)

@@ -27,6 +27,9 @@ use crate::transport::{Kind, Transport};
 /// How long those who join may take, all together.
 const TOKEN_LIVES: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// What runs on hosts may take so long to end when it is told to: SIGKILL comes after ten seconds.
+pub(super) const GRACE: Duration = Duration::from_secs(15);
+
 /// Of what a program printed, this much is told when it fails.
 const LAST_WORDS: usize = 2000;
 
@@ -59,8 +62,7 @@ impl<T: Transport> Host for Session<T> {
     }
 
     async fn task(&mut self, id: &RunId, task: Task, tell: &mut dyn FnMut(&[u8])) -> Result<End, Error> {
-        self.start(id, task).await?;
-        self.attach(id, &mut 0, tell).await
+        self.perform(id, task, tell).await
     }
 
     async fn write_secret(&mut self, path: PathBuf, text: Secret) -> Result<(), Error> {
@@ -103,6 +105,8 @@ pub trait Progress {
     fn left(&mut self, host: usize);
     /// It was asked to stop; so many hosts are still at work.
     fn stopping(&mut self, running: usize);
+    /// It was asked once more; what runs on so many hosts is ended, if it may be.
+    fn ending(&mut self, running: usize);
 }
 
 /// How a plan ended.
@@ -168,8 +172,9 @@ pub async fn execute<H: Host + 'static, P: Progress + 'static>(
                 jobs.push(job.perform(steps.clone()));
             }
             let mut ended = Vec::new();
-            runner::run(jobs, stop.clone(), |event| match event {
+            runner::run(jobs, stop.clone(), GRACE, |event| match event {
                 runner::Event::Ended(index, end) => ended.push((index, end)),
+                runner::Event::Ending { running } => progress.borrow_mut().ending(running),
                 runner::Event::Stopping { running } => progress.borrow_mut().stopping(running),
             })
             .await;

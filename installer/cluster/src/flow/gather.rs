@@ -1,6 +1,6 @@
 //! Every host of a cluster at once: spoken with, held, and asked what it is. Nothing is changed by it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use node::facts::machine::MachineFacts;
 
@@ -63,7 +63,7 @@ pub async fn gather(
         failed: Vec::new(),
         way: way.clone(),
     };
-    runner::run(jobs, stop.clone(), |event| {
+    runner::run(jobs, stop.clone(), Duration::ZERO, |event| {
         let runner::Event::Ended(host, ended) = event else { return };
         match ended {
             Ended::Done(Ok((session, facts, notes))) => {

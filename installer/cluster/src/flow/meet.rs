@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::thread::Builder;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -59,7 +60,7 @@ impl Way {
             async move { way.shown(at).await }
         });
         let mut unknown = Vec::new();
-        runner::run(jobs, stop.clone(), |event| {
+        runner::run(jobs, stop.clone(), Duration::ZERO, |event| {
             if let runner::Event::Ended(place, Ended::Done(Some(shown))) = event {
                 unknown.push((place, shown));
             }

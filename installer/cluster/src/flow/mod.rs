@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use node::spec::secret::Secret;
 
@@ -59,8 +60,10 @@ pub trait Watch {
     fn told(&mut self, host: usize, told: Told);
     /// Nothing more comes from there.
     fn ended(&mut self, host: usize, outcome: Outcome);
-    /// It was asked to stop; so many hosts are still at work.
-    fn stopping(&mut self, running: usize);
+    /// It was asked to stop; so many hosts are still at work. `can_end`: who insists ends what runs there.
+    fn stopping(&mut self, running: usize, can_end: bool);
+    /// It was asked once more; what runs on so many hosts is ended.
+    fn ending(&mut self, running: usize);
 }
 
 /// Why nothing was done anywhere.
@@ -95,6 +98,7 @@ pub fn run<W: Watch + 'static>(
     local.block_on(&runtime, async {
         let mut stop = Stop::by_signals()?;
         let way = Way::open(access, inventory, &mut stop).await?;
+        let grace = if task.can_be_ended() { execute::GRACE } else { Duration::ZERO };
         let task = Rc::new(task);
         let work = |index: usize, at| {
             let (task, watch) = (Rc::clone(&task), Rc::clone(watch));
@@ -114,9 +118,10 @@ pub fn run<W: Watch + 'static>(
         };
         let hosts = inventory.hosts.iter().map(|host| host.at).enumerate();
         let jobs = hosts.map(|(index, at)| work(index, at));
-        runner::run(jobs, stop.clone(), |event| match event {
+        runner::run(jobs, stop.clone(), grace, |event| match event {
+            runner::Event::Ending { running } => watch.borrow_mut().ending(running),
             runner::Event::Ended(host, outcome) => watch.borrow_mut().ended(host, outcome),
-            runner::Event::Stopping { running } => watch.borrow_mut().stopping(running),
+            runner::Event::Stopping { running } => watch.borrow_mut().stopping(running, !grace.is_zero()),
         })
         .await;
         way.close().await;

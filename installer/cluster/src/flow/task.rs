@@ -117,6 +117,11 @@ pub enum Rights {
 }
 
 impl Task {
+    /// Whether what it runs on a host is ended by who insists on a stop. What others have begun is not ours to end.
+    pub(super) fn can_be_ended(&self) -> bool {
+        matches!(self, Self::Exec { .. })
+    }
+
     /// Does it. `password` is for `sudo`, if it asks; `tell` hears what a command says.
     pub async fn perform(
         &self,
@@ -133,7 +138,7 @@ impl Task {
             }
             Self::Exec { command, as_root } => {
                 let how = elevation(transport, *as_root, password).await?;
-                run(transport, &how, command, |said| tell(Told::Said(said))).await.map(Answer::Exec)
+                run(transport, &how, command, stop, |said| tell(Told::Said(said))).await.map(Answer::Exec)
             }
             Self::Copy { source, path, mode, as_root } => {
                 let how = elevation(transport, *as_root, password).await?;

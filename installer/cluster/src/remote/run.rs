@@ -1,10 +1,14 @@
 //! What a person typed.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use super::Error;
 use super::elevate::{Elevation, elevate};
 use super::script::RUN;
+use crate::runner::Stop;
 use crate::transport::{Exit, Piece, Transport};
 
 /// The longest command, in bytes.
@@ -19,11 +23,16 @@ pub enum Said {
     Err(Bytes),
 }
 
-/// Runs a command with the host's `/bin/sh`, as root or whoever logged in, and without anything to read. Its text is sent as data.
+/// What has not ended so long after SIGTERM gets SIGKILL.
+pub const KILL_AFTER: Duration = Duration::from_secs(10);
+
+/// Runs a command with the host's `/bin/sh`, as root or whoever logged in, and without anything to read. Its text is sent
+/// as data. Who insists on a stop ends it, and all that it has started.
 pub async fn run(
     transport: &impl Transport,
     how: &Elevation,
     command: &str,
+    stop: &mut Stop,
     mut tell: impl FnMut(Said),
 ) -> Result<Exit, Error> {
     let length = command.len().to_string();
@@ -34,11 +43,26 @@ pub async fn run(
     if !pending.is_empty() {
         tell(Said::Out(pending));
     }
-    loop {
-        match output.next().await {
-            Piece::Stdout(bytes) => tell(Said::Out(bytes)),
-            Piece::Stderr(bytes) => tell(Said::Err(bytes)),
-            Piece::Ended(exit) => return Ok(exit),
+    let ended = async {
+        loop {
+            match output.next().await {
+                Piece::Stdout(bytes) => tell(Said::Out(bytes)),
+                Piece::Stderr(bytes) => tell(Said::Err(bytes)),
+                Piece::Ended(exit) => return exit,
+            }
         }
+    };
+    let ending = async {
+        stop.insisted().await;
+        for signal in [&b"TERM\n"[..], b"KILL\n"] {
+            // One that has ended hears no more.
+            let _ = input.write(signal).await;
+            sleep(KILL_AFTER).await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        exit = ended => Ok(exit),
+        exit = ending => Ok(exit),
     }
 }

@@ -76,9 +76,13 @@ macro_rules! take {
     };
 }
 
-/// Runs what a person typed. Arguments: its length in bytes. Then its text.
-pub(super) const RUN: Script =
-    script!("echo; echo \"$1\"; s=$(head -c \"$2\") || exit 1; exec /bin/sh -c \"$s\" </dev/null");
+/// Runs what a person typed. Arguments: its length in bytes. Then its text; then names of signals, a line each, for it and
+/// all that it has started. Who hears them has the same rights as the command, and ends with the link.
+pub(super) const RUN: Script = script!(
+    "echo; echo \"$1\"; s=$(head -c \"$2\") || exit 1; exec 3<&0; \
+     (trap \"\" TERM; while IFS= read -r w; do kill -s \"$w\" 0; done) <&3 3<&- >/dev/null 2>&1 & \
+     exec /bin/sh -c \"$s\" </dev/null 3<&-"
+);
 
 /// Nothing but to become root.
 pub(super) const NOTHING: Script = script!("echo; echo \"$1\"");

@@ -18,15 +18,16 @@ use node::agent::task::Task;
 use node::agent::wire::{
     Answer, Command, FileContent, Hello, PROTOCOL, Reply, TaskSignal, WriteFile, decode, encode,
 };
-use node::api::{Changed, Event, Failure, Outcome, Request};
+use node::api::{Changed, Event, Failure, Kind, Outcome, Request};
 use node::facts::machine::MachineFacts;
 use node::paths;
 use node::spec::secret::Secret;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::elevate::Elevation;
 use super::probe::{Probe, probe};
+use super::run::KILL_AFTER;
 use super::script::{AGENT, STORE};
 use super::transfer::{Sent, Source, take};
 use super::{Error, SPEAK_LIMIT, last_words};
@@ -101,7 +102,7 @@ impl<T: Transport> Session<T> {
 
     /// What kind of machine it is.
     pub async fn facts(&mut self) -> Result<MachineFacts, Error> {
-        match self.ask(&Command::Facts, false, &mut |_| Ok(())).await? {
+        match self.ask(&Command::Facts, Until::Answered, &mut |_| Ok(())).await? {
             Answer::Facts(facts) => Ok(*facts),
             _ => Err(other_answer()),
         }
@@ -116,7 +117,7 @@ impl<T: Transport> Session<T> {
             }
             Ok(())
         };
-        match self.ask(&command, true, &mut hear).await? {
+        match self.ask(&command, Until::Stopped, &mut hear).await? {
             Answer::Outcome { outcome } => Ok(*outcome),
             _ => Err(other_answer()),
         }
@@ -171,6 +172,41 @@ impl<T: Transport> Session<T> {
         from: &mut u64,
         tell: &mut dyn FnMut(&[u8]),
     ) -> Result<End, Error> {
+        self.follow(id, from, Until::Answered, tell).await
+    }
+
+    /// Starts a task and follows it to its end. Who insists on a stop ends it: by SIGTERM, and by SIGKILL after
+    /// [`KILL_AFTER`]. One that must not be cut short is followed no more, and goes on.
+    pub async fn perform(
+        &mut self,
+        id: &RunId,
+        task: Task,
+        tell: &mut dyn FnMut(&[u8]),
+    ) -> Result<End, Error> {
+        let can_end = task.can_be_ended();
+        self.start(id, task).await?;
+        let mut from = 0;
+        let end = self.follow(id, &mut from, Until::Insisted, tell).await;
+        if !can_end || !is_cancelled(&end) {
+            return end;
+        }
+        // One that has ended in between says so when it is followed.
+        let _ = self.signal(id, TaskSignal::Term).await;
+        let end = self.follow(id, &mut from, Until::At(Instant::now() + KILL_AFTER), tell).await;
+        if !is_cancelled(&end) {
+            return end;
+        }
+        let _ = self.signal(id, TaskSignal::Kill).await;
+        self.follow(id, &mut from, Until::Answered, tell).await
+    }
+
+    async fn follow(
+        &mut self,
+        id: &RunId,
+        from: &mut u64,
+        until: Until,
+        tell: &mut dyn FnMut(&[u8]),
+    ) -> Result<End, Error> {
         let command = Command::Attach { id: id.clone(), from: *from };
         let mut hear = |reply| match reply {
             Reply::Log { from: place, bytes } if place == *from => {
@@ -183,7 +219,7 @@ impl<T: Transport> Session<T> {
             }
             _ => Ok(()),
         };
-        match self.ask(&command, false, &mut hear).await? {
+        match self.ask(&command, until, &mut hear).await? {
             Answer::Ended(end) => Ok(end),
             _ => Err(other_answer()),
         }
@@ -196,7 +232,7 @@ impl<T: Transport> Session<T> {
 
     /// The tasks that the host knows of, the newest first.
     pub async fn tasks(&mut self) -> Result<Vec<Run>, Error> {
-        match self.ask(&Command::Tasks, false, &mut |_| Ok(())).await? {
+        match self.ask(&Command::Tasks, Until::Answered, &mut |_| Ok(())).await? {
             Answer::Tasks { runs } => Ok(runs),
             _ => Err(other_answer()),
         }
@@ -214,7 +250,7 @@ impl<T: Transport> Session<T> {
     }
 
     async fn change(&mut self, command: &Command) -> Result<Changed, Error> {
-        match self.ask(command, true, &mut |_| Ok(())).await? {
+        match self.ask(command, Until::Stopped, &mut |_| Ok(())).await? {
             Answer::Outcome { outcome } => match *outcome {
                 Outcome::Changed(changed) => Ok(changed),
                 _ => Err(other_answer()),
@@ -224,26 +260,26 @@ impl<T: Transport> Session<T> {
     }
 
     async fn ask_nothing(&mut self, command: &Command) -> Result<(), Error> {
-        match self.ask(command, false, &mut |_| Ok(())).await? {
+        match self.ask(command, Until::Answered, &mut |_| Ok(())).await? {
             Answer::Nothing => Ok(()),
             _ => Err(other_answer()),
         }
     }
 
-    /// Asks, and waits for the answer. One that `can_stop` is cancelled when it is asked to stop, and still answers.
+    /// Asks, and waits for the answer. What is cancelled still answers.
     async fn ask(
         &mut self,
         command: &Command,
-        can_stop: bool,
+        until: Until,
         hear: &mut dyn FnMut(Reply) -> Result<(), Error>,
     ) -> Result<Answer, Error> {
-        let mut can_stop = can_stop;
+        let mut is_cancelled = false;
         self.say(command).await?;
         loop {
             let line = tokio::select! {
                 line = self.replies.line() => line?,
-                () = self.stop.asked(), if can_stop => {
-                    can_stop = false;
+                () = until.over(&mut self.stop), if !is_cancelled => {
+                    is_cancelled = true;
                     self.say(&Command::Cancel).await?;
                     continue;
                 }
@@ -266,6 +302,34 @@ impl<T: Transport> Session<T> {
             self.replies.line().await?;
         }
     }
+}
+
+/// When a request is cancelled.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// Never.
+    Answered,
+    /// When it is asked to stop.
+    Stopped,
+    /// When it is asked to stop for the second time.
+    Insisted,
+    /// Then.
+    At(Instant),
+}
+
+impl Until {
+    async fn over(self, stop: &mut Stop) {
+        match self {
+            Self::Answered => std::future::pending().await,
+            Self::Stopped => stop.asked().await,
+            Self::Insisted => stop.insisted().await,
+            Self::At(time) => sleep_until(time).await,
+        }
+    }
+}
+
+fn is_cancelled(end: &Result<End, Error>) -> bool {
+    matches!(end, Err(Error::Host(failure)) if failure.kind == Kind::Cancelled)
 }
 
 /// Where a host keeps a file that was sent.

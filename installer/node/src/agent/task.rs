@@ -257,6 +257,12 @@ impl Task {
         matches!(self, Self::Kubeadm(Kubeadm::Init { .. } | Kubeadm::Join { .. }))
     }
 
+    /// Whether its program may be ended half-way. A master that joins has been told to etcd before it is one of its members,
+    /// and without it etcd may have no majority; an upgrade is as bad a moment.
+    pub fn can_be_ended(&self) -> bool {
+        !matches!(self, Self::Kubeadm(Kubeadm::Join { .. } | Kubeadm::Upgrade { .. }))
+    }
+
     /// Whether its program, too, keeps the machine locked, should its supervisor be killed. A script of a package may
     /// leave programs behind that never end, and the lock with them.
     pub fn keeps_lock(&self) -> bool {

@@ -99,6 +99,7 @@ impl Progress for Heard {
         self.0.push(format!("{host} left"));
     }
     fn stopping(&mut self, _running: usize) {}
+    fn ending(&mut self, _running: usize) {}
 }
 
 fn named(name: &str) -> Request {
