@@ -7,6 +7,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Errand, explain};
 use lvscare::exit::Exit;
+use node::api::Failure;
+use node::machine::Machine as _;
 use node::machine::linux::Linux;
 use node::machine::programs::Terminal;
 use report::{Output, Reporter};
@@ -20,6 +22,7 @@ mod remote;
 mod report;
 mod run_log;
 mod secret;
+mod signals;
 
 /// The command line, for whoever writes its manual.
 pub fn command() -> clap::Command {
@@ -78,7 +81,14 @@ fn run(command: Command) -> Exit {
         Ok(request) => request,
         Err(failure) => return reporter.failed(&failure),
     };
-    let outcome = node::run(&request, &mut Linux::new(terminal), &mut |event| reporter.tell(event));
+    let mut machine = Linux::new(terminal);
+    // Whoever only looks is ended by any signal, as ever.
+    if request.changes()
+        && let Err(error) = signals::listen(machine.cancel().clone())
+    {
+        return reporter.failed(&Failure::io("listen for signals", &error));
+    }
+    let outcome = node::run(&request, &mut machine, &mut |event| reporter.tell(event));
     match outcome {
         Ok(outcome) => reporter.ended(&request, &outcome),
         Err(failure) => reporter.failed(&failure),

@@ -18,6 +18,7 @@ use node::paths;
 use node::step::Content;
 
 #[path = "agent/host.rs"]
+#[allow(dead_code, reason = "each of the tests uses a part of it")]
 mod agent_host;
 
 fn reset() -> Task {

@@ -61,6 +61,10 @@ pub enum Kubeadm {
     FailsHalfWay,
     /// It says that all is well and has done nothing.
     Lies,
+    /// It joins; meanwhile it is said that no new step shall be begun.
+    JoinsUnwanted,
+    /// It writes kubelet's kubeconfig and is ended then, as nobody wants it any more.
+    IsEnded,
 }
 
 /// The machine.

@@ -21,6 +21,9 @@ Example:
     --master 10.103.97.100:6443 --master 10.103.97.101:6443 --master 10.103.97.102:6443 \\
     --discovery-token-ca-cert-hash sha256:7c2e69131a36ae2a042a339b33381c6d0d43887e2de83720eff5359e26aec866
 
+Ctrl-C or SIGTERM while kubeadm is at work lets it go on to its end, and nothing is begun after it; the second one ends it, and \
+that join may need `kubeadm reset`.
+
 What `kubeadm token create --print-join-command` prints is understood as well: put `lvscare-installer` before it, and the \
 masters after it.";
 

@@ -18,10 +18,16 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Says what it was told, and ends when and as it is told.
 const KUBEADM: &str = r#"#!/bin/sh
-if [ "$1" = version ]; then echo v1.34.1; echo noise >&2; exit; fi
 cd "$NOTES"
+if [ "$1" = version ]; then
+    touch asked
+    while [ -e slow ]; do sleep 0.05; done
+    echo v1.34.1; echo noise >&2; exit
+fi
 [ -e stubborn ] && trap 'touch refused' TERM
 [ -e endless ] && exec yes "of what nobody reads"
+[ -e half ] && echo "kind: Config" > /etc/kubernetes/kubelet.conf
+if [ -e starts ]; then sleep 600 & echo $! > started; fi
 if [ -e noisy ]; then yes | head -c 4000000; fi
 echo "kubeadm $*"
 echo "to stderr" >&2
@@ -29,6 +35,7 @@ env > environment
 touch begun
 until [ -s ends ]; do [ -e kubeadm ] || exit 9; sleep 0.05; done
 echo "the last line"
+if [ "$1$(cat ends)" = join0 ]; then echo "kind: Config" > /etc/kubernetes/kubelet.conf; fi
 exit "$(cat ends)"
 "#;
 
@@ -82,8 +89,17 @@ impl Host {
         Self::with_room("64m")
     }
 
+    /// Its `/etc` is its own as well, with nothing in it.
+    pub(crate) fn with_etc() -> Self {
+        Self::made("64m", "mount -t tmpfs tmpfs /etc && mkdir /etc/kubernetes")
+    }
+
     /// So much may be in its `/var/lib`.
     pub(crate) fn with_room(size: &str) -> Self {
+        Self::made(size, ":")
+    }
+
+    fn made(size: &str, more: &str) -> Self {
         let notes = tempfile::tempdir().unwrap();
         let kubeadm = notes.path().join("kubeadm");
         fs::write(&kubeadm, KUBEADM).unwrap();
@@ -93,7 +109,8 @@ impl Host {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-        command.args(["mount -t tmpfs -o size=$0 tmpfs /var/lib && echo ready && exec cat", size]);
+        command.arg(format!("mount -t tmpfs -o size=$0 tmpfs /var/lib && {more} && echo ready && exec cat"));
+        command.arg(size);
         // It ends with us, however we end.
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -203,6 +220,15 @@ impl Host {
 
     pub(crate) fn forget(&self, name: &str) {
         fs::remove_file(self.notes.path().join(name)).unwrap();
+    }
+
+    pub(crate) fn has_note(&self, name: &str) -> bool {
+        self.notes.path().join(name).exists()
+    }
+
+    /// Removes a file of this host.
+    pub(crate) fn remove(&self, path: &str) {
+        fs::remove_file(self.path(path)).unwrap();
     }
 
     pub(crate) fn read_note(&self, name: &str) -> String {

@@ -175,11 +175,20 @@ impl Fake {
         }
         self.try_change(Path::new(paths::KUBELET))?;
         self.calls.push(words.to_vec());
-        if matches!(self.kubeadm, Kubeadm::Joins | Kubeadm::FailsHalfWay) {
+        if !matches!(self.kubeadm, Kubeadm::Refuses | Kubeadm::Lies) {
             self.has_file(paths::KUBELET, "apiVersion: v1\nclusters: []\n");
         }
-        let success = matches!(self.kubeadm, Kubeadm::Joins | Kubeadm::Lies);
-        let how = if success { "exit status: 0" } else { "exit status: 1" };
+        match self.kubeadm {
+            Kubeadm::JoinsUnwanted => self.cancel.ask(),
+            Kubeadm::IsEnded => while self.cancel.ask_again() < 2 {},
+            _ => {}
+        }
+        let success = matches!(self.kubeadm, Kubeadm::Joins | Kubeadm::JoinsUnwanted | Kubeadm::Lies);
+        let how = match self.kubeadm {
+            Kubeadm::IsEnded => "signal: 15 (SIGTERM)",
+            _ if success => "exit status: 0",
+            _ => "exit status: 1",
+        };
         Ok(Finished { success, how: how.to_owned(), ..Finished::default() })
     }
 

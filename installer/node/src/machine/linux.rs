@@ -195,7 +195,7 @@ impl Machine for Linux {
     }
 
     fn run(&mut self, program: &Program) -> io::Result<Finished> {
-        programs::run(program, self.terminal, self.lock.as_ref().map(AsFd::as_fd))
+        programs::run(program, self.terminal, self.lock.as_ref().map(AsFd::as_fd), &self.cancel)
     }
 
     fn visit(&mut self, servers: &[SocketAddr], caller: &Caller) -> Result<Vec<Visit>, Failure> {

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::Cancel;
 use crate::spec::secret::Secret;
 
 /// More than that of what a program says is nobody's concern.
@@ -26,6 +27,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const SECRETS: [&str; 1] = ["LVSCARE_JOIN_TOKEN"];
 
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Between two looks at a program that may take minutes.
+const LONG_PAUSE: Duration = Duration::from_millis(100);
 
 /// A program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,17 +147,19 @@ fn begin(
     }
 }
 
-/// Runs it. A program without a limit keeps `lock` open: should we end first, the machine stays locked until it ends.
+/// Runs it, in a group of its own, so that a terminal's Ctrl-C does not end it beside us; `cancel` does. A program without a
+/// limit keeps `lock` open: should we end first, the machine stays locked until it ends.
 pub(super) fn run(
     program: &Program,
     terminal: Terminal,
     lock: Option<BorrowedFd<'_>>,
+    cancel: &Cancel,
 ) -> io::Result<Finished> {
     let mut command = Command::new(program.name);
-    command.args(&program.words).stdin(Stdio::null());
+    command.args(&program.words).stdin(Stdio::null()).process_group(0);
     withhold_secrets(&mut command);
     if let Some(limit) = program.limit {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         if program.input.is_some() {
             command.stdin(Stdio::piped());
         }
@@ -162,7 +168,7 @@ pub(super) fn run(
             // One that does not read it ends in its own way, and says so.
             thread::spawn(move || pipe.write_all(input.reveal().as_bytes()));
         }
-        return bounded(child, limit);
+        return bounded(child, limit, cancel);
     }
     if terminal == Terminal::Errors {
         command.stdout(io::stderr());
@@ -174,7 +180,7 @@ pub(super) fn run(
     if let Some(lock) = lock {
         fcntl_setfd(lock, FdFlags::CLOEXEC)?;
     }
-    let status = child?.wait()?;
+    let status = wait(&mut child?, None, cancel)?;
     Ok(Finished { success: status.success(), how: status.to_string(), ..Finished::default() })
 }
 
@@ -185,32 +191,56 @@ pub fn withhold_secrets(command: &mut Command) {
     }
 }
 
-fn bounded(mut child: Child, limit: Duration) -> io::Result<Finished> {
+fn bounded(mut child: Child, limit: Duration, cancel: &Cancel) -> io::Result<Finished> {
     let out = child.stdout.take().map(listen);
     let err = child.stderr.take().map(listen);
-    let begin = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if begin.elapsed() > limit {
-            // With all that it has started.
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            child.wait()?;
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no answer in {} s", limit.as_secs()),
-            ));
-        }
-        thread::sleep(PAUSE);
-    };
+    let status = wait(&mut child, Some(limit), cancel)?;
     // A child of its own may keep the other end open.
     let said = |words: Option<mpsc::Receiver<String>>| {
         words.and_then(|words| words.recv_timeout(LAST_WORDS).ok()).unwrap_or_default()
     };
     Ok(Finished { success: status.success(), how: status.to_string(), stdout: said(out), stderr: said(err) })
+}
+
+/// Waits for its end. What takes too long is ended with all that it has started, and so is what nobody wants any more.
+fn wait(child: &mut Child, limit: Option<Duration>, cancel: &Cancel) -> io::Result<ExitStatus> {
+    let (begin, mut sent) = (Instant::now(), None);
+    let pause = if limit.is_some() { PAUSE } else { LONG_PAUSE };
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        let signal = unwanted(cancel.times());
+        if signal != sent {
+            sent = signal;
+            send(child, signal);
+        }
+        if let Some(limit) = limit.filter(|limit| begin.elapsed() > *limit) {
+            send(child, Some(Signal::KILL));
+            child.wait()?;
+            let why = format!("no answer in {} s", limit.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        }
+        thread::sleep(pause);
+    }
+}
+
+/// What a program gets when it was said so often that nobody wants it any more. One that is cut short may leave things
+/// half-way, so that at first it goes on to its end.
+fn unwanted(times: u32) -> Option<Signal> {
+    match times {
+        0 | 1 => None,
+        2 => Some(Signal::TERM),
+        _ => Some(Signal::KILL),
+    }
+}
+
+/// To a child that has not been waited for, and to all that it has started.
+fn send(child: &Child, signal: Option<Signal>) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let (Some(group), Some(signal)) = (group, signal) {
+        let _ = kill_process_group(group, signal);
+    }
 }
 
 /// Reads all that is said, and keeps the beginning.
@@ -230,7 +260,8 @@ mod tests {
     use super::*;
 
     fn shell(text: &str, limit: Duration) -> io::Result<Finished> {
-        run(&Program::asked("sh", &["-c", text], limit), Terminal::Both, None)
+        let program = Program::asked("sh", &["-c", text], limit);
+        run(&program, Terminal::Both, None, &Cancel::default())
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -242,18 +273,21 @@ mod tests {
         assert_eq!(shell("exit 3", LONG).unwrap().complaint(), "exit status: 3");
         assert!(shell("true", LONG).unwrap().success);
         let none = Program::asked("no-such-program", &[], LONG);
-        assert_eq!(run(&none, Terminal::Both, None).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            run(&none, Terminal::Both, None, &Cancel::default()).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 
     #[test]
     fn what_is_to_be_read_is_read() {
         let mut program = Program::asked("sh", &["-c", "cat; sleep 0"], LONG);
         program.input = Some("canary ".repeat(100_000).into());
-        let finished = run(&program, Terminal::Both, None).unwrap();
+        let finished = run(&program, Terminal::Both, None, &Cancel::default()).unwrap();
         assert_eq!(finished.stdout.len(), 700_000);
         assert!(!format!("{program:?}").contains("canary"));
         program.words = vec!["-c".to_owned(), "exec <&-; exit 3".to_owned()];
-        assert_eq!(run(&program, Terminal::Both, None).unwrap().how, "exit status: 3");
+        assert_eq!(run(&program, Terminal::Both, None, &Cancel::default()).unwrap().how, "exit status: 3");
     }
 
     #[test]
@@ -265,5 +299,34 @@ mod tests {
         assert_eq!(finished.stdout.len() as u64, MAX_SAID);
         // A child in the background does not keep us.
         assert!(shell("sleep 5 & echo done", LONG).unwrap().success);
+    }
+    #[test]
+    fn what_nobody_wants_any_more_goes_on_is_ended_and_is_killed() {
+        let directory = tempfile::tempdir().unwrap();
+        let begun = directory.path().join("begun");
+        // Without a limit as with one; what it has started ends with it.
+        for (limit, text, times, how) in [
+            (None, "", 1, "exit status: 0"),
+            (Some(LONG), "", 1, "exit status: 0"),
+            (None, "sleep 600 &", 2, "signal: 15 (SIGTERM)"),
+            (Some(LONG), "sleep 600 &", 2, "signal: 15 (SIGTERM)"),
+            (None, "trap '' TERM;", 3, "signal: 9 (SIGKILL)"),
+        ] {
+            let _ = std::fs::remove_file(&begun);
+            let wait = if times == 1 { "sleep 0.3" } else { "sleep 600" };
+            let words = vec!["-c".to_owned(), format!("{text} : > {}; {wait}", begun.display())];
+            let (program, cancel) = (Program { name: "sh", words, limit, input: None }, Cancel::default());
+            let finished = thread::scope(|scope| {
+                let ended = scope.spawn(|| run(&program, Terminal::Both, None, &cancel).unwrap());
+                while !begun.exists() {
+                    thread::sleep(PAUSE);
+                }
+                for _ in 0..times {
+                    cancel.ask_again();
+                }
+                ended.join().unwrap()
+            });
+            assert_eq!(finished.how, how, "{limit:?} {text}");
+        }
     }
 }

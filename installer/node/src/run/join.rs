@@ -29,6 +29,10 @@ pub fn run<M: Machine>(
     }
     let mut session = Session::open(machine, "node join", tell)?;
     let done = perform(&mut session, request, joined, tell);
+    if done.is_err() {
+        // They may have been written already. What is wrong is told by the failure.
+        let _ = session.remove_secrets(tell);
+    }
     session.close()?;
     Ok(Outcome::Changed(done?))
 }
@@ -72,6 +76,11 @@ fn perform<M: Machine>(
     }
     changed.joined = Some(if joined { Joined::Already } else { Joined::Now });
     changed.guarded = is_guarded(session.machine, request, &job);
+    if changed.guarded == Some(false) && session.machine.cancel().is_asked() {
+        let text = "stopped, as was asked: this node has joined, and its static pod was not waited for; run it again to see \
+                    whether it is up";
+        return Err(Failure::new(Kind::Cancelled, text));
+    }
     Ok(changed)
 }
 

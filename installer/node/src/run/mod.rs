@@ -70,6 +70,9 @@ pub fn run<M: Machine>(
             Kind::Cancelled,
             format!("stopped, as was asked, while waiting: {}", failure.message),
         ),
+        kind if kind != Kind::Cancelled && machine.cancel().ends_programs() => {
+            Failure::new(Kind::Cancelled, format!("stopped, as was asked: {}", failure.message))
+        }
         _ => failure,
     })
 }
