@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use der::DateTime;
 
+/// A day, in seconds.
+pub const DAY: u64 = 24 * 60 * 60;
+
 /// The day of a moment in seconds since 1970, such as `2125-11-06`.
 pub fn date(seconds: u64) -> String {
     match DateTime::from_unix_duration(Duration::from_secs(seconds)) {

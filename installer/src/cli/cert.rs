@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use lvscare::config::value;
 use node::api::Request;
 use node::api::certificates::{AddNamesRequest, RenewRequest, RestoreRequest};
+use node::date::DAY;
 
 use super::{Asked, ChangeArgs};
 use crate::report::{Form, Output};
@@ -115,7 +116,6 @@ struct RestartArgs {
     change: ChangeArgs,
 }
 
-const DAY: u64 = 24 * 60 * 60;
 const YEAR: u64 = 365 * DAY;
 
 /// As kubeadm counts: a year has 8760 hours.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -200,7 +200,7 @@ impl<M: Machine> Session<'_, M> {
         let line = self.command_line(&task)?;
         let kept = &self.places.runs;
         kept.prune(KEPT - 1).map_err(|error| runs(&error))?;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let since = self.machine.unix_time().as_secs();
         let what = What { id: id.clone(), task, line, since };
         let joins = what.task.joins();
         if joins {

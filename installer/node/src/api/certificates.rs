@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Change;
+use crate::date::DAY;
 
 /// Later ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,6 @@ impl RenewRequest {
     /// The end of what lasts so long from `now` on, in seconds since 1970, at the end of a day: masters that are renewed on
     /// one day end at the same time.
     pub fn end(now: Duration, validity: Duration) -> u64 {
-        const DAY: u64 = 24 * 60 * 60;
         now.saturating_add(validity).as_secs().div_ceil(DAY).saturating_mul(DAY)
     }
 }

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use lvscare::yaml;
-use serde::Deserialize;
 
 use crate::api::{Failure, Kind};
 use crate::facts;
 use crate::machine::Machine;
 use crate::paths;
+use crate::render::manifest::Pod;
 
 /// What etcd is told by its manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,26 +17,6 @@ pub struct Etcd {
     pub image: String,
     /// Its command, word by word.
     pub words: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Pod {
-    spec: Spec,
-}
-
-#[derive(Deserialize)]
-struct Spec {
-    containers: Vec<Container>,
-}
-
-#[derive(Deserialize)]
-struct Container {
-    #[serde(default)]
-    image: String,
-    #[serde(default)]
-    command: Vec<String>,
-    #[serde(default)]
-    args: Vec<String>,
 }
 
 impl Etcd {

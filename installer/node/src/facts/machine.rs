@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,13 +107,8 @@ pub fn gather<M: Machine>(machine: &mut M) -> Result<MachineFacts, Failure> {
             .filter_map(|name| name.parse().ok())
             .collect(),
         addresses: machine.addresses()?.into_iter().map(|own| own.address).collect(),
-        clock: now(),
+        clock: u64::try_from(machine.unix_time().as_millis()).unwrap_or(u64::MAX),
     })
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -131,6 +126,6 @@ mod tests {
         assert_eq!(facts.versions, BTreeMap::from([("kubeadm".to_owned(), "v1.34.1".to_owned())]));
         assert_eq!(facts.cri_sockets, ["/run/containerd/containerd.sock"]);
         assert!(facts.has_etcd && facts.joined.is_none() && !facts.is_prepared && facts.free.is_some());
-        assert!(facts.clock > 1_700_000_000_000);
+        assert_eq!(u128::from(facts.clock), machine.unix_time().as_millis());
     }
 }

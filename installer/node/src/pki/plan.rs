@@ -9,10 +9,10 @@ use super::certificate::{AlternativeName, Certificate};
 use super::find::{FileKind, Found, Stored};
 use super::key::PrivateKey;
 use super::reissue::{Change, reissue};
-use super::table::{DAY, Entry, Key, Seen, authority_of, beside, entries, seen};
+use super::table::{Entry, Key, Seen, authority_of, beside, entries, seen};
 use super::{kubeconfig, pem};
 use crate::api::{Failure, Kind};
-use crate::date::date;
+use crate::date::{DAY, date};
 use crate::paths;
 use crate::step::{Content, Step};
 

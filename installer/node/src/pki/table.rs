@@ -10,10 +10,7 @@ use super::key::PrivateKey;
 use super::kubeconfig::Kubeconfig;
 use super::pem;
 use crate::api::certificates::{CertificateRow, Certificates, Finding, FindingKind, Unreadable};
-use crate::date::date;
-
-/// Seconds.
-pub const DAY: u64 = 24 * 60 * 60;
+use crate::date::{DAY, date};
 
 /// Who ends sooner should be renewed now.
 const SOON: u64 = 30 * DAY;

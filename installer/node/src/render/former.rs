@@ -7,8 +7,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lvscare::yaml;
-use serde::Deserialize;
 
+use super::manifest::{Container, Pod, Variable};
 use crate::spec::masters::with_port;
 
 /// What an older lvscare guards.
@@ -49,36 +49,6 @@ pub enum Error {
     /// It does not guard.
     #[error("it runs once and guards nothing ({0})")]
     Once(&'static str),
-}
-
-#[derive(Deserialize)]
-struct Pod {
-    kind: String,
-    spec: Spec,
-}
-
-#[derive(Deserialize)]
-struct Spec {
-    containers: Vec<Container>,
-}
-
-#[derive(Deserialize)]
-struct Container {
-    #[serde(default)]
-    command: Vec<String>,
-    #[serde(default)]
-    args: Vec<String>,
-    #[serde(default)]
-    env: Vec<Variable>,
-    #[serde(default, rename = "livenessProbe")]
-    liveness_probe: Option<serde_yaml::Value>,
-}
-
-#[derive(Deserialize)]
-struct Variable {
-    name: String,
-    #[serde(default)]
-    value: String,
 }
 
 /// The variable in which sealos 4 and 5 tell the node's address.

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use super::kubeadm::NodeRegistration;
 use super::yaml;
 use crate::api::{Failure, Kind};
 use crate::spec::credentials::{CertificateKey, Token};
@@ -82,7 +83,7 @@ impl Init<'_> {
                 advertise_address: self.advertise_address,
                 bind_port: self.bind_port,
             },
-            node_registration: wire::NodeRegistration {
+            node_registration: NodeRegistration {
                 cri_socket: self.cri_socket.map(str::to_owned),
                 ignore_preflight_errors: match api {
                     // It has no such field, and a flag says so.
@@ -90,6 +91,7 @@ impl Init<'_> {
                     _ => self.ignore_preflight_errors.to_vec(),
                 },
                 name: self.node_name.map(str::to_owned),
+                ..NodeRegistration::default()
             },
         })
     }

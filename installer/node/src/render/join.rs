@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::kubeadm::{ExtraArg, ExtraArgs, NodeRegistration};
 use super::yaml;
 use crate::api::{Failure, Kind};
 use crate::spec::credentials::{CaCertHash, CertificateKey, Token};
@@ -203,7 +204,7 @@ impl Join {
                     .map(|kube_config_path| wire::FileDiscovery { kube_config_path }),
                 tls_bootstrap_token: self.tls_bootstrap_token.clone(),
             },
-            node_registration: wire::NodeRegistration {
+            node_registration: NodeRegistration {
                 cri_socket: self.cri_socket.clone(),
                 ignore_preflight_errors: ignored,
                 kubelet_extra_args: extra_args(&self.kubelet_extra_args, api)?,
@@ -227,13 +228,13 @@ impl ControlPlane {
     }
 }
 
-fn extra_args(args: &[(String, String)], api: KubeadmApi) -> Result<Option<wire::ExtraArgs>, Error> {
+fn extra_args(args: &[(String, String)], api: KubeadmApi) -> Result<Option<ExtraArgs>, Error> {
     if args.is_empty() {
         return Ok(None);
     }
     if api >= KubeadmApi::V1Beta4 {
-        let list = args.iter().cloned().map(|(name, value)| wire::ExtraArg { name, value });
-        return Ok(Some(wire::ExtraArgs::List(list.collect())));
+        let list = args.iter().cloned().map(|(name, value)| ExtraArg { name, value });
+        return Ok(Some(ExtraArgs::List(list.collect())));
     }
     let mut map = BTreeMap::new();
     for (name, value) in args {
@@ -241,7 +242,7 @@ fn extra_args(args: &[(String, String)], api: KubeadmApi) -> Result<Option<wire:
             return Err(Error::Twice(name.clone()));
         }
     }
-    Ok(Some(wire::ExtraArgs::Map(map)))
+    Ok(Some(ExtraArgs::Map(map)))
 }
 
 impl From<Error> for Failure {

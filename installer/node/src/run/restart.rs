@@ -16,6 +16,7 @@ use crate::facts;
 use crate::journal::Restart;
 use crate::machine::{HealthPage, Machine, Program, until};
 use crate::paths;
+use crate::render::manifest::Pod;
 use crate::step::Step;
 
 /// How often somebody is asked whether he has ended, or begun.
@@ -195,22 +196,6 @@ pub fn put_back<M: Machine>(machine: &mut M) -> Result<(), Failure> {
 }
 
 #[derive(Deserialize)]
-struct Pod {
-    spec: PodSpec,
-}
-
-#[derive(Deserialize)]
-struct PodSpec {
-    containers: Vec<Container>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Container {
-    liveness_probe: Option<Probe>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Probe {
     http_get: Option<HttpGet>,
@@ -236,7 +221,8 @@ enum PortOrName {
 /// Where kubelet asks whether the pod lives; nothing where it asks in another way.
 fn health_page(manifest: &str) -> Option<HealthPage> {
     let pod: Pod = yaml::parse(manifest.as_bytes()).ok()?;
-    let get = pod.spec.containers.into_iter().next()?.liveness_probe?.http_get?;
+    let probe = pod.spec.containers.into_iter().next()?.liveness_probe?;
+    let get = serde_yaml::from_value::<Probe>(probe).ok()?.http_get?;
     let port = match get.port {
         PortOrName::Port(port) => port,
         PortOrName::Name(name) => name.parse().ok()?,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
+use crate::render::kubeadm::NodeRegistration;
 use crate::spec::credentials::{CertificateKey, Token};
 
 /// Whoever shows a token is of this group, which may join
@@ -43,21 +44,4 @@ fn as_list<T: Serialize, S: Serializer>(value: &Option<T>, serializer: S) -> Res
 pub(super) struct ApiEndpoint {
     pub(super) advertise_address: IpAddr,
     pub(super) bind_port: u16,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct NodeRegistration {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cri_socket: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) ignore_preflight_errors: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<String>,
-}
-
-impl NodeRegistration {
-    fn is_empty(&self) -> bool {
-        self.cri_socket.is_none() && self.ignore_preflight_errors.is_empty() && self.name.is_none()
-    }
 }

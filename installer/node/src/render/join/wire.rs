@@ -1,11 +1,11 @@
 //! The fields of a `JoinConfiguration` that are used, under kubeadm's names. Those of one version only are kept apart
 //! by who fills them.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::render::kubeadm::NodeRegistration;
 use crate::spec::credentials::{CaCertHash, CertificateKey, Token};
 
 #[derive(Serialize)]
@@ -55,42 +55,6 @@ fn is_false(value: &bool) -> bool {
 #[serde(rename_all = "camelCase")]
 pub(super) struct FileDiscovery {
     pub(super) kube_config_path: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct NodeRegistration {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cri_socket: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) ignore_preflight_errors: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) kubelet_extra_args: Option<ExtraArgs>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<String>,
-}
-
-impl NodeRegistration {
-    fn is_empty(&self) -> bool {
-        self.cri_socket.is_none()
-            && self.ignore_preflight_errors.is_empty()
-            && self.kubelet_extra_args.is_none()
-            && self.name.is_none()
-    }
-}
-
-/// A map until `v1beta3`, a list from `v1beta4` on.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum ExtraArgs {
-    Map(BTreeMap<String, String>),
-    List(Vec<ExtraArg>),
-}
-
-#[derive(Serialize)]
-pub(super) struct ExtraArg {
-    pub(super) name: String,
-    pub(super) value: String,
 }
 
 #[derive(Serialize)]

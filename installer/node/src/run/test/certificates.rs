@@ -12,6 +12,7 @@ use rcgen::{
 
 use super::*;
 use crate::api::certificates::{AddNamesRequest, Certificates, FindingKind, RenewRequest, RestoreRequest};
+use crate::date::DAY;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::paths;
@@ -22,7 +23,6 @@ use crate::step::Content;
 /// 2125-11-06.
 const FAR: u64 = 4_918_060_800;
 const WAIT: Duration = Duration::from_secs(120);
-const DAY: u64 = 86_400;
 
 /// An authority of the cluster.
 struct Authority {
