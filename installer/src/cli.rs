@@ -32,7 +32,15 @@ use nodes::{PrepareNodesArgs, ResumeArgs, SetMastersOfNodesArgs, StatusArgs, Und
 use pod::PodCommand;
 use remote::{CopyArgs, ExecArgs, PingArgs, RemoteRequest};
 
-const EXIT_CODES: &str = "\
+const HELP: &str = "\
+Where to begin, on a node:
+  lvscare-installer node check --master 10.0.0.1-10.0.0.3    # what is wrong with it
+  lvscare-installer kubeadm join ..                          # what kubeadm prints, and the masters after it
+  lvscare-installer node status                              # what is there, and what should be
+  lvscare-installer node undo                                # as it was before
+and from one machine, for all of a cluster:
+  lvscare-installer init --master 10.0.0.1-10.0.0.3 --node 10.0.0.4 --dry-run
+
 Exit codes: 0 done or nothing to do; 1 failed, the message says why; 2 wrong usage or a bad value; 3 a file that is \
 not valid; 4 the checks refuse this node; 5 no login at a host, or no sudo there; 6 a host's key; 7 no apiserver \
 answers, or no host can be reached; 8 the image or package; 9 another run is at work; \
@@ -48,7 +56,7 @@ answers, or no host can be reached; 8 the image or package; 9 another run is at 
 /// `init`, `join` and `clean` make whole clusters from one machine, over SSH; `ping`, `exec`, `copy`, `status`, `prepare`,
 /// `set-masters`, `undo` and `resume` work on many hosts.
 #[derive(Debug, Parser)]
-#[command(name = "lvscare-installer", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "lvscare-installer", version, after_help = HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -58,25 +66,25 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// This node
+    /// Check, prepare and join this node, look at it, take everything back
     Node {
         /// What to do with it
         #[command(subcommand)]
         command: NodeCommand,
     },
-    /// The entry in /etc/hosts
+    /// Set, take out and list names in /etc/hosts
     Hosts {
         /// What to do with it
         #[command(subcommand)]
         command: HostsCommand,
     },
-    /// The static pod that guards the rules
+    /// Render, write and remove the static pod that guards the rules
     Pod {
         /// What to do with it
         #[command(subcommand)]
         command: Box<PodCommand>,
     },
-    /// kubeadm, with a way to the apiservers before it begins
+    /// Join with kubeadm, after the way to the apiservers was made
     Kubeadm {
         /// What to do
         #[command(subcommand)]
@@ -115,16 +123,16 @@ pub(crate) enum Command {
     /// Go on with what is at work on hosts, after a link was lost or Ctrl-C
     #[command(after_help = nodes::resume_help())]
     Resume(Box<ResumeArgs>),
-    /// Templates of configurations: print one, or fill one in
+    /// Print a template of a configuration, or fill one in
     #[command(after_help = config::HELP)]
     Config(Box<config::ConfigArgs>),
-    /// Packages: all that a node without a network needs, in one archive
+    /// Build, verify and install packages: all that a node without a network needs, in one archive
     Pkg {
         /// What to do with one
         #[command(subcommand)]
         command: Box<package::PackageCommand>,
     },
-    /// The remote end of a controller
+    /// Be the remote end of a controller
     #[command(hide = true)]
     Agent(agent::AgentArgs),
     /// Print a completion script for a shell
@@ -199,6 +207,12 @@ pub(crate) fn explain(error: &clap::Error) -> String {
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
     if error.kind() == ErrorKind::UnknownArgument && !option.starts_with('-') && usage.contains("-- <") {
         message.push_str("; the command comes after `--`");
+    }
+    // Other programs have them as commands.
+    match text(ContextKind::InvalidSubcommand) {
+        "help" => message.push_str("; say --help"),
+        "version" => message.push_str("; say --version"),
+        _ => {}
     }
     let value = text(ContextKind::InvalidValue);
     if SECRETS.contains(&option) && !value.is_empty() { message.replace(value, "***") } else { message }

@@ -477,6 +477,10 @@ fn kubeadm_told_half() {
     exit code 2
     lvscare-installer: --discovery-file /nowhere: there is no such file
     "#);
+    insta::assert_snapshot!(run("kubeadm join --patches /nowhere --kube-version v1.34.1 --master 10.0.0.1 --token abcdef.0123456789abcdef"), @r#"
+    exit code 2
+    lvscare-installer: --patches /nowhere: there is no such directory
+    "#);
     insta::assert_snapshot!(run("kubeadm join --kubelet-extra-arg node-labels --master 10.0.0.1"), @r#"
     exit code 2
     lvscare-installer: invalid value 'node-labels' for '--kubelet-extra-arg <NAME=VALUE>': not an option of kubelet and its value, such as node-labels=disk=ssd
@@ -560,6 +564,32 @@ fn a_failure_is_one_document_for_programs() {
     }
     lvscare-installer: --import /: it is a directory; nothing was changed
     "#);
+}
+
+#[test]
+fn nothing_to_do_is_a_document_too() {
+    for words in ["node undo --dry-run -o json", "pod remove --dry-run -o json"] {
+        let said = run(words);
+        let document = said.strip_prefix("exit code 0\n").unwrap_or_else(|| panic!("{said}"));
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        assert!(document["changed"].is_boolean() && document["steps"].is_array(), "{document}");
+    }
+}
+
+#[test]
+fn words_that_other_programs_know() {
+    insta::assert_snapshot!(run("help"), @"
+    exit code 2
+    lvscare-installer: unrecognized subcommand 'help'; say --help
+    ");
+    insta::assert_snapshot!(run("version"), @"
+    exit code 2
+    lvscare-installer: unrecognized subcommand 'version'; say --version
+    ");
+    insta::assert_snapshot!(run("node help"), @"
+    exit code 2
+    lvscare-installer: unrecognized subcommand 'help'; say --help
+    ");
 }
 
 #[test]

@@ -110,6 +110,8 @@ pub struct Fake {
     pub fails: Fails,
     /// Changes that were tried so far.
     pub changes: usize,
+    /// What was to be mended after a crash.
+    pub mended: Vec<PathBuf>,
     /// What another run that is at work says of itself.
     pub locked_by: Option<String>,
     /// Whether we hold the lock.
@@ -261,7 +263,8 @@ impl Machine for Fake {
         self.write(to, &content)
     }
 
-    fn mend(&mut self, _path: &Path) -> io::Result<Mended> {
+    fn mend(&mut self, path: &Path) -> io::Result<Mended> {
+        self.mended.push(path.to_owned());
         Ok(Mended::Nothing)
     }
 

@@ -126,3 +126,28 @@ fn a_hosts_file_that_was_not_there_goes_with_our_name_and_stays_with_others() {
         assert_eq!(machine.text(paths::HOSTS).unwrap_or_default(), more);
     }
 }
+
+#[test]
+fn whoever_only_looks_mends_nothing() {
+    let mut machine = prepared();
+    machine.mended.clear();
+    let dry = Change { dry_run: true, force: true };
+    let mut joining = joining();
+    joining.prepare.change = dry;
+    let Request::SetMasters(masters) = set_masters("10.0.0.2,10.0.0.4") else { panic!() };
+    for request in [
+        Request::Status,
+        Request::ListHosts,
+        Request::Check(CheckRequest { spec: asked(), role: Role::Worker, cri_socket: None, visits: true }),
+        Request::Prepare(Box::new(joining.prepare.clone())),
+        Request::Join(Box::new(joining)),
+        Request::SetMasters(SetMastersRequest { change: dry, ..masters }),
+        Request::Undo(UndoRequest { change: dry }),
+    ] {
+        assert!(!request.changes(), "{request:?}");
+        ask(&mut machine, &request).0.unwrap();
+        assert_eq!(machine.mended, [""; 0].map(std::path::PathBuf::from), "{request:?}");
+    }
+    changed(&mut machine, &UNDO);
+    assert!(machine.mended.contains(&std::path::PathBuf::from(crate::paths::HOSTS)));
+}
