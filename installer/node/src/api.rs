@@ -82,6 +82,11 @@ pub enum Request {
         /// Where; nothing is there yet.
         file: PathBuf,
     },
+    /// Have etcd know no member at that address, which is not this machine's.
+    EtcdRemove {
+        /// The host of its peer URL.
+        address: IpAddr,
+    },
     /// Say how a snapshot of etcd is restored.
     EtcdRestoreHelp {
         /// The snapshot, if there is one already.
@@ -105,7 +110,9 @@ impl Request {
                 return false;
             }
             Self::Cluster(request) => return *request != ClusterRequest::Nodes,
-            Self::SetHost(_) | Self::UnsetHost { .. } | Self::EtcdSave { .. } => return true,
+            Self::SetHost(_) | Self::UnsetHost { .. } | Self::EtcdSave { .. } | Self::EtcdRemove { .. } => {
+                return true;
+            }
             Self::Prepare(request) => request.change,
             Self::Join(request) => request.prepare.change,
             Self::Adopt(request) => request.change,

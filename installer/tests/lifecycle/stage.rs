@@ -27,7 +27,7 @@ case "$*" in
         if test -e /root/fails; then
             # As kubeadm does, long before it is done.
             cp /root/kubelet.conf /etc/kubernetes/kubelet.conf
-            : >/etc/kubernetes/manifests/etcd.yaml
+            cp /root/etcd.yaml /etc/kubernetes/manifests
             echo "error execution phase etcd-join: no"
             exit 1
         fi
@@ -43,7 +43,7 @@ case "$*" in
 esac
 mkdir -p /etc/kubernetes/manifests
 cp /root/kubelet.conf /etc/kubernetes/kubelet.conf
-: >/etc/kubernetes/manifests/etcd.yaml
+cp /root/etcd.yaml /etc/kubernetes/manifests
 : >/root/serves
 "#;
 
@@ -71,6 +71,26 @@ esac
 const SYSTEMCTL: &str = r#"#!/bin/sh
 test "$1" = is-active && { echo inactive; echo active; echo inactive; echo inactive; exit 3; }
 echo "systemctl $2 $3 $4" >>/root/calls
+"#;
+
+/// What etcd runs as: a program of that name that does nothing.
+const ETCD: &str =
+    "spec:\n  containers:\n  - image: k8s.gcr.io/etcd:3.4.13-0\n    command: [etcd, infinity]\n";
+
+/// It knows three members from the beginning, all well but for one that a test names.
+const ETCDCTL: &str = r#"#!/bin/sh
+case "$*" in
+    *"member list") cat /root/members ;;
+    *"member remove "*) echo "etcdctl member remove ${*##* }" >>/root/calls ;;
+    *"endpoint "*)
+        if test -e /root/sick; then
+            case "$1" in *"$(cat /root/sick)"*) echo "context deadline exceeded" >&2; exit 1 ;; esac
+        fi
+        echo '[{"Endpoint": "x", "Status": {"version": "3.4.13", "dbSize": 7, "leader": 1}}]'
+        ;;
+    *"snapshot save "*) echo "etcdctl snapshot save" >>/root/calls; echo saved >"${*##* }" ;;
+    *"snapshot status "*) echo '{"hash": 1, "revision": 2, "totalKey": 3, "totalSize": 4}' ;;
+esac
 "#;
 
 /// What a package brings, and what is there beside it.
@@ -110,7 +130,17 @@ impl Stage {
         let node = |host| format!("host{host}\t10.9.1.{host} \tmaster \tv1.20.2\t<no value>\tTrue\n");
         let nodes = [1, 2, 3].map(node).concat();
         let file = |path: &str, mode, text: &[u8]| (path.to_owned(), mode, text.to_vec());
+        let etcd = |host| {
+            format!(
+                r#"{{"ID": {host}, "name": "host{host}", "peerURLs": ["https://10.9.1.{host}:2380"], "clientURLs": ["https://10.9.1.{host}:2379"]}}"#
+            )
+        };
+        let etcd = format!(r#"{{"members": [{}]}}"#, [1, 2, 3].map(etcd).join(","));
         let mut files = vec![
+            file("root/members", 0o644, etcd.as_bytes()),
+            file("root/etcd.yaml", 0o600, ETCD.as_bytes()),
+            file("usr/local/bin/etcdctl", 0o755, ETCDCTL.as_bytes()),
+            file("var/lib/etcd/member/here", 0o600, b""),
             file("root/pki/ca.crt", 0o644, &fs::read(pki.ca()).unwrap()),
             file("root/pki/ca.key", 0o600, &fs::read(pki.ca().with_extension("key")).unwrap()),
             file("root/pki/apiserver.crt", 0o644, &fs::read(own.certificate).unwrap()),
@@ -124,6 +154,10 @@ impl Stage {
             files.push(file(&format!("usr/local/bin/{name}"), 0o755, script.as_bytes()));
         }
         let hosts = lab.hosts(3, &Setup { files, ..Setup::default() });
+        for host in &hosts {
+            let etcd = "cp /bin/sleep /usr/local/bin/etcd; setsid -f /usr/local/bin/etcd infinity </dev/null >/dev/null 2>&1";
+            host.check(&["/bin/sh", "-c", etcd]);
+        }
         let known: String = hosts.iter().map(Host::known_hosts).collect();
         fs::write(lab.home().join(".ssh/known_hosts"), known).unwrap();
         let runtimes = hosts.iter().map(|host| {

@@ -11,12 +11,14 @@ use node::agent::name::RunId;
 use node::agent::runs::End;
 use node::agent::task::{Kubeadm, Phase as KubeadmPhase, Task};
 use node::agent::wire::FileContent;
-use node::api::{ClusterRequest, Event, Outcome, Request};
+use node::api::{ClusterRequest, Event, Kind as HostKind, Outcome, Request};
 use node::paths;
 use node::render::init::{Init, version_alone};
 use node::spec::secret::Secret;
+use tokio::time::{Instant, sleep};
 
 use crate::plan::credentials::Credentials;
+use crate::plan::etcd;
 use crate::plan::{Admission, Configuration, OnFailure, Order, Phase, Plan, Step};
 use crate::remote::Error;
 use crate::remote::session::Session;
@@ -29,6 +31,9 @@ const TOKEN_LIVES: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// What runs on hosts may take so long to end when it is told to: SIGKILL comes after ten seconds.
 pub(super) const GRACE: Duration = Duration::from_secs(15);
+
+/// How long etcd is left alone before it is asked again.
+const ETCD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Of what a program printed, this much is told when it fails.
 const LAST_WORDS: usize = 2000;
@@ -140,19 +145,23 @@ pub async fn execute<H: Host + 'static, P: Progress + 'static>(
             continue;
         }
         progress.borrow_mut().phase(phase);
-        let groups: Vec<Vec<&(usize, Vec<Step>)>> = match phase.order {
-            Order::Parallel => vec![phase.work.iter().collect()],
-            Order::Serial => phase.work.iter().map(|work| vec![work]).collect(),
+        // A host may come several times, and its tasks are told apart by the place.
+        let work = phase.work.iter().enumerate();
+        let groups: Vec<Vec<(usize, &Work)>> = match phase.order {
+            Order::Parallel => vec![work.collect()],
+            Order::Serial => work.map(|work| vec![work]).collect(),
         };
         let mut skips = false;
+        // A host may come again in the same phase: what it has done is done.
+        let mut have_done = BTreeSet::new();
         for group in groups {
             if skips || ends || stop.is_asked() {
-                out.extend(group.iter().map(|(host, _)| *host));
+                out.extend(group.iter().map(|(_, (host, _))| *host).filter(|host| !have_done.contains(host)));
                 continue;
             }
             let mut jobs = Vec::new();
             let mut at_work = Vec::new();
-            for (host, steps) in group {
+            for (place, (host, steps)) in group {
                 // One that failed before is not asked again, or others would build on what is not there.
                 let Some(session) =
                     hosts.get_mut(*host).filter(|_| !out.contains(host)).and_then(Option::take)
@@ -164,7 +173,7 @@ pub async fn execute<H: Host + 'static, P: Progress + 'static>(
                 let job = OnHost {
                     host: *host,
                     session,
-                    id: format!("{run}-{number}-{host}"),
+                    id: format!("{run}-{number}-{place}"),
                     credentials: Rc::clone(&credentials),
                     package: package.cloned(),
                     progress: Rc::clone(progress),
@@ -181,7 +190,10 @@ pub async fn execute<H: Host + 'static, P: Progress + 'static>(
             for (index, end) in ended {
                 let Some(host) = at_work.get(index).copied() else { continue };
                 match end {
-                    Ended::Done((session, Ok(()))) => give_back(&mut hosts, host, session),
+                    Ended::Done((session, Ok(()))) => {
+                        give_back(&mut hosts, host, session);
+                        have_done.insert(host);
+                    }
                     Ended::Done((session, Err(failed))) => {
                         progress.borrow_mut().failed(host, &failed, false);
                         if failed.kind != Kind::Unreachable {
@@ -217,6 +229,9 @@ fn give_back<H>(hosts: &mut [Option<H>], host: usize, session: H) {
         *place = Some(session);
     }
 }
+
+/// A host by its place in the inventory, and what is done there.
+type Work = (usize, Vec<Step>);
 
 /// One host at one phase.
 struct OnHost<H, P> {
@@ -262,6 +277,7 @@ impl<H: Host, P: Progress> OnHost<H, P> {
                 let text = self.init(&configuration)?;
                 Ok(self.session.write_secret(paths::INIT.into(), text).await?)
             }
+            Step::AwaitEtcd(limit) => self.await_etcd(limit).await,
             Step::LearnAuthority => {
                 let authority = self.session.authority().await?;
                 let authority = authority.and_then(|hash| hash.parse().ok());
@@ -289,6 +305,26 @@ impl<H: Host, P: Progress> OnHost<H, P> {
                     .to_owned(),
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// A member that has just begun needs a moment, and elections as well.
+    async fn await_etcd(&mut self, limit: Duration) -> Result<(), Why> {
+        let until = Instant::now() + limit;
+        loop {
+            let why = match self.session.run(Request::EtcdHealth, &mut |_| ()).await {
+                Ok(Outcome::EtcdHealth(health)) => match etcd::grows(&health, &[]) {
+                    Ok(()) => return Ok(()),
+                    Err(why) => why,
+                },
+                Err(Error::Host(failure)) if failure.kind == HostKind::Unreachable => failure.message,
+                Err(error) => return Err(error.into()),
+                Ok(_) => "it answers another question".to_owned(),
+            };
+            if Instant::now() >= until {
+                return Err(Why::Program(why));
+            }
+            sleep(ETCD_PAUSE).await;
         }
     }
 

@@ -2,13 +2,16 @@
 //! wrong is told at once; the plan that is shown is the one that is carried out.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use lvscare::doctor::subnet::Subnet;
 use node::api::certificates::RenewRequest;
+use node::api::etcd::EtcdHealth;
 use node::api::{ClusterNode, ClusterRequest, Outcome, Request};
+use node::paths;
 use node::spec::NodeSpec;
 use node::spec::masters::Master;
 use node::spec::version::KubernetesVersion;
@@ -22,7 +25,7 @@ use crate::kubeadm::{self, Variables};
 use crate::plan::credentials::{CHANCE, Credentials};
 use crate::plan::members::Member;
 use crate::plan::package::Package;
-use crate::plan::{Plan, check, clean, join};
+use crate::plan::{Plan, check, clean, etcd, join};
 use crate::remote;
 use crate::remote::session::Session;
 use crate::remote::transfer::Source;
@@ -218,13 +221,22 @@ async fn plan<T: Transport + 'static>(
     if let Purpose::Clean { leaving, .. } = purpose {
         let stays = |member: &&Member| member.role == Role::Master && !leaving.contains(&member.host);
         let masters = members.iter().filter(stays).map(master).collect();
+        let stays = |member: &&Member| member.is_working_master() && !leaving.contains(&member.host);
+        let staying = members.iter().find(stays);
+        let some_leave =
+            members.iter().any(|member| member.role == Role::Master && leaving.contains(&member.host));
+        let health = match staying {
+            Some(staying) if some_leave => Some(health(staying, sessions).await.map_err(|why| vec![why])?),
+            _ => None,
+        };
         let wanted = clean::Wanted {
             leaving: leaving.clone(),
             name: options.spec.name.clone(),
             masters,
             wait: options.wait,
+            snapshot: snapshot(options),
         };
-        let plan = clean::plan(members, &nodes, &wanted).map_err(|why| vec![why])?;
+        let plan = clean::plan(members, &nodes, health.as_ref(), &wanted).map_err(|why| vec![why])?;
         return Ok(Planned { plan, notes: Vec::new() });
     }
     let package = options.package.as_ref().map(|file| &file.package);
@@ -242,6 +254,20 @@ async fn plan<T: Transport + 'static>(
         wrong.push("there is no master; name at least one with --master".to_owned());
     }
     wrong.extend(unnamed(members, &nodes));
+    let is_new = |member: &&Member| member.role == Role::Master && !member.has_joined();
+    let mut known_to_etcd = Vec::new();
+    if let Some(working) = working
+        && members.iter().any(|member| is_new(&member))
+    {
+        match health(working, sessions).await {
+            Ok(health) => {
+                let is_known = |address: &IpAddr| health.members.iter().any(|member| member.is_at(*address));
+                known_to_etcd.extend(members.iter().filter(is_new).map(|it| it.address).filter(is_known));
+                wrong.extend(etcd::grows(&health, &known_to_etcd).err());
+            }
+            Err(why) => wrong.push(why),
+        }
+    }
     let spec = NodeSpec { masters: masters(members, &nodes), ..options.spec.clone() };
     let (unfit, warnings) = checks(members, &nodes, &spec, package, sessions, stop).await;
     wrong.extend(unfit);
@@ -271,6 +297,8 @@ async fn plan<T: Transport + 'static>(
         until: RenewRequest::end(Duration::from_millis(asked.1), options.validity),
         wait: options.wait,
         token_id: token_id.to_owned(),
+        snapshot: snapshot(options),
+        known_to_etcd,
         package: package.cloned(),
     };
     Ok(Planned { plan: join::plan(members, &wanted), notes: warnings })
@@ -305,6 +333,26 @@ async fn checks<T: Transport + 'static>(
         }
     }
     (unfit, known)
+}
+
+/// Where etcd is saved, on the master that is asked.
+fn snapshot(options: &Options) -> PathBuf {
+    Path::new(paths::STATE).join(format!("etcd-{}.db", options.run))
+}
+
+/// How etcd's members are, as a working master says.
+async fn health<T: Transport>(
+    master: &Member,
+    sessions: &mut [Option<Session<T>>],
+) -> Result<EtcdHealth, String> {
+    let Some(session) = sessions.get_mut(master.host).and_then(Option::as_mut) else {
+        return Err(format!("{}: it was not asked any more", master.name));
+    };
+    match session.run(Request::EtcdHealth, &mut |_| ()).await {
+        Ok(Outcome::EtcdHealth(health)) => Ok(health),
+        Ok(_) => Err(format!("{}: it answers another question", master.name)),
+        Err(error) => Err(format!("{}: {error}", master.name)),
+    }
 }
 
 /// The nodes of the cluster, as one of its masters knows them; none while there is no cluster.

@@ -1,13 +1,16 @@
 //! Hosts leave: pods first, then what kubeadm made, then what we made; at last the cluster forgets them.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use node::api::etcd::EtcdHealth;
 use node::api::{Change, ClusterNode, ClusterRequest, Request, UndoRequest};
 use node::spec::masters::Master;
 
-use super::join::{reset, set_masters_request};
+use super::join::{self, reset, set_masters_request};
 use super::members::Member;
-use super::{OnFailure, Order, Plan, Step};
+use super::{OnFailure, Order, Plan, Step, etcd};
 use crate::inventory::Role;
 
 /// How long pods may take to end.
@@ -24,17 +27,27 @@ pub struct Wanted {
     pub masters: Vec<Master>,
     /// How long a daemon may take to start again.
     pub wait: Duration,
+    /// Where etcd is saved before a master leaves.
+    pub snapshot: PathBuf,
 }
 
-/// The phases; or why a cluster would be lost. Without a master that stays, nobody has to forget anybody.
-pub fn plan(members: &[Member], nodes: &[ClusterNode], wanted: &Wanted) -> Result<Plan, String> {
+/// The phases; or why a cluster would be lost. `health` is what etcd says of itself on a master that stays; without one, nobody
+/// has to forget anybody.
+pub fn plan(
+    members: &[Member],
+    nodes: &[ClusterNode],
+    health: Option<&EtcdHealth>,
+    wanted: &Wanted,
+) -> Result<Plan, String> {
     let leaves = |member: &&Member| wanted.leaving.contains(&member.host);
     let of = |role| move |member: &&Member| member.role == role;
     let staying = members.iter().find(|member| member.is_working_master() && !leaves(member));
     let masters: Vec<_> = members.iter().filter(of(Role::Master)).filter(leaves).collect();
     let mut plan = Plan::default();
-    if let Some(guard) = quorum(members, &masters, staying.is_some()) {
-        return Err(guard);
+    // The first of them was the first to come, and what others need longest.
+    let last_first: Vec<IpAddr> = masters.iter().rev().map(|member| member.address).collect();
+    if let (Some(_), Some(health)) = (staying, health) {
+        etcd::shrinks(health, &last_first)?;
     }
     if let Some(staying) = staying {
         let drains = members.iter().filter(leaves).filter_map(|member| member.node(nodes));
@@ -61,12 +74,24 @@ pub fn plan(members: &[Member], nodes: &[ClusterNode], wanted: &Wanted) -> Resul
     let nodes_leave = members.iter().filter(of(Role::Node)).filter(leaves);
     let work = nodes_leave.map(|member| (member.host, leave(member)));
     plan.add("nodes leave", Order::Parallel, OnFailure::LeaveHost, work);
-    // The first of them was the first to come, and what others need longest.
-    let work = masters.iter().rev().map(|member| {
-        let mut steps = leave(member);
-        steps.insert(1.min(steps.len()), Step::Try(Request::UnsetHost { name: wanted.name.clone() }));
-        (member.host, steps)
-    });
+    let mut work = Vec::new();
+    for (index, member) in masters.iter().rev().enumerate() {
+        let mut steps = Vec::new();
+        if let Some(staying) = staying {
+            // A member counts until it is removed, and one that is reset first would leave two of three with no third.
+            let mut before = if index == 0 { vec![join::save(&wanted.snapshot)] } else { Vec::new() };
+            before.push(Step::Run(Request::EtcdRemove { address: member.address }));
+            work.push((staying.host, before));
+            // Its own apiserver has no etcd any more, and kubeadm asks one.
+            if member.facts.joined.is_some() {
+                steps.push(Step::Try(join::set_host_request(&wanted.name, staying)));
+            }
+        }
+        steps.extend(leave(member));
+        let place = steps.iter().position(|step| matches!(step, Step::Task(_))).map_or(0, |place| place + 1);
+        steps.insert(place, Step::Try(Request::UnsetHost { name: wanted.name.clone() }));
+        work.push((member.host, steps));
+    }
     plan.add("masters leave", Order::Serial, OnFailure::StopAll, work);
     if let Some(staying) = staying {
         let gone = members.iter().filter(leaves).filter_map(|member| member.node(nodes));
@@ -80,23 +105,6 @@ pub fn plan(members: &[Member], nodes: &[ClusterNode], wanted: &Wanted) -> Resul
         );
     }
     Ok(plan)
-}
-
-/// etcd decides by a majority of its members, and one that is reset counts until it is removed.
-fn quorum(members: &[Member], leaving: &[&Member], any_stays: bool) -> Option<String> {
-    let working = members.iter().filter(|member| member.is_working_master()).count();
-    let leaves = leaving.iter().filter(|member| member.is_working_master()).count();
-    if leaves == 0 || !any_stays {
-        return None;
-    }
-    let all = members.iter().filter(|member| member.role == Role::Master).count();
-    let stays = working - leaves;
-    (stays * 2 <= all - leaving.len()).then(|| {
-        format!(
-            "of {all} masters {working} work; without {leaves} of them etcd has no majority, and the cluster would stand \
-             still; mend the others first"
-        )
-    })
 }
 
 fn leave(member: &Member) -> Vec<Step> {

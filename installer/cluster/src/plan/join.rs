@@ -1,6 +1,7 @@
 //! Whoever is missing joins: masters one by one, then nodes at once; and nodes that were there learn of new masters.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use node::agent::task::{CriSocket, Kubeadm, Phase as KubeadmPhase, Task};
@@ -40,6 +41,10 @@ pub struct Wanted {
     pub wait: Duration,
     /// The part of the token that is no secret.
     pub token_id: String,
+    /// Where etcd is saved before a master joins.
+    pub snapshot: PathBuf,
+    /// New masters at whose addresses etcd knows a member.
+    pub known_to_etcd: Vec<IpAddr>,
     /// What those who join are given before anything else.
     pub package: Option<Package>,
 }
@@ -70,8 +75,7 @@ pub fn plan(members: &[Member], wanted: &Wanted) -> Plan {
         let steps = init::steps(first, wanted, !new.is_empty());
         plan.add("the first master", Order::Serial, OnFailure::StopAll, [(first.host, steps)]);
     }
-    let others = new.iter().map(|master| (master.host, master_steps(master, first, wanted)));
-    plan.add("masters", Order::Serial, OnFailure::StopPhase, others);
+    plan.add("masters", Order::Serial, OnFailure::StopPhase, masters_join(&new, first, wanted));
     let joining = nodes().filter(|node| !node.has_joined()).map(|node| (node.host, node_steps(node, wanted)));
     plan.add("nodes", Order::Parallel, OnFailure::LeaveHost, joining);
     let known = nodes().filter(|node| node.has_joined()).map(|node| (node.host, vec![set_masters(wanted)]));
@@ -80,6 +84,33 @@ pub fn plan(members: &[Member], wanted: &Wanted) -> Plan {
     let end = if joins { vec![end] } else { Vec::new() };
     plan.add("the end", Order::Serial, OnFailure::LeaveHost, [(first.host, end)]);
     plan
+}
+
+/// Each new master makes etcd wait for it: all members are well before one joins and after the last one, and what etcd holds is saved.
+fn masters_join(new: &[&&Member], first: &Member, wanted: &Wanted) -> Vec<(usize, Vec<Step>)> {
+    let mut work = Vec::new();
+    for (index, master) in new.iter().enumerate() {
+        let mut before = Vec::new();
+        if wanted.known_to_etcd.contains(&master.address) {
+            // A member whose join came to no end keeps the others from being well, and another one from its address.
+            before.push(Step::Run(Request::EtcdRemove { address: master.address }));
+        }
+        before.push(Step::AwaitEtcd(wanted.wait));
+        if index == 0 {
+            before.push(save(&wanted.snapshot));
+        }
+        work.push((first.host, before));
+        work.push((master.host, master_steps(master, first, wanted)));
+    }
+    if !new.is_empty() {
+        work.push((first.host, vec![Step::AwaitEtcd(wanted.wait)]));
+    }
+    work
+}
+
+/// What etcd holds, in case it is lost.
+pub(super) fn save(snapshot: &Path) -> Step {
+    Step::Run(Request::EtcdSave { file: snapshot.to_owned() })
 }
 
 /// A master joins through the first one, by the name that all clients use, and then means itself by it.
@@ -146,8 +177,12 @@ pub(super) fn renew(wanted: &Wanted) -> Step {
 
 /// The name means this very machine.
 pub(super) fn set_host(name: &str, member: &Member) -> Step {
-    let request = SetHostRequest { name: name.to_owned(), address: member.address, force: false };
-    Step::Run(Request::SetHost(request))
+    Step::Run(set_host_request(name, member))
+}
+
+/// The name means that machine.
+pub(super) fn set_host_request(name: &str, member: &Member) -> Request {
+    Request::SetHost(SetHostRequest { name: name.to_owned(), address: member.address, force: false })
 }
 
 fn set_masters(wanted: &Wanted) -> Step {

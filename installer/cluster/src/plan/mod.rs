@@ -3,10 +3,12 @@
 //!
 //! - [`init`], [`join`], [`clean`]: the phases of each command, as its documentation reads.
 //! - [`members`]: which hosts are what to the cluster. [`check`]: what keeps hosts from being one cluster.
+//! - [`etcd`]: whether etcd bears that masters come and go.
 //! - [`package`]: what is done with a package before anything else.
 //! - [`credentials`]: what those who join are given, made for one run.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use node::agent::task::{Kubeadm, Phase as KubeadmPhase, Task};
 use node::api::{ClusterRequest, PrepareRequest, Request};
@@ -16,6 +18,7 @@ use node::step::Digest;
 pub mod check;
 pub mod clean;
 pub mod credentials;
+pub mod etcd;
 pub mod init;
 pub mod join;
 pub mod members;
@@ -82,6 +85,8 @@ pub enum Step {
     },
     /// kubeadm is told what to make of this first master.
     ConfigureInit(Box<Configuration>),
+    /// All members of etcd are well, at the latest after so long.
+    AwaitEtcd(Duration),
     /// The host's authority becomes what others know the cluster by.
     LearnAuthority,
     /// A token and a key are made, with which others may join.
@@ -139,7 +144,8 @@ impl Plan {
             let mut told: Vec<(Vec<String>, Vec<String>)> = Vec::new();
             for (host, steps) in &phase.work {
                 let titles: Vec<_> = steps.iter().map(Step::title).collect();
-                match told.iter_mut().find(|(known, _)| *known == titles) {
+                let is_parallel = phase.order == Order::Parallel;
+                match told.iter_mut().find(|(known, _)| is_parallel && *known == titles) {
                     Some((_, hosts)) => hosts.push(name(*host)),
                     None => told.push((titles, vec![name(*host)])),
                 }
@@ -175,6 +181,7 @@ impl Step {
             Self::Task(task) => task_title(task),
             Self::SendPackage { megabytes, .. } => format!("send the package, {megabytes} MB"),
             Self::ConfigureInit(_) => "write kubeadm's configuration".to_owned(),
+            Self::AwaitEtcd(_) => "wait until all members of etcd are well".to_owned(),
             Self::LearnAuthority => "read the cluster's authority".to_owned(),
             Self::Admit(admission) if admission.has_masters => {
                 "make a token, and leave the certificates for other masters".to_owned()
@@ -201,6 +208,8 @@ fn request_title(request: &Request) -> String {
         Request::SetMasters(request) => format!("know {} masters", request.masters.len()),
         Request::Join(_) => "wait for the daemon, and look whether all is as it should be".to_owned(),
         Request::Undo(_) => "take back rules, hosts entry and static pod".to_owned(),
+        Request::EtcdSave { file } => format!("save etcd to {}", file.display()),
+        Request::EtcdRemove { address } => format!("let {address} be no member of etcd"),
         Request::InstallPackage(request) if request.unpack_only => "unpack the package".to_owned(),
         Request::InstallPackage(_) => "install kubeadm, kubectl, kubelet and the images".to_owned(),
         Request::Cluster(ClusterRequest::Drain { node, .. }) => format!("drain {node}"),

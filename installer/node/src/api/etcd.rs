@@ -1,5 +1,6 @@
 //! What is asked and told of etcd, as kubeadm has it on a master.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,20 @@ impl EtcdHealth {
     pub fn is_fine(&self) -> bool {
         !self.members.is_empty() && self.members.iter().all(|member| member.trouble.is_none())
     }
+}
+
+impl EtcdMember {
+    /// Whether it talks to the others at that address.
+    pub fn is_at(&self, address: IpAddr) -> bool {
+        self.peer_urls.iter().filter_map(|url| host(url)).any(|host| host == address)
+    }
+}
+
+/// `https://10.0.0.1:2380`: the address in it.
+fn host(url: &str) -> Option<IpAddr> {
+    let (_, rest) = url.split_once("://")?;
+    let at: SocketAddr = rest.trim_end_matches('/').parse().ok()?;
+    Some(at.ip())
 }
 
 /// A member.

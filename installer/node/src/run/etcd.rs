@@ -3,13 +3,14 @@
 //! The image of etcd has `etcdctl`, whoever runs the container; so it is run in the root of etcd's own process. That is the same
 //! with containerd, CRI-O and docker, and needs no client of any of them.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::api::etcd::{EtcdHealth, EtcdMember, EtcdSnapshot};
-use crate::api::{Failure, Kind, Outcome};
+use crate::api::{Changed, Event, Failure, Kind, Outcome, StepReport};
 use crate::facts;
 use crate::facts::etcd::Etcd;
 use crate::machine::{Machine, Program};
@@ -137,6 +138,41 @@ pub fn health<M: Machine>(machine: &mut M) -> Result<Outcome, Failure> {
     Ok(Outcome::EtcdHealth(EtcdHealth { members }))
 }
 
+/// Has the others decide without a member, wherever that one is. It is gone from the cluster, not from its machine.
+pub fn remove<M: Machine>(
+    machine: &mut M,
+    address: IpAddr,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Outcome, Failure> {
+    let own = machine.addresses()?;
+    if own.iter().any(|own| own.address == address) {
+        let text = format!("{address} is this machine; have its member removed on another master");
+        return Err(Failure::usage(text));
+    }
+    let running = Running::find(machine)?;
+    let failed = |why: String| {
+        Failure::new(
+            Kind::Unreachable,
+            format!("etcd keeps the member at {address}: {why}; has it lost its majority?"),
+        )
+    };
+    let known = members(machine, &running).map_err(failed)?;
+    let Some((id, name)) = known
+        .into_iter()
+        .map(|listed| (listed.id, listed.member()))
+        .find_map(|(id, member)| member.is_at(address).then_some((id, member.name)))
+    else {
+        return Ok(Outcome::Changed(Changed::default()));
+    };
+    let endpoint = running.etcd.endpoint().to_owned();
+    running.ask(machine, &endpoint, &["member", "remove", &format!("{id:x}")], ASKED).map_err(failed)?;
+    let name = if name.is_empty() { String::new() } else { format!(" {name}") };
+    let text = format!("etcd knows the member{name} at {address} no more");
+    let step = StepReport { kind: "remove-etcd-member".to_owned(), text, diff: None };
+    tell(Event::Done(step.clone()));
+    Ok(Outcome::Changed(Changed { changed: true, steps: vec![step], ..Changed::default() }))
+}
+
 fn members<M: Machine>(machine: &mut M, running: &Running) -> Result<Vec<Listed>, String> {
     let endpoint = running.etcd.endpoint().to_owned();
     let text = running.ask(machine, &endpoint, &["member", "list"], ASKED)?;
@@ -144,14 +180,21 @@ fn members<M: Machine>(machine: &mut M, running: &Running) -> Result<Vec<Listed>
     Ok(list.members)
 }
 
+impl Listed {
+    fn member(self) -> EtcdMember {
+        EtcdMember {
+            name: self.name,
+            peer_urls: self.peer_urls,
+            client_urls: self.client_urls,
+            is_learner: self.is_learner,
+            ..EtcdMember::default()
+        }
+    }
+}
+
 fn look<M: Machine>(machine: &mut M, running: &Running, listed: Listed) -> EtcdMember {
-    let mut member = EtcdMember {
-        name: listed.name,
-        peer_urls: listed.peer_urls,
-        client_urls: listed.client_urls,
-        is_learner: listed.is_learner,
-        ..EtcdMember::default()
-    };
+    let id = listed.id;
+    let mut member = listed.member();
     let Some(endpoint) = member.client_urls.first().cloned() else {
         member.trouble = Some("it was announced and has not begun".to_owned());
         return member;
@@ -163,7 +206,7 @@ fn look<M: Machine>(machine: &mut M, running: &Running, listed: Listed) -> EtcdM
     });
     match answered {
         Ok(Answered { status }) => {
-            member.is_leader = status.leader == listed.id;
+            member.is_leader = status.leader == id;
             member.trouble = (status.leader == 0).then(|| "it knows no leader".to_owned());
             (member.version, member.database) = (Some(status.version), Some(status.database));
         }

@@ -62,6 +62,7 @@ pub fn run<M: Machine>(
         Request::InstallPackage(request) => package::run(machine, request, tell),
         Request::EtcdHealth => etcd::health(machine),
         Request::EtcdSave { file } => etcd::save(machine, file),
+        Request::EtcdRemove { address } => etcd::remove(machine, *address, tell),
         Request::EtcdRestoreHelp { file } => etcd::restore_help(machine, file.as_deref()),
     };
     done.map_err(|failure| match failure.kind {

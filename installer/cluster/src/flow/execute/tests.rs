@@ -1,6 +1,7 @@
 //! Plans on hosts in memory: who is asked what, and what becomes of the others when one fails.
 
-use node::api::{Change, Changed, Failure, Kind as HostKind, PrepareRequest, SetHostRequest};
+use node::api::etcd::{EtcdHealth, EtcdMember};
+use node::api::{Change, Changed, Failure, PrepareRequest, SetHostRequest};
 use node::spec::NodeSpec;
 use node::spec::kubeadm::KubeadmSpec;
 
@@ -17,6 +18,8 @@ struct Fake {
     loses_link: bool,
     said: Rc<RefCell<Vec<String>>>,
     secrets: Rc<RefCell<Vec<String>>>,
+    /// What is wrong with etcd, the last word first.
+    etcd: Rc<RefCell<Vec<&'static str>>>,
 }
 
 impl Fake {
@@ -51,6 +54,13 @@ impl Host for Fake {
             }
             Request::Cluster(request) => {
                 format!("{request:?}").split(' ').next().unwrap_or_default().to_owned()
+            }
+            Request::EtcdHealth => {
+                self.does("EtcdHealth")?;
+                let mut troubles = self.etcd.borrow_mut();
+                let trouble = troubles.pop().map(str::to_owned);
+                let member = EtcdMember { name: "m1".to_owned(), trouble, ..EtcdMember::default() };
+                return Ok(Outcome::EtcdHealth(EtcdHealth { members: vec![member] }));
             }
             other => format!("{other:?}"),
         };
@@ -123,7 +133,9 @@ fn run(phases: Vec<Phase>, bad: usize, fails_at: Option<&'static str>, loses_lin
     let (said, secrets) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
     let hosts = (0..3).map(|number| {
         let fails_at = fails_at.filter(|_| number == bad);
-        Some(Fake { number, fails_at, loses_link, said: Rc::clone(&said), secrets: Rc::clone(&secrets) })
+        let etcd = Rc::new(RefCell::new(vec!["it knows no leader"; number]));
+        let (said, secrets) = (Rc::clone(&said), Rc::clone(&secrets));
+        Some(Fake { number, fails_at, loses_link, said, secrets, etcd })
     });
     let hosts = hosts.collect();
     let heard = Rc::new(RefCell::new(Heard::default()));
@@ -168,6 +180,18 @@ fn what_becomes_of_the_others_is_the_phases_word() {
 }
 
 #[test]
+fn a_host_that_comes_again_is_not_blamed_for_another() {
+    let work = |host, name: &str| (host, vec![Step::Run(named(name))]);
+    let first = vec![work(0, "well"), work(1, "joins"), work(0, "well"), work(2, "joins"), work(0, "well")];
+    let phases = vec![
+        phase("masters", Order::Serial, OnFailure::StopPhase, first),
+        phase("the end", Order::Serial, OnFailure::LeaveHost, vec![work(0, "token")]),
+    ];
+    let ran = run(phases, 1, Some("joins"), false);
+    assert_eq!((ran.said.join(","), ran.unfinished), ("0 well,1 joins,0 token".to_owned(), vec![1, 2]));
+}
+
+#[test]
 fn nobody_speaks_with_a_host_whose_link_is_lost() {
     let ran = run(two(Order::Serial, OnFailure::LeaveHost), 2, Some("b"), true);
     assert_eq!((ran.are_there, ran.unfinished), (vec![true, true, false], vec![2]));
@@ -184,6 +208,17 @@ fn what_need_not_be_is_tried() {
     // A host that is gone cannot go on.
     let ran = run(vec![phase("first", Order::Serial, OnFailure::StopAll, work)], 0, Some("a"), true);
     assert_eq!((ran.said.len(), ran.unfinished), (1, vec![0]));
+}
+
+#[test]
+fn a_master_waits_for_etcd_and_no_longer_than_it_may() {
+    let work = |limit| vec![(2, vec![Step::AwaitEtcd(limit), Step::Run(named("joins"))])];
+    let masters = |limit| vec![phase("masters", Order::Serial, OnFailure::StopPhase, work(limit))];
+    let ran = run(masters(Duration::from_secs(600)), 0, None, false);
+    assert_eq!(ran.said, ["2 EtcdHealth", "2 EtcdHealth", "2 EtcdHealth", "2 joins"]);
+    let ran = run(masters(Duration::ZERO), 0, None, false);
+    assert_eq!(ran.said, ["2 EtcdHealth"], "nobody joins an etcd that is not well");
+    assert!(ran.heard[1].contains("would make it worse: m1: it knows no leader"), "{:?}", ran.heard);
 }
 
 #[test]

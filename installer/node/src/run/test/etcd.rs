@@ -101,6 +101,43 @@ fn every_member_is_asked_as_its_certificate_allows() {
 }
 
 #[test]
+fn a_member_that_is_elsewhere_is_removed_once() {
+    let mut machine = master();
+    let text = machine.etcdctl[0]
+        .1
+        .clone()
+        .unwrap()
+        .replace("m2:2380", "10.0.0.2:2380")
+        .replace("m3:2380", "[fd00::3]:2380/");
+    machine.etcdctl[0].1 = Ok(text);
+    machine.etcdctl.push(("member remove", Ok(String::new())));
+    let remove = |machine: &mut Fake, address: &str| {
+        machine.calls.clear();
+        let address = address.parse().unwrap();
+        ask(machine, &Request::EtcdRemove { address }).0
+    };
+    for (address, id, said) in [
+        ("10.0.0.2", "2", "etcd knows the member m2 at 10.0.0.2 no more"),
+        ("fd00::3", "3", "etcd knows the member at fd00::3 no more"),
+    ] {
+        let Ok(Outcome::Changed(changed)) = remove(&mut machine, address) else { panic!("{address}") };
+        assert_eq!(changed.steps[0].text, said);
+        assert!(
+            machine.calls.last().unwrap().join(" ").ends_with(&format!(" member remove {id}")),
+            "{address}"
+        );
+    }
+    // One that nobody knows needs nothing.
+    let Ok(Outcome::Changed(changed)) = remove(&mut machine, "10.0.0.9") else { panic!("changed") };
+    assert!(!changed.changed && machine.calls.len() == 1);
+    let own = remove(&mut machine, "10.0.0.10").unwrap_err();
+    assert!(own.kind == Kind::Usage && own.message.contains("is this machine"), "{own:?}");
+    machine.etcdctl.retain(|(part, _)| *part != "member remove");
+    let refused = remove(&mut machine, "10.0.0.2").unwrap_err();
+    assert!(refused.message.starts_with("etcd keeps the member at 10.0.0.2: "), "{refused:?}");
+}
+
+#[test]
 fn a_snapshot_is_whole_and_roots_or_not_there() {
     let mut machine = master();
     let before = machine.snapshot();

@@ -29,6 +29,7 @@ fn requests_are_read_as_they_were_written() {
         Request::Certificates,
         Request::EtcdHealth,
         Request::EtcdSave { file: "/root/etcd.db".into() },
+        Request::EtcdRemove { address: [10, 0, 0, 2].into() },
         Request::EtcdRestoreHelp { file: None },
         Request::Renew(RenewRequest {
             until: 4_918_060_800,
