@@ -28,7 +28,8 @@ fn measure(lab: &SshLab, command: &mut Command) -> Cost {
         // A process that has ended and was not waited for still tells its processor time.
         let stat = fs::read_to_string(directory.join("stat")).unwrap_or_default();
         let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let used: f64 = [11, 12].iter().filter_map(|place| fields.get(*place)?.parse::<f64>().ok()).sum();
+        let used: f64 =
+            [11, 12, 13, 14].iter().filter_map(|place| fields.get(*place)?.parse::<f64>().ok()).sum();
         ticks = ticks.max(used);
         let status = fs::read_to_string(directory.join("status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

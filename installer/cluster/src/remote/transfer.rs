@@ -15,7 +15,7 @@ use super::script::{Script, TAKE};
 use crate::transport::{Exit, Transport};
 
 /// What is sent at once, in bytes.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// What is to be sent.
 #[derive(Clone, Debug)]
