@@ -223,3 +223,6 @@ impl LifecycleArgs {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
