@@ -473,6 +473,10 @@ fn kubeadm_told_half() {
     exit code 2
     lvscare-installer: --tls-bootstrap-token says nothing without --token or --discovery-file
     "#);
+    insta::assert_snapshot!(run("node prepare --config /proc/version --master 10.0.0.1"), @r#"
+    exit code 2
+    lvscare-installer: --config says nothing without --token or --discovery-file
+    "#);
     insta::assert_snapshot!(run("kubeadm join --discovery-file /nowhere --kube-version v1.34.1 --master 10.0.0.1"), @r#"
     exit code 2
     lvscare-installer: --discovery-file /nowhere: there is no such file

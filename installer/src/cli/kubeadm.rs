@@ -65,6 +65,9 @@ pub(crate) struct KubeadmArgs {
     /// Phases to leave out
     #[arg(long, value_name = "PHASE", value_delimiter = ',')]
     pub(crate) skip_phases: Vec<String>,
+    /// A `JoinConfiguration` with what no option says, such as taints and timeouts; all that options say is left out there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<String>,
     /// Make the node a master; it gets no virtual server, and its clients use its own apiserver
     #[arg(long)]
     pub(crate) control_plane: bool,
@@ -113,6 +116,7 @@ impl KubeadmArgs {
             ignore_preflight_errors: self.ignore_preflight_errors,
             kubelet_extra_args: self.kubelet_extra_arg,
             patches: self.patches,
+            config: self.config,
             skip_phases: self.skip_phases,
             control_plane: self.control_plane,
             advertise_address: self.apiserver_advertise_address,

@@ -15,7 +15,10 @@ use crate::spec::kubeadm::KubeadmSpec;
 use crate::spec::secret::{Secret, revealed};
 use crate::spec::version::{KubeadmApi, KubernetesVersion};
 
+mod base;
 mod wire;
+
+pub use base::Base;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +52,8 @@ pub struct Join {
     pub skip_phases: Vec<String>,
     /// `--control-plane`: the node becomes a master.
     pub control_plane: Option<ControlPlane>,
+    /// `--config`: what is below all that.
+    pub base: Option<Base>,
 }
 
 /// What a new master is told beside that.
@@ -127,6 +132,7 @@ impl Join {
                 bind_port: asked.bind_port,
                 certificate_key: asked.certificate_key.clone(),
             }),
+            base: None,
         }
     }
 
@@ -142,7 +148,14 @@ impl Join {
             flags.extend(ignored.drain(..).map(|check| format!("--ignore-preflight-errors={check}")));
         }
         let configuration = self.wire(version, ignored)?;
-        let (yaml, masked) = (revealed(|| yaml::print(&configuration))?, yaml::print(&configuration)?);
+        let print = || {
+            let ours = serde_json::to_value(&configuration)?;
+            yaml::print(&match &self.base {
+                Some(base) => base.below(ours),
+                None => ours,
+            })
+        };
+        let (yaml, masked) = (revealed(print)?, print()?);
         let header =
             format!("# How kubeadm {version} joins this node. Written by lvscare-installer; holds secrets.");
         Ok(Rendered { yaml: format!("{header}\n{yaml}").into(), masked, flags, version })

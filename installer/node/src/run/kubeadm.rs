@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::api::{Failure, Kind};
+use crate::facts;
 use crate::machine::{Machine, Program};
 use crate::paths;
-use crate::render::join::{Join, Rendered};
+use crate::render::join::{Base, Join, Rendered};
 use crate::spec::kubeadm::KubeadmSpec;
 use crate::spec::version::KubernetesVersion;
 
@@ -52,7 +53,16 @@ pub fn render<M: Machine>(
         }
         None => version(machine)?,
     };
-    Ok(Join::new(asked, endpoint).render(version)?)
+    let base = asked.config.as_deref().map(|file| base(machine, file, version)).transpose()?;
+    Ok(Join { base, ..Join::new(asked, endpoint) }.render(version)?)
+}
+
+/// What somebody wrote of the join.
+fn base<M: Machine>(machine: &M, file: &str, version: KubernetesVersion) -> Result<Base, Failure> {
+    let text = facts::read(machine, file)?;
+    let bytes = text.map(|content| content.bytes).unwrap_or_default();
+    let invalid = |error| Failure::new(Kind::Invalid, format!("--config {file}: {error}"));
+    Base::read(&bytes, version).map_err(invalid)
 }
 
 /// What is typed to have it join.

@@ -37,6 +37,8 @@ pub struct KubeadmSpec {
     pub patches: Option<String>,
     /// `--skip-phases`.
     pub skip_phases: Vec<String>,
+    /// `--config`: a file with what no option says.
+    pub config: Option<String>,
     /// `--control-plane`: the node becomes a master.
     pub control_plane: bool,
     /// `--apiserver-advertise-address`.
@@ -66,6 +68,7 @@ impl KubeadmSpec {
             ("--tls-bootstrap-token", self.tls_bootstrap_token.is_some()),
             ("--discovery-token-ca-cert-hash", !self.ca_cert_hashes.is_empty()),
             ("--discovery-token-unsafe-skip-ca-verification", self.unsafe_skip_ca),
+            ("--config", self.config.is_some()),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
@@ -80,6 +83,7 @@ impl KubeadmSpec {
         let file = self.discovery_file.as_deref().filter(|file| !file.contains("://"));
         let file = file.map(|file| ("--discovery-file", Path::new(file)));
         let patches = self.patches.as_deref().map(|directory| ("--patches", Path::new(directory)));
-        file.into_iter().chain(patches)
+        let config = self.config.as_deref().map(|file| ("--config", Path::new(file)));
+        file.into_iter().chain(config).chain(patches)
     }
 }

@@ -158,3 +158,42 @@ fn another_kubeadm_than_was_said_is_refused() {
     changed(&mut machine, &request);
     assert_ne!(machine.snapshot(), before);
 }
+
+#[test]
+fn what_no_option_says_comes_from_a_file() {
+    const CONFIG: &str = "/root/join.yaml";
+    let mut request = joining();
+    request.prepare.kubeadm.config = Some(CONFIG.to_owned());
+    request.prepare.kubeadm.node_name = Some("worker-7".to_owned());
+    let mut machine = Fake::bare();
+    let join = Request::Join(Box::new(request.clone()));
+    let before = machine.snapshot();
+    refused(&mut machine, &join, Kind::Usage, "--config /root/join.yaml: there is no such file");
+    assert_eq!(machine.snapshot(), before);
+    machine.has_file(CONFIG, "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\ndiscovery: {}\n");
+    let before = machine.snapshot();
+    refused(
+        &mut machine,
+        &join,
+        Kind::Invalid,
+        "--config /root/join.yaml: options say what it says, so take out discovery",
+    );
+    assert_eq!(machine.snapshot(), before);
+    let taints = "nodeRegistration:\n  taints:\n  - key: a\n    effect: NoSchedule\n";
+    machine
+        .has_file(CONFIG, &format!("apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n{taints}"));
+    request.prepare.change.dry_run = true;
+    let (planned, _) = changed(&mut machine, &Request::Join(Box::new(request)));
+    let shown = planned
+        .steps
+        .iter()
+        .find_map(|step| step.diff.clone().filter(|diff| diff.contains("taints")))
+        .unwrap();
+    for part in
+        ["key: a", "effect: NoSchedule", "name: worker-7", "token: \"***\"", "apiserver.cluster.local:6443"]
+    {
+        assert!(shown.contains(part), "{part}:\n{shown}");
+    }
+    changed(&mut machine, &join);
+    holds_no_secret(&machine);
+}
