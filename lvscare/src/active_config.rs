@@ -9,9 +9,9 @@ use crate::config::raw::{ConfigArgs, File};
 use crate::config::value::RealServer;
 use crate::drain::{Drained, file};
 use crate::exit::Failure;
-use crate::health::probe::Settings;
 use crate::kernel::address;
 use crate::preflight;
+use crate::probe::{Settings, SettingsError};
 
 /// One configuration, ready to be worked on.
 #[derive(Clone, Debug)]
@@ -32,7 +32,8 @@ impl ActiveConfig {
             .services
             .iter()
             .map(|service| Ok((service.at, Arc::new(Settings::new(&service.probe)?))))
-            .collect::<Result<_, Failure>>()?;
+            .collect::<Result<_, SettingsError>>()
+            .map_err(|error| Failure::usage(error.to_string()))?;
         preflight::check(&config, &address::list()?)?;
         Ok(Self { config, settings, drained: Drained::default() })
     }

@@ -18,14 +18,14 @@ use tracing::{debug, info, warn};
 
 use crate::active_config::ActiveConfig;
 use crate::applier::{Applied, Applier};
+use crate::checker::checkers::Checkers;
+use crate::checker::self_probe::{self, Answers};
+use crate::checker::suspects;
 use crate::config::raw::ConfigArgs;
 use crate::config::value::Scheme;
 use crate::discover::{Discoveries, Found};
 use crate::drain;
 use crate::exit::{Exit, Failure};
-use crate::health::checkers::Checkers;
-use crate::health::self_probe::{self, Answers};
-use crate::health::suspects;
 use crate::kernel::watch::Watch;
 use crate::kernel::{Kernel, Linux, sockets};
 use crate::metrics::Metrics;

@@ -12,7 +12,7 @@
 //! [`config`], which is valid by construction; [`preflight`] says whether it is possible on this node.
 //!
 //! `lvscare care` hands it to `daemon`, which builds every part, joins them, and waits for a signal. One task per
-//! apiserver asks it ([`health::probe`]) and lets [`health::machine`] judge the answers; the verdicts meet in a table
+//! apiserver ([`checker`]) asks it ([`probe`]) and lets [`health::machine`] judge the answers; the verdicts meet in a table
 //! ([`health::HealthTable`]). The
 //! `applier` reads that table and the kernel, lets [`health::pool`] decide who serves and [`desired`] what should be there,
 //! and [`reconcile`] what must change. It alone changes the [`kernel`], by netlink: [`kernel::ipvs`] has the table,
@@ -52,6 +52,7 @@
 )]
 
 pub mod certificate;
+pub mod checker;
 pub mod cli;
 pub mod client;
 pub mod commands;
@@ -71,6 +72,7 @@ pub mod kernel;
 pub mod metrics;
 pub mod model;
 pub mod preflight;
+pub mod probe;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod question;
 pub mod reconcile;

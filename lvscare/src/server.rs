@@ -31,8 +31,8 @@ use tracing::{debug, info, warn};
 
 use crate::active_config::ActiveConfig;
 use crate::applier::Applied;
+use crate::checker::self_probe::{self, Answers};
 use crate::discover::{Found, Source};
-use crate::health::self_probe::{self, Answers};
 use crate::health::{HealthTable, ServerId};
 use crate::log_throttle::LogThrottle;
 use crate::metrics::{self, Metrics, Snapshot};

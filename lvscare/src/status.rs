@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::applier::Applied;
+use crate::checker::self_probe::Answers;
 use crate::discover::{Found, Source};
 use crate::drain::Drained;
 use crate::health::pool::Mode;
-use crate::health::self_probe::Answers;
 use crate::health::{Condition, Failure, HealthTable, LastProbe, Outcome, ServerId, ServerState};
 use crate::model::{Actual, SeenDestination, Traffic};
 use crate::place;

@@ -97,7 +97,7 @@ fn the_file_is_followed_however_it_is_replaced() {
     let volume = Volume::new(lab.directory().join("volume"), &masters(&[m1, m2, m3]));
     let path = volume.file();
     let file = ConfigFile::at(&path);
-    let daemon = Daemon::following(&lab, &file, &["--log", "info,lvscare::health=debug"]);
+    let daemon = Daemon::following(&lab, &file, &["--log", "info,lvscare::checker=debug"]);
     let reader = TableReader::open(lab.node());
     assert!(reader.only(vip(), &[m1, m2, m3]));
     let first = reloads(lab.node());

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use lvscare::checker::self_probe;
 use lvscare::cli::Cli;
 use lvscare::config::raw::File;
-use lvscare::health::self_probe;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

@@ -265,7 +265,7 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "DIR", env = "LVSCARE_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
-    /// How much to log: error, warn, info, debug, or a filter such as `info,lvscare::health=debug` [default: info]
+    /// How much to log: error, warn, info, debug, or a filter such as `info,lvscare::checker=debug` [default: info]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, visible_alias = "logger", value_name = "LEVEL", env = "LVSCARE_LOG")]
     pub log: Option<LogFilter>,

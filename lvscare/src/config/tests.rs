@@ -194,7 +194,7 @@ fn log_levels_old_and_new() {
         ("INFO", "info"),
         ("debug", "debug"),
         ("DEBG", "debug"),
-        ("info,lvscare::health=debug", "info,lvscare::health=debug"),
+        ("info,lvscare::checker=debug", "info,lvscare::checker=debug"),
     ] {
         let log = care(&format!("--log {word}")).unwrap().config.operation.log;
         assert_eq!(log, Some(LogFilter(level.into())), "{word}");

@@ -15,7 +15,7 @@ mod tests;
 
 text::form! {
     Listen => "IP:PORT, or none",
-    LogFilter => "error, warn, info, debug, trace, or a filter such as info,lvscare::health=debug",
+    LogFilter => "error, warn, info, debug, trace, or a filter such as info,lvscare::checker=debug",
     NodeAddress => "an IP address",
     RealServers => "IP:PORT[,weight=N], several separated by commas",
     Scheduler => "the kernel's name of an IPVS scheduler, such as rr",
@@ -307,7 +307,7 @@ impl FromStr for LogFilter {
             return Ok(Self(text));
         }
         Err("not a level (error, warn, info, debug, trace) or a filter such as \
-             info,lvscare::health=debug"
+             info,lvscare::checker=debug"
             .to_owned())
     }
 }

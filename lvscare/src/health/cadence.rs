@@ -1,7 +1,7 @@
 //! When is a server asked next? Pure: what is known goes in, a pause comes out; time and chance are passed in.
 //!
 //! Every question costs an apiserver a third of a millisecond, every handshake two, and thousands of nodes ask. So a
-//! server that is well is asked seldom: the kernels keep watch meanwhile (see [`probe`](super::probe)). How urgently one
+//! server that is well is asked seldom: the kernels keep watch meanwhile (see [`probe`](crate::probe)). How urgently one
 //! that is out is asked depends on how much it is needed.
 //!
 //! | the server | the next question |

@@ -7,11 +7,8 @@
 //! - [`cadence`] says when a server is asked next; pure.
 //! - [`witness`] says when a server that keeps silent is lost for certain, and not this node itself; pure.
 //! - [`lag`] says when this node was too late to judge anybody; pure.
-//! - [`probe`] asks one server over one held connection; [`tls`] says how that connection is secured.
-//! - [`self_probe`] asks through the virtual server itself, to see whether it all works.
-//! - [`suspects`] looks at this node's own clients, and has a server asked anew that does not answer them.
-//! - [`checker`] is the task that joins machine and probe for one server; [`checkers`] are all of them, and [`peers`]
-//!   is what those of one virtual server know of each other.
+//!
+//! What is here decides and waits for nobody. [`probe`](crate::probe) asks, and [`checker`](crate::checker) joins the two.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,16 +16,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub mod cadence;
-pub mod checker;
-pub mod checkers;
 pub mod lag;
 pub mod machine;
-pub mod peers;
 pub mod pool;
-pub mod probe;
-pub mod self_probe;
-pub mod suspects;
-pub mod tls;
 pub mod witness;
 
 /// What a server is taken for, from worst to best.

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::exit::Exit;
-use crate::health::probe::Settings;
+use crate::probe::Settings;
 
 /// All that is wrong is wrong usage, said in one line.
 fn assert_refused<T: std::fmt::Debug>(line: &str, result: Result<T, Failure>, message: &str) {
@@ -160,7 +160,7 @@ fn words() {
         (
             "--log loud",
             "invalid value 'loud' for '--log <LEVEL>': not a level (error, warn, info, debug, trace) or a filter such as \
-             info,lvscare::health=debug",
+             info,lvscare::checker=debug",
         ),
         (
             "--rs 10.0.0.1:6443 --health-scheme http --ca-file ca.crt --token-file token",
@@ -218,10 +218,9 @@ fn authority_files() {
             fs::write(&file, text).unwrap();
         }
         let config = with(&format!("--ca-file {}", file.display()));
-        let failure = Settings::new(&config.services[0].probe).expect_err(name);
-        assert_eq!(failure.exit, Exit::Usage);
+        let error = Settings::new(&config.services[0].probe).expect_err(name).to_string();
         let prefix = format!("--ca-file {}: ", file.display());
-        failure.message.strip_prefix(&prefix).expect(&failure.message).to_owned()
+        error.strip_prefix(&prefix).expect(&error).to_owned()
     };
     let without = "holds no certificate in PEM form";
     let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
@@ -247,9 +246,9 @@ fn server_names() {
             "{name}"
         );
     }
-    let failure = Settings::new(&with("--tls-server-name https://master").services[0].probe).err().unwrap();
+    let error = Settings::new(&with("--tls-server-name https://master").services[0].probe).unwrap_err();
     assert_eq!(
-        (failure.exit, failure.message.as_str()),
-        (Exit::Usage, "--tls-server-name \"https://master\" is neither a DNS name nor an IP address")
+        error.to_string(),
+        "--tls-server-name \"https://master\" is neither a DNS name nor an IP address"
     );
 }

@@ -16,8 +16,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::certificate::Certificate;
-use crate::health::probe::dial::Ports;
 use crate::http::{self, Limits};
+use crate::probe::dial::Ports;
 
 /// A health page is judged by its status, whatever stands in it.
 const LIMITS: Limits = Limits { body_bytes: 1 << 20, keep_body: false };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use super::settings::SettingsError;
 use crate::config::ProbeConfig;
-use crate::exit::Failure;
 use crate::tls::{self, ClientFiles, NamedFile};
 
 /// What every connection to the servers of one virtual server is secured with.
@@ -21,15 +21,15 @@ pub struct Tls {
 
 impl Tls {
     /// Reads the files.
-    pub fn new(probe: &ProbeConfig) -> Result<Self, Failure> {
+    pub fn new(probe: &ProbeConfig) -> Result<Self, SettingsError> {
         let named = |option, path: &Path| NamedFile { option, path: path.to_owned() };
         let authorities = probe.ca_file.as_deref().map(|file| named("--ca-file", file));
         let identity = probe.identity.as_ref();
         let identity = identity.map(|(cert, key)| (named("--cert-file", cert), named("--key-file", key)));
-        let files = ClientFiles::new(authorities, identity);
+        let name = &probe.server_name;
         Ok(Self {
-            files: files.map_err(|error| Failure::usage(error.to_string()))?,
-            server_name: server_name(probe)?,
+            files: ClientFiles::new(authorities, identity)?,
+            server_name: tls::server_name(name).ok_or_else(|| SettingsError::ServerName(name.clone()))?,
         })
     }
 
@@ -47,11 +47,4 @@ impl Tls {
     pub fn client_config(&self) -> Arc<ClientConfig> {
         self.files.client_config()
     }
-}
-
-fn server_name(probe: &ProbeConfig) -> Result<ServerName<'static>, Failure> {
-    let name = &probe.server_name;
-    tls::server_name(name).ok_or_else(|| {
-        Failure::usage(format!("--tls-server-name {name:?} is neither a DNS name nor an IP address"))
-    })
 }

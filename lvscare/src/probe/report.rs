@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{Failure, Outcome};
+use crate::health::{Failure, Outcome};
 
 /// A limit that was noticed this late was not the server's doing: this node was stalled or asleep.
 const LATENESS: Duration = Duration::from_millis(250);
@@ -69,8 +69,8 @@ impl Failed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Phase;
     use super::*;
+    use crate::health::Phase;
 
     const SILENT: Failure = Failure::TimedOut(Phase::Connect);
 

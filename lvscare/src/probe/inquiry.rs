@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Outcome;
 use crate::config::ProbeConfig;
+use crate::health::Outcome;
 
 /// What can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! sent: such a server counts as alive, and nobody checks its health any more.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,24 @@ pub(super) struct Credentials {
     state: Mutex<State>,
 }
 
+/// Why there is no token to send.
+#[derive(Debug, thiserror::Error)]
+#[error("--token-file {}: {why}", file.display())]
+pub struct TokenError {
+    file: PathBuf,
+    #[source]
+    why: NoToken,
+}
+
+/// What is wrong with the file of a token. Nothing of its contents is said.
+#[derive(Debug, thiserror::Error)]
+enum NoToken {
+    #[error("{0}")]
+    Unreadable(#[source] io::Error),
+    #[error("holds no token in one line")]
+    NotOneLine,
+}
+
 #[derive(Debug, Default)]
 struct State {
     token: Option<HeaderValue>,
@@ -33,7 +52,7 @@ struct State {
 
 impl Credentials {
     /// Reads the token. `has_certificate` tells whether a client certificate is shown as well.
-    pub(super) fn new(token_file: Option<&Path>, has_certificate: bool) -> Result<Self, String> {
+    pub(super) fn new(token_file: Option<&Path>, has_certificate: bool) -> Result<Self, TokenError> {
         let token = token_file.map(read).transpose()?;
         let given = token.is_some() || has_certificate;
         let state = Mutex::new(State { token, ..State::default() });
@@ -49,7 +68,8 @@ impl Credentials {
                 state.token = Some(token);
                 state.unreadable = None;
             }
-            Err(why) => {
+            Err(error) => {
+                let why = error.to_string();
                 if state.unreadable.as_ref() != Some(&why) {
                     warn!("{why}; what was there before is still sent");
                     state.unreadable = Some(why);
@@ -89,11 +109,11 @@ fn refusal(server: SocketAddr, status: u16) -> String {
 }
 
 /// The token of a file, without the line end that editors leave, as it is sent.
-fn read(file: &Path) -> Result<HeaderValue, String> {
-    let wrong = |why: &dyn std::fmt::Display| format!("--token-file {}: {why}", file.display());
-    let text = files::read_text(file).map_err(|error| wrong(&error))?;
+fn read(file: &Path) -> Result<HeaderValue, TokenError> {
+    let wrong = |why| TokenError { file: file.to_owned(), why };
+    let text = files::read_text(file).map_err(|error| wrong(NoToken::Unreadable(error)))?;
     let token = Some(text.trim()).filter(|token| !token.is_empty());
-    token.and_then(http::bearer).ok_or_else(|| wrong(&"holds no token in one line"))
+    token.and_then(http::bearer).ok_or_else(|| wrong(NoToken::NotOneLine))
 }
 
 #[cfg(test)]
@@ -145,6 +165,6 @@ mod tests {
     #[test]
     fn no_daemon_starts_without_its_token() {
         let error = Credentials::new(Some(Path::new("/nonexistent/token")), false).unwrap_err();
-        assert!(error.starts_with("--token-file /nonexistent/token: "), "{error}");
+        assert!(error.to_string().starts_with("--token-file /nonexistent/token: "), "{error}");
     }
 }

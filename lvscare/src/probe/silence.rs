@@ -25,7 +25,7 @@ const DOUBT: Duration = Duration::from_millis(250);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// The kernel gives up a connection attempt that nobody has acknowledged for so long.
-pub(in crate::health) const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
+pub(crate) const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
 
 /// The same for a connection that is held. The first sign of life that does not come is noticed when the second is due
 /// (`tcp_keepalive_timer()` in `net/ipv4/tcp_timer.c`): two seconds after the last one came.

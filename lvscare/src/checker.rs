@@ -1,4 +1,8 @@
 //! The task that watches one server: a probe, the machine, and the health table into which the result is written.
+//!
+//! - [`checkers`] are all of them, and [`peers`] is what those of one virtual server know of each other.
+//! - [`self_probe`] asks through the virtual server itself, to see whether it all works.
+//! - [`suspects`] looks at this node's own clients, and has a server asked anew that does not answer them.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -9,20 +13,24 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
-use super::cadence::{self, News, Situation};
-use super::lag::Lag;
-use super::machine::{Machine, Transition};
-use super::peers::{Peers, Wanted};
-use super::probe::{GIVEN_UP_AFTER, Prober, Report, Settings};
-use super::witness::{Answer, DOUBT, Trial};
-use super::{Condition, Failure, HealthTable, LastProbe, Outcome, ServerId, Verdict};
 use crate::config::Policy;
 use crate::config::value::brief;
+use crate::health::cadence::{self, News, Situation};
+use crate::health::lag::Lag;
+use crate::health::machine::{Machine, Transition};
+use crate::health::witness::{Answer, DOUBT, Trial};
+use crate::health::{Condition, Failure, HealthTable, LastProbe, Outcome, ServerId, Verdict};
 use crate::kernel::neighbour;
 use crate::log_throttle::LogThrottle;
 use crate::metrics::{Metrics, Probes};
+use crate::probe::{GIVEN_UP_AFTER, Prober, Report, Settings};
 use crate::timer;
+use peers::{Peers, Wanted};
 
+pub mod checkers;
+pub mod peers;
+pub mod self_probe;
+pub mod suspects;
 #[cfg(test)]
 mod tests;
 

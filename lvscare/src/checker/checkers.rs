@@ -8,11 +8,11 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::checker::Checker;
+use super::Checker;
 use super::peers::Peers;
-use super::{Condition, HealthTable, ServerId, ServerState, Verdict};
 use crate::active_config::ActiveConfig;
 use crate::config::{Config, Policy, ProbeConfig};
+use crate::health::{Condition, HealthTable, ServerId, ServerState, Verdict};
 use crate::metrics::Metrics;
 use crate::model::Actual;
 

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::probe::Prober;
-use super::{LastProbe, Outcome};
 use crate::active_config::ActiveConfig;
+use crate::health::{LastProbe, Outcome};
 use crate::jitter;
 use crate::metrics::Metrics;
+use crate::probe::Prober;
 use crate::timer;
 
 /// Time between two questions, more or less. Each takes a handshake, the dearest that an apiserver can be asked for.

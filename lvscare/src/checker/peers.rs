@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::cadence::ENOUGH;
-use super::witness::Answer;
+use crate::health::cadence::ENOUGH;
+use crate::health::witness::Answer;
 use crate::log_throttle::LogThrottle;
 
 /// So many witnesses are asked for: one may be about to fall as well. But all nodes see a server fail, and handshakes

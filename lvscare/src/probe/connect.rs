@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
-use super::super::{Failure, Phase};
 use super::classify::{broken, failed};
 use super::dial::Ports;
 use super::held::PersistentConnection;
@@ -14,6 +13,7 @@ use super::settings::Settings;
 use super::silence::{self, Endpoints};
 use super::stream::Tracked;
 use crate::certificate;
+use crate::health::{Failure, Phase};
 
 /// A connection that nobody has asked anything over yet.
 pub(super) struct Fresh {

@@ -4,18 +4,44 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use hyper::Uri;
+use hyper::http::uri::InvalidUri;
 use tokio::sync::watch;
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, TokenError};
 use super::dial::Ports;
 use super::inquiry::Plan;
+use super::tls::Tls;
 use crate::config::ProbeConfig;
 use crate::config::value::Scheme;
-use crate::exit::Failure;
-use crate::health::tls::Tls;
+use crate::tls;
 
-/// How often each server was suspected (see [`suspects`](crate::health::suspects)).
+/// How often each server was suspected (see [`suspects`](crate::checker::suspects)).
 pub(super) type Suspected = BTreeMap<SocketAddr, u64>;
+
+/// Why no server can be asked as the options say. Each names its option.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Authorities or the client's certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// No certificate can be for this name.
+    #[error("--tls-server-name {0:?} is neither a DNS name nor an IP address")]
+    ServerName(String),
+    /// The bearer token cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// This can be no path of a URL.
+    #[error("{option} {path}: {why}")]
+    Path {
+        /// `--health-path` or `--ready-path`
+        option: &'static str,
+        /// What was given.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        why: InvalidUri,
+    },
+}
 
 /// How every server is asked; shared by all probers.
 #[derive(Debug)]
@@ -34,13 +60,12 @@ pub struct Settings {
 
 impl Settings {
     /// Reads the files that are configured.
-    pub fn new(config: &ProbeConfig) -> Result<Self, Failure> {
+    pub fn new(config: &ProbeConfig) -> Result<Self, SettingsError> {
         let tls = match config.scheme {
             Scheme::Http => None,
             Scheme::Https => Some(Tls::new(config)?),
         };
-        let credentials = Credentials::new(config.token_file.as_deref(), config.identity.is_some());
-        let credentials = credentials.map_err(Failure::usage)?;
+        let credentials = Credentials::new(config.token_file.as_deref(), config.identity.is_some())?;
         let health_path = path("--health-path", &config.health_path)?;
         let ready_path = match &config.ready_path {
             Some(ready) => path("--ready-path", ready)?,
@@ -73,6 +98,6 @@ impl Settings {
     }
 }
 
-fn path(flag: &str, path: &str) -> Result<Uri, Failure> {
-    path.parse().map_err(|error| Failure::usage(format!("{flag} {path}: {error}")))
+fn path(option: &'static str, path: &str) -> Result<Uri, SettingsError> {
+    path.parse().map_err(|why| SettingsError::Path { option, path: path.to_owned(), why })
 }

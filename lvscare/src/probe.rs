@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
-use super::{Failure, Outcome, Phase, cadence};
 use crate::config::Policy;
+use crate::health::{Failure, Outcome, Phase, cadence};
 
 mod classify;
 mod connect;
@@ -31,6 +31,7 @@ mod silence;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use connect::Dial;
 use dial::Ports;
@@ -39,9 +40,9 @@ use held::PersistentConnection;
 use inquiry::{Inquiry, Plan, Question, Step};
 use report::Failed;
 pub use report::Report;
-pub use settings::Settings;
 use settings::Suspected;
-pub(in crate::health) use silence::GIVEN_UP_AFTER;
+pub use settings::{Settings, SettingsError};
+pub(crate) use silence::GIVEN_UP_AFTER;
 use silence::{Brief, Endpoints};
 
 /// What came of waiting for the first answer.

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::super::Failure;
 use super::dial;
+use crate::health::Failure;
 use crate::http;
 
 /// What it means that there is no answer over a connection.

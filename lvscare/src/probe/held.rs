@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-use super::super::{Failure, Phase};
 use super::classify::unanswered;
 use super::inquiry::{Question, Untold};
 use super::settings::Settings;
 use super::silence::Endpoints;
 use super::stream::GivenUp;
+use crate::health::{Failure, Phase};
 use crate::http::{self, Connection, Limits, Request, Stream};
 
 /// A health page is judged by its status, whatever stands in it, but nobody is listened to for ever.
