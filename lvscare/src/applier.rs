@@ -62,7 +62,7 @@ const GATHER: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct Applied {
     /// When the pass ended.
-    pub at: Instant,
+    pub time: Instant,
     /// What is in the kernel.
     pub actual: Arc<Actual>,
     /// Who serves in each virtual server, and why.
@@ -260,7 +260,7 @@ impl<K: Kernel> Applier<K> {
         let actual = Arc::new(actual);
         self.last_applied = Some(actual.clone());
         let (all_down, repairs) = (self.pools.all_down(), self.reports.repairs());
-        Applied { at: now, actual, modes, all_down, repairs, problems, notes }
+        Applied { time: now, actual, modes, all_down, repairs, problems, notes }
     }
 
     /// Passes until the task is dropped, publishing what each left behind.

@@ -242,7 +242,7 @@ impl Checker {
         self.hold_against(&report, began, anew, now);
         let news = self.machine.news(&report.outcome, transition.as_ref());
         let delay = self.situation(news, in_turn, now).pause(&self.policy, fastrand::f64());
-        let last_probe = LastProbe { at: now, took: report.took, outcome: report.outcome };
+        let last_probe = LastProbe { time: now, took: report.took, outcome: report.outcome };
         let certificate_expiry = self.prober.certificate_expiry();
         self.health_table.send_if_modified(|health_table| {
             let Some(state) = health_table.get_mut(&self.id) else { return false };

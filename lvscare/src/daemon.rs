@@ -207,7 +207,7 @@ async fn heartbeat(
     let Some(pause) = supervisor.heartbeat() else { return };
     loop {
         timer::sleep(pause).await;
-        if applied.borrow().at.elapsed() < stuck_after(active.borrow().config.resync) {
+        if applied.borrow().time.elapsed() < stuck_after(active.borrow().config.resync) {
             supervisor.alive();
         }
     }

@@ -108,7 +108,7 @@ impl View {
             (self.active.borrow(), self.health_table.borrow(), self.applied.borrow());
         let (reloads, answers) = (self.reloads.borrow(), self.answers.borrow());
         let wall = clock();
-        let clock = |at: Instant| wall.saturating_sub(now.saturating_duration_since(at)).as_secs_f64();
+        let clock = |time: Instant| wall.saturating_sub(now.saturating_duration_since(time)).as_secs_f64();
         let seen = |id: &ServerId| applied.actual.services.get(&id.service)?.destinations.get(&id.server);
         let servers = health_table.iter().map(|(id, state)| metrics::Server {
             id: *id,
@@ -132,13 +132,13 @@ impl View {
         let discoveries = masters.iter().map(|(&at, found)| metrics::Discovery {
             at,
             masters: found.servers.len(),
-            last_success: (found.source == Source::Api).then(|| clock(found.at)),
+            last_success: (found.source == Source::Api).then(|| clock(found.time)),
         });
         Snapshot {
             servers: servers.collect(),
             services: services.collect(),
             discoveries: discoveries.collect(),
-            last_pass: clock(applied.at),
+            last_pass: clock(applied.time),
             problems: applied.problems.len()
                 + status::shortages(&health_table).len()
                 + self.file_problems().len(),
@@ -234,7 +234,7 @@ fn answer<B>(view: &View, request: &Request<B>) -> Response<Full<Bytes>> {
     }
     match request.uri().path() {
         "/livez" => {
-            let age = view.applied.borrow().at.elapsed();
+            let age = view.applied.borrow().time.elapsed();
             if age < stuck_after(view.active.borrow().config.resync) {
                 text(StatusCode::OK, "ok")
             } else {

@@ -185,7 +185,7 @@ impl Status {
         status.daemon = Some(Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: seconds(start),
-            last_pass_seconds: seconds(applied.at),
+            last_pass_seconds: seconds(applied.time),
             repairs: applied.repairs,
             problems: applied.problems.iter().cloned().chain(shortages(health_table)).collect(),
             notes: applied.notes.clone(),
@@ -201,7 +201,7 @@ impl Status {
             service.masters = found.get(&service.address).map(|found| Masters {
                 count: found.servers.len(),
                 source: found.source,
-                ago_seconds: now.saturating_duration_since(found.at).as_secs_f64(),
+                ago_seconds: now.saturating_duration_since(found.time).as_secs_f64(),
                 problem: found.problem.clone(),
             });
         }
@@ -297,7 +297,7 @@ fn health(state: &ServerState, seconds: impl Fn(Instant) -> f64) -> Health {
 
 fn probe(last: &LastProbe, seconds: impl Fn(Instant) -> f64) -> Probe {
     Probe {
-        ago_seconds: seconds(last.at),
+        ago_seconds: seconds(last.time),
         took_seconds: last.took.as_secs_f64(),
         result: last.outcome.to_string(),
     }

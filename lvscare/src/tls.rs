@@ -29,7 +29,7 @@ pub(crate) struct Pem<'a> {
 
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// Something that was given is of no use.
     #[error("{name}: {why}")]
     Given {
@@ -46,7 +46,7 @@ pub(crate) enum Error {
 
 /// What is wrong with something that was given. Nothing of its contents is said: a key may stand in a wrong place.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Why {
+pub enum Why {
     /// It cannot be read.
     #[error("{0}")]
     Unreadable(#[source] io::Error),

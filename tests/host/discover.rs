@@ -38,7 +38,7 @@ async fn the_configured_servers_come_first_then_what_the_api_says() {
     news.mark_unchanged();
     stage.questions(3).await;
     assert!(!news.has_changed().unwrap());
-    assert!(stage.found.borrow().at > found.at);
+    assert!(stage.found.borrow().time > found.time);
     assert_eq!(fs::metadata(stage.store()).unwrap().permissions().mode() & 0o777, 0o600);
 }
 

@@ -189,7 +189,7 @@ fn second_pass_changes_nothing() {
     let applied = node.pass();
     assert_eq!(node.take_changes(), [""; 0]);
     assert_eq!(applied.repairs, 0);
-    assert_eq!(applied.at, node.now);
+    assert_eq!(applied.time, node.now);
 }
 
 /// What a restart of kube-proxy in nftables mode does.

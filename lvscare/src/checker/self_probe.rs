@@ -59,7 +59,7 @@ pub async fn run(
                 continue;
             }
             metrics.self_probed(service, report.took);
-            let answer = LastProbe { at: Instant::now(), took: report.took, outcome: report.outcome };
+            let answer = LastProbe { time: Instant::now(), took: report.took, outcome: report.outcome };
             answers.send_modify(|answers| _ = answers.insert(service, answer));
         }
         let all_work = answers.borrow().values().all(|answer| works(&answer.outcome));

@@ -78,7 +78,7 @@ pub struct Found {
     /// How they were found.
     pub source: Source,
     /// When the source last said so. It moves with every answer, without waking those who wait for changes.
-    pub at: Instant,
+    pub time: Instant,
     /// What keeps the list from being learned or kept; for people.
     pub problem: Option<String>,
 }
@@ -108,13 +108,13 @@ pub fn initial(settings: &Settings) -> Found {
             (None, Some(error.to_string()))
         }
     };
-    let at = Instant::now();
+    let time = Instant::now();
     match learned {
         Some(servers) => {
             info!(servers = %list(&servers), "masters as learned before; the configured ones are tried as well");
-            Found { servers: with_configured(settings, &servers), source: Source::Disk, at, problem }
+            Found { servers: with_configured(settings, &servers), source: Source::Disk, time, problem }
         }
-        None => Found { servers: configured(settings), source: Source::Configured, at, problem },
+        None => Found { servers: configured(settings), source: Source::Configured, time, problem },
     }
 }
 
@@ -247,9 +247,9 @@ where
         let servers = self.members.servers();
         self.found.send_if_modified(|found| {
             let source = if learned.is_some() { Source::Api } else { found.source };
-            let at = learned.unwrap_or(found.at);
-            let next = Found { servers, source, at, problem };
-            let news = Found { at, ..found.clone() } != next;
+            let time = learned.unwrap_or(found.time);
+            let next = Found { servers, source, time, problem };
+            let news = Found { time, ..found.clone() } != next;
             *found = next;
             news
         });

@@ -202,7 +202,7 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastProbe {
     /// When it ended.
-    pub at: Instant,
+    pub time: Instant,
     /// How long it took.
     pub took: Duration,
     /// What it saw.

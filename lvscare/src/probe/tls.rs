@@ -14,14 +14,14 @@ use crate::tls::{self, ClientFiles, NamedFile};
 
 /// What every connection to the servers of one virtual server is secured with.
 #[derive(Debug)]
-pub struct Tls {
+pub(super) struct Tls {
     files: ClientFiles,
     server_name: ServerName<'static>,
 }
 
 impl Tls {
     /// Reads the files.
-    pub fn new(probe: &ProbeConfig) -> Result<Self, SettingsError> {
+    pub(super) fn new(probe: &ProbeConfig) -> Result<Self, SettingsError> {
         let named = |option, path: &Path| NamedFile { option, path: path.to_owned() };
         let authorities = probe.ca_file.as_deref().map(|file| named("--ca-file", file));
         let identity = probe.identity.as_ref();
@@ -34,17 +34,17 @@ impl Tls {
     }
 
     /// The name to ask for and, with an authority, to insist on.
-    pub fn server_name(&self) -> ServerName<'static> {
+    pub(super) fn server_name(&self) -> ServerName<'static> {
         self.server_name.clone()
     }
 
     /// Why the files are not followed, for people.
-    pub fn problem(&self) -> Option<String> {
+    pub(super) fn problem(&self) -> Option<String> {
         self.files.problem()
     }
 
     /// What the files say now.
-    pub fn client_config(&self) -> Arc<ClientConfig> {
+    pub(super) fn client_config(&self) -> Arc<ClientConfig> {
         self.files.client_config()
     }
 }

@@ -25,7 +25,7 @@ fn view(servers: u8, now: Instant) -> View {
     let took = Duration::from_millis(3);
     let state = ServerState {
         verdict: Verdict { verified: true, ..Verdict::presumed(Condition::Alive, now) },
-        last_probe: Some(LastProbe { at: now, took, outcome: Outcome::Ready }),
+        last_probe: Some(LastProbe { time: now, took, outcome: Outcome::Ready }),
         certificate_expiry: Some(1_900_000_000),
     };
     let metrics = Metrics::new().unwrap();
@@ -41,7 +41,7 @@ fn view(servers: u8, now: Instant) -> View {
         traffic: Traffic { connections: 70, packets_in: 700, packets_out: 600, bytes_in: 1, bytes_out: 2 },
     };
     let applied = Applied {
-        at: now,
+        time: now,
         actual: Arc::new(Actual { services: [(at, service)].into(), ..Actual::default() }),
         modes: [(at, Mode::Normal)].into(),
         all_down: BTreeMap::new(),
@@ -49,7 +49,7 @@ fn view(servers: u8, now: Instant) -> View {
         notes: vec![],
         problems: Vec::new(),
     };
-    let answers = Answers::from([(at, LastProbe { at: now, took, outcome: Outcome::Ready })]);
+    let answers = Answers::from([(at, LastProbe { time: now, took, outcome: Outcome::Ready })]);
     View {
         active: watch::Sender::new(Arc::new(ActiveConfig {
             config,
@@ -134,7 +134,7 @@ fn a_loop_is_stuck_by_the_configuration_in_force() {
     };
     let mut view = view(1, Instant::now());
     let passed = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine runs for so long");
-    let applied = Applied { at: passed, ..view.applied.borrow().clone() };
+    let applied = Applied { time: passed, ..view.applied.borrow().clone() };
     view.applied = watch::Sender::new(applied).subscribe();
     let jobs = watch::Sender::new(active("--resync 1s"));
     view.active = jobs.subscribe();
