@@ -11,10 +11,11 @@ use std::collections::BinaryHeap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use lvscare::checker::self_probe;
 use lvscare::config::Policy;
 use lvscare::health::cadence::{self, News, Situation};
 use lvscare::health::machine::Machine;
-use lvscare::health::{Condition, Failure, Outcome, Phase, Verdict, self_probe};
+use lvscare::health::{Condition, Failure, Outcome, Phase, Verdict};
 
 const NODES: usize = 5_000;
 const SERVERS: usize = 3;
