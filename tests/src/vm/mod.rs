@@ -30,7 +30,7 @@ pub use debian::Tree;
 pub use disk::{format, pack_mount};
 pub use image::pack;
 pub use kernel::Kernel;
-pub use qemu::{Machine, Verdict};
+pub use qemu::{Clock, Machine, Verdict};
 
 /// Where the guest finds its [`Plan`].
 pub const PLAN: &str = "/etc/plan.json";

@@ -1,9 +1,9 @@
 //! Boots an image in an emulator, shows its console and listens for the verdict.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,13 +17,46 @@ const EMULATOR: &str = "qemu-system-x86_64";
 
 /// - `panic=-1` with `-no-reboot`: a panic ends the emulator at once;
 /// - the watchdogs would only measure how busy the host is;
-/// - so would the kernel when it measures its processor's counter: its clock would run at twice the pace for good, and
-///   every limit of a test would be half as long; the emulated HPET says itself how fast it is;
-/// - and when it counts the timer's interrupts at boot, and panics because some are late;
+/// - so would the kernel when it counts the timer's interrupts at boot, and panics because some are late;
 /// - `loglevel=4`: warnings must not land in the middle of a test's line.
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 oops=panic nowatchdog \
-    rcupdate.rcu_cpu_stall_suppress=1 random.trust_cpu=on tsc=unstable clocksource=hpet no_timer_check \
-    mitigations=off";
+    rcupdate.rcu_cpu_stall_suppress=1 random.trust_cpu=on no_timer_check mitigations=off";
+
+/// What the guest's kernel tells the time by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The emulated HPET, which says itself how fast it is. Each look at it is a system call, and a dear one.
+    Hpet,
+    /// The processor's counter, which programs read without a call, as on a real machine. It is the host's, and the guest
+    /// is told how fast that is; where it is not known, the guest's kernel measures it while it boots, and where others keep
+    /// the host busy then, its clock may run at twice the pace for good.
+    Counter,
+}
+
+impl Clock {
+    fn options(self) -> String {
+        match self {
+            Self::Hpet => "tsc=unstable clocksource=hpet".to_owned(),
+            Self::Counter => {
+                let speed = counter_khz().map(|khz| format!(" tsc_early_khz={khz}"));
+                format!("tsc=reliable clocksource=tsc{}", speed.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// How fast the host's counter is, in kHz: what Linux shows as the processor's speed where that does not change
+/// (`show_cpuinfo()` in `arch/x86/kernel/cpu/proc.c`).
+fn counter_khz() -> Option<u64> {
+    if Path::new("/sys/devices/system/cpu/cpu0/cpufreq").exists() {
+        return None;
+    }
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let speed = text
+        .lines()
+        .find_map(|line| line.strip_prefix("cpu MHz")?.split(':').nth(1)?.trim().parse::<f64>().ok())?;
+    Some((speed * 1000.0).round() as u64)
+}
 
 /// An emulated machine, not yet running.
 pub struct Machine {
@@ -35,6 +68,8 @@ pub struct Machine {
     pub limit: Duration,
     /// So many processors.
     pub processors: u8,
+    /// What it tells the time by.
+    pub clock: Clock,
 }
 
 /// How a guest ended.
@@ -79,7 +114,7 @@ impl Machine {
             .args(["-accel", "tcg", "-cpu", "qemu64,+rdrand", "-m", "2048"])
             .args(["-smp", &self.processors.to_string()])
             .args(["-nodefaults", "-display", "none", "-serial", "mon:stdio", "-no-reboot"])
-            .args(["-append", COMMAND_LINE, "-kernel"])
+            .args(["-append", &format!("{COMMAND_LINE} {}", self.clock.options()), "-kernel"])
             .arg(&self.kernel)
             .arg("-initrd")
             .arg(format!("/proc/self/fd/{}", self.image.as_raw_fd()));
