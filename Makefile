@@ -92,7 +92,7 @@ bench: build
 
 # Side by side: a guest waits most of its time. Nobody is disturbed by that, as `test-busy` shows.
 test: install
-	@$(MAKE) --no-print-directory -j2 --output-sync=line test-guest test-here
+	@$(MAKE) --no-print-directory -j2 test-guest test-here
 
 test-here:
 	@$(MAKE) --no-print-directory lint

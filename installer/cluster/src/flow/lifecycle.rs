@@ -2,7 +2,7 @@
 //! wrong is told at once; the plan that is shown is the one that is carried out.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,6 @@ use node::api::etcd::EtcdHealth;
 use node::api::{ClusterNode, ClusterRequest, Outcome, Request};
 use node::paths;
 use node::spec::NodeSpec;
-use node::spec::masters::Master;
 use node::spec::version::KubernetesVersion;
 
 use super::ask::ask;
@@ -23,7 +22,7 @@ use super::{Access, Error, meet};
 use crate::inventory::{Inventory, Role};
 use crate::kubeadm::{self, Variables};
 use crate::plan::credentials::{CHANCE, Credentials};
-use crate::plan::members::Member;
+use crate::plan::members::{self, Member};
 use crate::plan::package::Package;
 use crate::plan::{Plan, check, clean, etcd, join};
 use crate::remote;
@@ -31,9 +30,6 @@ use crate::remote::session::Session;
 use crate::remote::transfer::Source;
 use crate::runner::Stop;
 use crate::transport::Transport;
-
-/// The port of apiservers.
-const APISERVER: u16 = 6443;
 
 /// What is to become of a cluster.
 #[derive(Clone, Debug)]
@@ -219,25 +215,29 @@ async fn plan<T: Transport + 'static>(
     let options = purpose.options();
     let nodes = nodes(members, sessions).await.map_err(|why| vec![why])?;
     if let Purpose::Clean { leaving, .. } = purpose {
-        let stays = |member: &&Member| member.role == Role::Master && !leaving.contains(&member.host);
-        let masters = members.iter().filter(stays).map(master).collect();
-        let stays = |member: &&Member| member.is_working_master() && !leaving.contains(&member.host);
-        let staying = members.iter().find(stays);
-        let some_leave =
-            members.iter().any(|member| member.role == Role::Master && leaving.contains(&member.host));
+        let leaves = |member: &&Member| leaving.contains(&member.host);
+        let staying = members.iter().find(|member| member.is_working_master() && !leaves(member));
+        let some_leave = members.iter().filter(leaves).any(|member| member.role == Role::Master);
+        let mut notes = Vec::new();
         let health = match staying {
-            Some(staying) if some_leave => Some(health(staying, sessions).await.map_err(|why| vec![why])?),
+            Some(staying) if some_leave => {
+                let unnamed = members::unnamed(members, &nodes).into_iter();
+                notes.extend(unnamed.map(|node| {
+                    (staying.host, format!("{node} was not named, and keeps masters that leave in its list"))
+                }));
+                Some(health(staying, sessions).await.map_err(|why| vec![why])?)
+            }
             _ => None,
         };
         let wanted = clean::Wanted {
             leaving: leaving.clone(),
             name: options.spec.name.clone(),
-            masters,
+            masters: members::staying(members, &nodes, leaving),
             wait: options.wait,
             snapshot: snapshot(options),
         };
         let plan = clean::plan(members, &nodes, health.as_ref(), &wanted).map_err(|why| vec![why])?;
-        return Ok(Planned { plan, notes: Vec::new() });
+        return Ok(Planned { plan, notes });
     }
     let package = options.package.as_ref().map(|file| &file.package);
     let wanted = check::Wanted { version: options.version, package: package.cloned(), asked };
@@ -253,8 +253,15 @@ async fn plan<T: Transport + 'static>(
     if !members.iter().any(|member| member.role == Role::Master) {
         wrong.push("there is no master; name at least one with --master".to_owned());
     }
-    wrong.extend(unnamed(members, &nodes));
     let is_new = |member: &&Member| member.role == Role::Master && !member.has_joined();
+    if members.iter().any(|member| is_new(&member)) {
+        let unnamed = members::unnamed(members, &nodes).into_iter();
+        wrong.extend(unnamed.map(|node| {
+            format!(
+                "{node} is a node of the cluster and has to learn of the new masters; name it with --node"
+            )
+        }));
+    }
     let mut known_to_etcd = Vec::new();
     if let Some(working) = working
         && members.iter().any(|member| is_new(&member))
@@ -268,7 +275,7 @@ async fn plan<T: Transport + 'static>(
             Err(why) => wrong.push(why),
         }
     }
-    let spec = NodeSpec { masters: masters(members, &nodes), ..options.spec.clone() };
+    let spec = NodeSpec { masters: members::masters(members, &nodes), ..options.spec.clone() };
     let (unfit, warnings) = checks(members, &nodes, &spec, package, sessions, stop).await;
     wrong.extend(unfit);
     let version = options
@@ -292,7 +299,7 @@ async fn plan<T: Transport + 'static>(
         version,
         spec,
         cluster,
-        port: APISERVER,
+        port: members::APISERVER,
         ignore_preflight_errors: options.ignore_preflight_errors.clone(),
         until: RenewRequest::end(Duration::from_millis(asked.1), options.validity),
         wait: options.wait,
@@ -314,7 +321,7 @@ async fn checks<T: Transport + 'static>(
     stop: &Stop,
 ) -> (Vec<String>, Vec<(usize, String)>) {
     let working: Vec<_> = members.iter().filter(|member| member.is_working_master()).cloned().collect();
-    let working = if working.is_empty() { Vec::new() } else { masters(&working, nodes) };
+    let working = if working.is_empty() { Vec::new() } else { members::masters(&working, nodes) };
     let requests = check::requests(members, spec, &working).into_iter();
     let questions = requests.map(|(host, request)| (host, Request::Check(request))).collect();
     let (mut unfit, mut known) = (Vec::new(), Vec::new());
@@ -371,41 +378,6 @@ async fn nodes<T: Transport>(
     }
     // Masters of which none answers are a broken cluster, and no reason to make another one.
     why.map_or(Ok(Vec::new()), Err)
-}
-
-/// Those of the cluster that would not learn of new masters because nobody has named them.
-fn unnamed(members: &[Member], nodes: &[ClusterNode]) -> Vec<String> {
-    let is_new = |member: &Member| member.role == Role::Master && !member.has_joined();
-    if !members.iter().any(is_new) {
-        return Vec::new();
-    }
-    let is_named =
-        |node: &ClusterNode| members.iter().any(|member| member.node(std::slice::from_ref(node)).is_some());
-    let unnamed = nodes.iter().filter(|node| !node.is_master && !is_named(node));
-    unnamed
-        .map(|node| {
-            let address = node.addresses.first().map_or_else(String::new, |address| format!(" ({address})"));
-            format!(
-                "{}{address} is a node of the cluster and has to learn of the new masters; name it with --node",
-                node.name
-            )
-        })
-        .collect()
-}
-
-/// All masters that there will be: those that were named, and those that only the cluster knows.
-fn masters(members: &[Member], nodes: &[ClusterNode]) -> Vec<Master> {
-    let named = members.iter().filter(|member| member.role == Role::Master);
-    let others = nodes.iter().filter(|node| node.is_master);
-    let others =
-        others.filter(|node| !members.iter().any(|member| member.node(std::slice::from_ref(node)).is_some()));
-    let others = others.filter_map(|node| node.addresses.first());
-    let others = others.map(|address| Master::At(SocketAddr::new(*address, APISERVER)));
-    named.map(master).chain(others).collect()
-}
-
-fn master(member: &Member) -> Master {
-    Master::At(SocketAddr::new(member.address, APISERVER))
 }
 
 fn version_of(member: &Member) -> Option<KubernetesVersion> {

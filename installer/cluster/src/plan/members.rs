@@ -1,11 +1,15 @@
 //! Which hosts are what to the cluster, by what they and the cluster say.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use node::api::ClusterNode;
 use node::facts::machine::MachineFacts;
+use node::spec::masters::Master;
 
 use crate::inventory::Role;
+
+/// The port of apiservers.
+pub const APISERVER: u16 = 6443;
 
 /// A host, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,4 +45,33 @@ impl Member {
         let is_own = |address: &IpAddr| *address == self.address || self.facts.addresses.contains(address);
         nodes.iter().find(|node| node.addresses.iter().any(is_own))
     }
+}
+
+/// All masters that there will be: those that were named, and those that only the cluster knows.
+pub fn masters(members: &[Member], nodes: &[ClusterNode]) -> Vec<Master> {
+    staying(members, nodes, &[])
+}
+
+/// The same without hosts that leave, which are given by their places in the inventory.
+pub fn staying(members: &[Member], nodes: &[ClusterNode], leaving: &[usize]) -> Vec<Master> {
+    let named =
+        members.iter().filter(|member| member.role == Role::Master && !leaving.contains(&member.host));
+    let others = nodes.iter().filter(|node| node.is_master && !is_named(members, node));
+    let others = others.filter_map(|node| node.addresses.first().copied());
+    let addresses = named.map(|member| member.address).chain(others);
+    addresses.map(|address| Master::At(SocketAddr::new(address, APISERVER))).collect()
+}
+
+/// The nodes of the cluster, no masters, that nobody has named, for people.
+pub fn unnamed(members: &[Member], nodes: &[ClusterNode]) -> Vec<String> {
+    let unnamed = nodes.iter().filter(|node| !node.is_master && !is_named(members, node));
+    let called = |node: &ClusterNode| match node.addresses.first() {
+        Some(address) => format!("{} ({address})", node.name),
+        None => node.name.clone(),
+    };
+    unnamed.map(called).collect()
+}
+
+fn is_named(members: &[Member], node: &ClusterNode) -> bool {
+    members.iter().any(|member| member.node(std::slice::from_ref(node)).is_some())
 }

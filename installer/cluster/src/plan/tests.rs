@@ -224,6 +224,22 @@ fn leaving(hosts: &[usize], masters: usize) -> clean::Wanted {
     }
 }
 
+/// Three masters and two nodes are a cluster, of which nobody has named the last master and the last node.
+#[test]
+fn who_was_not_named_is_known_by_the_cluster_and_stays() {
+    let all = members(3, 3, 2, 2);
+    let known = nodes(&all);
+    let named = [&all[..2], &all[3..4]].concat();
+    let at = |hosts: &[usize]| -> Vec<_> {
+        hosts.iter().map(|host| Master::At(SocketAddr::new(address(*host), 6443))).collect()
+    };
+    assert_eq!(members::masters(&named, &known), at(&[0, 1, 2]));
+    assert_eq!(members::staying(&named, &known, &[1]), at(&[0, 2]));
+    assert_eq!(members::staying(&all, &known, &[0, 2]), at(&[1]));
+    assert_eq!(members::unnamed(&named, &known), ["host5 (10.0.0.5)"]);
+    assert_eq!(members::unnamed(&all, &known), Vec::<String>::new());
+}
+
 #[test]
 fn a_node_and_a_master_leave() {
     let members = members(3, 3, 2, 2);
