@@ -245,9 +245,8 @@ fn pause(attempt: u32, chance: f64) -> Duration {
 
 fn unreachable(at: SocketAddr, error: &russh::Error) -> Error {
     let why = match error {
-        russh::Error::Disconnect | russh::Error::HUP => {
-            "it ends connections before it says who it is".to_owned()
-        }
+        // A reset, or a plain end: whichever of its packets came first.
+        error if is_reset(error) => "it ends connections before it says who it is".to_owned(),
         russh::Error::Version => "what answers there is no SSH server".to_owned(),
         russh::Error::NoCommonAlgo { kind, theirs, .. } => {
             format!("no {kind:?} algorithm in common; it knows {}", said(&theirs.join(", ")))
