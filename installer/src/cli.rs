@@ -26,7 +26,7 @@ pub(crate) mod prepare;
 pub(crate) mod remote;
 
 use join::JoinArgs;
-use lifecycle::{LifecycleArgs, What};
+use lifecycle::{CleanArgs, LifecycleArgs, What};
 use node::NodeCommand;
 use nodes::{PrepareNodesArgs, ResumeArgs, SetMastersOfNodesArgs, StatusArgs, UndoNodesArgs};
 use pod::PodCommand;
@@ -98,7 +98,7 @@ pub(crate) enum Command {
     Join(Box<LifecycleArgs>),
     /// Take hosts out of a cluster, or all of it away
     #[command(after_help = lifecycle::clean_help())]
-    Clean(Box<LifecycleArgs>),
+    Clean(Box<CleanArgs>),
     /// Whether hosts can be worked with over SSH: login, root's rights, clock, kernel
     #[command(after_help = remote::ping_help())]
     Ping(Box<PingArgs>),
@@ -174,7 +174,7 @@ impl Command {
             Self::Pod { command } => command.asked(),
             Self::Init(args) => return Errand::Done(args.run(What::Init)),
             Self::Join(args) => return Errand::Done(args.run(What::Join)),
-            Self::Clean(args) => return Errand::Done(args.run(What::Clean)),
+            Self::Clean(args) => return Errand::Done(args.run()),
             Self::Ping(args) => return Errand::There(args.request().map(Box::new)),
             Self::Exec(args) => return Errand::There(args.request().map(Box::new)),
             Self::Copy(args) => return Errand::There(args.request().map(Box::new)),

@@ -1,7 +1,7 @@
 //! `init`, `join` and `clean`: all that is typed is understood and read before the first host is asked.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -42,6 +42,14 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
     mistakes.extend(
         check_words(&request.cert_sans, request.repo.as_ref(), None).err().map(|error| error.message),
     );
+    if let Ok(inventory) = &inventory {
+        let is_named = |address: &IpAddr| inventory.hosts.iter().any(|host| host.at.ip() == *address);
+        for address in request.forgotten.iter().filter(|address| is_named(address)) {
+            mistakes.push(format!(
+                "--forget {address}: it is named as a host as well, and would be spoken with; leave it out there"
+            ));
+        }
+    }
     if what == What::Clean && request.package.is_given() {
         mistakes.push("--pkg-url: nothing is put on hosts that leave; leave it out".to_owned());
     }
@@ -102,9 +110,15 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
         What::Init => Purpose::Init(options),
         What::Join => Purpose::Join(options),
         What::Clean => {
-            let leaves = |at: &SocketAddr| limited.hosts.iter().any(|host| host.at == *at);
+            // Whoever only wants a host forgotten wants the others to stay.
+            let is_asked = has_limit || request.forgotten.is_empty();
+            let leaves = |at: &SocketAddr| is_asked && limited.hosts.iter().any(|host| host.at == *at);
             let places = inventory.hosts.iter().enumerate().filter(|(_, host)| leaves(&host.at));
-            Purpose::Clean { leaving: places.map(|(place, _)| place).collect(), options }
+            Purpose::Clean {
+                leaving: places.map(|(place, _)| place).collect(),
+                forgotten: request.forgotten,
+                options,
+            }
         }
     };
     let reporter = Rc::new(RefCell::new(reporter));

@@ -175,6 +175,13 @@ fn a_cluster_is_made_mended_and_taken_away() {
     assert!(calls.contains("etcdctl snapshot save\netcdctl member remove 3\nkubectl delete node"), "{calls}");
     assert_eq!(stage.calls(2), "kubeadm reset --force\n");
     assert_eq!(stage.calls(1), "");
+    // One that never comes back is not spoken with; those that are named stay.
+    let forget = ["clean", "--yes", "--master", "10.9.1.1-10.9.1.2", "--forget", "10.9.1.3"];
+    expect(&stage.run_alone(&forget), 0, "done in ");
+    let calls = stage.calls(0);
+    assert!(calls.contains("etcdctl snapshot save\netcdctl member remove 3\nkubectl delete node"), "{calls}");
+    assert_eq!((stage.calls(1), stage.calls(2)), (String::new(), String::new()));
+    expect(&stage.run(&["clean", "--yes", "--forget", "10.9.1.3"]), 2, "it is named as a host as well");
     let gone = stage.run(&["clean", "--yes"]);
     expect(&gone, 0, "done in ");
     for host in 0..2 {

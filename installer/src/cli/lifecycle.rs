@@ -1,5 +1,6 @@
 //! `lvscare-installer init`, `join` and `clean`: a whole cluster from one machine.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ the masters that stay before a master goes, and etcd's majority is kept.
 Examples:
   One node of a cluster:
     lvscare-installer clean --master 10.0.0.1-10.0.0.3 --node 10.0.1.40 --limit 10.0.1.40
+  A master that has burned down:
+    lvscare-installer clean --master 10.0.0.1-10.0.0.2 --node 10.0.1.1-10.0.1.40 --forget 10.0.0.3
   The whole cluster:
     lvscare-installer clean --master 10.0.0.1-10.0.0.3 --node 10.0.1.1-10.0.1.40";
 
@@ -128,6 +131,24 @@ pub(crate) struct RunArgs {
     output: Output,
 }
 
+/// `lvscare-installer clean`.
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// A host that never comes back, by the address that its cluster knows: it is not spoken with, and its member of etcd and its
+    /// node go. Those that are named stay then, but for those of --limit
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    forget: Vec<IpAddr>,
+    #[command(flatten)]
+    lifecycle: LifecycleArgs,
+}
+
+impl CleanArgs {
+    /// Does it.
+    pub(crate) fn run(self) -> Exit {
+        self.lifecycle.run_with(What::Clean, self.forget)
+    }
+}
+
 /// `lvscare-installer init`, `join` or `clean`.
 #[derive(Debug, Args)]
 pub(crate) struct LifecycleArgs {
@@ -156,6 +177,7 @@ pub(crate) enum What {
 /// All of it, as typed.
 pub(crate) struct LifecycleRequest {
     pub(crate) what: What,
+    pub(crate) forgotten: Vec<IpAddr>,
     pub(crate) words: Words,
     pub(crate) login: Login,
     pub(crate) output: Output,
@@ -187,7 +209,11 @@ impl What {
 impl LifecycleArgs {
     /// Does it.
     pub(crate) fn run(self, what: What) -> Exit {
-        match self.request(what) {
+        self.run_with(what, Vec::new())
+    }
+
+    fn run_with(self, what: What, forgotten: Vec<IpAddr>) -> Exit {
+        match self.request(what, forgotten) {
             Ok(request) => lifecycle::run(request),
             Err(Failure { exit, message }) => {
                 refuse(&message);
@@ -196,7 +222,7 @@ impl LifecycleArgs {
         }
     }
 
-    fn request(self, what: What) -> Result<LifecycleRequest, Failure> {
+    fn request(self, what: What, forgotten: Vec<IpAddr>) -> Result<LifecycleRequest, Failure> {
         let (cluster, run) = (self.cluster, self.run);
         let (targets, file) = self.targets.with_file()?;
         let ranges = RangeArgs { service_cidr: cluster.service_cidr, pod_cidr: cluster.pod_cidr };
@@ -205,6 +231,7 @@ impl LifecycleArgs {
         let (words, login) = targets.words_and_login();
         Ok(LifecycleRequest {
             what,
+            forgotten,
             words,
             login,
             output: run.output,

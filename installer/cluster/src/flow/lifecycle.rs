@@ -42,6 +42,8 @@ pub enum Purpose {
     Clean {
         /// Which.
         leaving: Vec<usize>,
+        /// Those that never come back, by their addresses, which the inventory has not.
+        forgotten: Vec<IpAddr>,
         /// What was typed of the cluster.
         options: Options,
     },
@@ -214,14 +216,23 @@ async fn plan<T: Transport + 'static>(
 ) -> Result<Planned, Vec<String>> {
     let options = purpose.options();
     let nodes = nodes(members, sessions).await.map_err(|why| vec![why])?;
-    if let Purpose::Clean { leaving, .. } = purpose {
+    if let Purpose::Clean { leaving, forgotten, .. } = purpose {
         let leaves = |member: &&Member| leaving.contains(&member.host);
         let staying = members.iter().find(|member| member.is_working_master() && !leaves(member));
-        let some_leave = members.iter().filter(leaves).any(|member| member.role == Role::Master);
+        if staying.is_none() && !forgotten.is_empty() {
+            let text = "none of the masters that were named works and stays, so that nobody can forget a host; name one \
+                        with --master";
+            return Err(vec![text.to_owned()]);
+        }
+        let some_leave =
+            !forgotten.is_empty() || members.iter().filter(leaves).any(|member| member.role == Role::Master);
+        let is_forgotten =
+            |node: &ClusterNode| node.addresses.iter().any(|address| forgotten.contains(address));
+        let known: Vec<_> = nodes.iter().filter(|node| !is_forgotten(node)).cloned().collect();
         let mut notes = Vec::new();
         let health = match staying {
             Some(staying) if some_leave => {
-                let unnamed = members::unnamed(members, &nodes).into_iter();
+                let unnamed = members::unnamed(members, &known).into_iter();
                 notes.extend(unnamed.map(|node| {
                     (staying.host, format!("{node} was not named, and keeps masters that leave in its list"))
                 }));
@@ -231,8 +242,9 @@ async fn plan<T: Transport + 'static>(
         };
         let wanted = clean::Wanted {
             leaving: leaving.clone(),
+            forgotten: forgotten.clone(),
             name: options.spec.name.clone(),
-            masters: members::staying(members, &nodes, leaving),
+            masters: members::staying(members, &known, leaving),
             wait: options.wait,
             snapshot: snapshot(options),
         };

@@ -21,6 +21,8 @@ const DRAIN: Duration = Duration::from_secs(120);
 pub struct Wanted {
     /// All hosts that leave, by their place in the inventory.
     pub leaving: Vec<usize>,
+    /// Those that never come back and are spoken with no more.
+    pub forgotten: Vec<IpAddr>,
     /// The name by which clients call the virtual server.
     pub name: String,
     /// The masters that stay.
@@ -45,10 +47,23 @@ pub fn plan(
     let masters: Vec<_> = members.iter().filter(of(Role::Master)).filter(leaves).collect();
     let mut plan = Plan::default();
     // The first of them was the first to come, and what others need longest.
-    let last_first: Vec<IpAddr> = masters.iter().rev().map(|member| member.address).collect();
+    let last_first = masters.iter().rev().map(|member| member.address);
+    let all_leaving: Vec<IpAddr> = wanted.forgotten.iter().copied().chain(last_first).collect();
     if let (Some(_), Some(health)) = (staying, health) {
-        etcd::shrinks(health, &last_first)?;
+        etcd::shrinks(health, &all_leaving)?;
     }
+    let forgotten_nodes: Vec<_> = wanted
+        .forgotten
+        .iter()
+        .filter_map(|address| nodes.iter().find(|node| node.addresses.contains(address)))
+        .collect();
+    let is_member = |address: &IpAddr| {
+        health.is_some_and(|health| health.members.iter().any(|member| member.is_at(*address)))
+    };
+    let forgotten_masters: Vec<_> = wanted.forgotten.iter().filter(|address| is_member(address)).collect();
+    let masters_go = !masters.is_empty()
+        || !forgotten_masters.is_empty()
+        || forgotten_nodes.iter().any(|node| node.is_master);
     if let Some(staying) = staying {
         let drains = members.iter().filter(leaves).filter_map(|member| member.node(nodes));
         let drains = drains.map(|node| {
@@ -61,7 +76,7 @@ pub fn plan(
             OnFailure::LeaveHost,
             [(staying.host, drains.collect())],
         );
-        if !masters.is_empty() {
+        if masters_go {
             // Before they are gone, or nodes would knock at closed doors.
             let told =
                 members.iter().filter(of(Role::Node)).filter(|member| !leaves(member) && member.has_joined());
@@ -69,6 +84,12 @@ pub fn plan(
                 (member.host, vec![Step::Run(set_masters_request(wanted.masters.clone(), wanted.wait))])
             });
             plan.add("masters that stay, told to nodes", Order::Parallel, OnFailure::StopAll, told);
+        }
+        if !forgotten_masters.is_empty() {
+            let mut steps = vec![join::save(&wanted.snapshot)];
+            let removed = forgotten_masters.iter().map(|address| Request::EtcdRemove { address: **address });
+            steps.extend(removed.map(Step::Run));
+            plan.add("etcd forgets them", Order::Serial, OnFailure::StopAll, [(staying.host, steps)]);
         }
     }
     let nodes_leave = members.iter().filter(of(Role::Node)).filter(leaves);
@@ -79,7 +100,8 @@ pub fn plan(
         let mut steps = Vec::new();
         if let Some(staying) = staying {
             // A member counts until it is removed, and one that is reset first would leave two of three with no third.
-            let mut before = if index == 0 { vec![join::save(&wanted.snapshot)] } else { Vec::new() };
+            let is_saved = index > 0 || !forgotten_masters.is_empty();
+            let mut before = if is_saved { Vec::new() } else { vec![join::save(&wanted.snapshot)] };
             before.push(Step::Run(Request::EtcdRemove { address: member.address }));
             work.push((staying.host, before));
             // Its own apiserver has no etcd any more, and kubeadm asks one.
@@ -96,6 +118,7 @@ pub fn plan(
     if let Some(staying) = staying {
         let gone = members.iter().filter(leaves).filter_map(|member| member.node(nodes));
         let gone = gone
+            .chain(forgotten_nodes)
             .map(|node| Step::Run(Request::Cluster(ClusterRequest::DeleteNode { node: node.name.clone() })));
         plan.add(
             "the cluster forgets them",

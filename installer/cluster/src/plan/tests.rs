@@ -217,6 +217,7 @@ fn nodes(members: &[Member]) -> Vec<ClusterNode> {
 fn leaving(hosts: &[usize], masters: usize) -> clean::Wanted {
     clean::Wanted {
         leaving: hosts.to_vec(),
+        forgotten: Vec::new(),
         name: "apiserver.cluster.local".to_owned(),
         masters: wanted(masters).spec.masters,
         wait: Duration::from_secs(60),
@@ -272,6 +273,46 @@ the cluster forgets them
     delete the node host4
 ",
     );
+}
+
+#[test]
+fn a_master_that_never_comes_back_is_forgotten_by_all() {
+    // The second master is not spoken with: only its cluster knows of it.
+    let mut members = members(3, 3, 1, 1);
+    let nodes = nodes(&members);
+    members.remove(1);
+    let member = |host: usize, trouble: Option<&str>| EtcdMember {
+        name: format!("host{}", host + 1),
+        peer_urls: vec![format!("https://{}:2380", address(host))],
+        trouble: trouble.map(str::to_owned),
+        ..EtcdMember::default()
+    };
+    let mut health =
+        EtcdHealth { members: vec![member(0, None), member(1, Some("silent")), member(2, None)] };
+    let wanted = clean::Wanted { forgotten: vec![address(1)], ..leaving(&[], 2) };
+    shows(
+        &clean::plan(&members, &nodes, Some(&health), &wanted).unwrap(),
+        "
+masters that stay, told to nodes
+  10.0.0.4
+    know 2 masters
+etcd forgets them
+  10.0.0.1
+    save etcd to /var/lib/lvscare-installer/etcd-run.db
+    let 10.0.0.2 be no member of etcd
+the cluster forgets them
+  10.0.0.1
+    delete the node host2
+",
+    );
+    // A node is no member, and nobody has to learn of it.
+    let wanted = clean::Wanted { forgotten: vec![address(3)], ..leaving(&[], 3) };
+    let plan = clean::plan(&members[..2], &nodes, Some(&health), &wanted).unwrap();
+    shows(&plan, "\nthe cluster forgets them\n  10.0.0.1\n    delete the node host4\n");
+    health.members[2].trouble = Some("silent".to_owned());
+    let wanted = clean::Wanted { forgotten: vec![address(1)], ..leaving(&[], 2) };
+    let refused = clean::plan(&members, &nodes, Some(&health), &wanted).unwrap_err();
+    assert!(refused.contains("etcd has no majority"), "{refused}");
 }
 
 #[test]

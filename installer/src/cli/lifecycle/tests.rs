@@ -66,9 +66,9 @@ fn request(line: &str) -> LifecycleRequest {
     let line = line.replace("\\\n", " ");
     let words = std::iter::once("lvscare-installer").chain(line.split_whitespace());
     match Cli::try_parse_from(words).unwrap().command {
-        Command::Init(args) => args.request(What::Init),
-        Command::Join(args) => args.request(What::Join),
-        Command::Clean(args) => args.request(What::Clean),
+        Command::Init(args) => args.request(What::Init, Vec::new()),
+        Command::Join(args) => args.request(What::Join, Vec::new()),
+        Command::Clean(args) => args.lifecycle.request(What::Clean, args.forget),
         other => panic!("{other:?}"),
     }
     .unwrap()
@@ -162,6 +162,7 @@ fn what_was_typed_for_sealos_is_understood_and_planned() {
     let clean = request(CLEAN);
     let wanted = clean::Wanted {
         leaving: vec![0, 1, 2, 3],
+        forgotten: Vec::new(),
         name: clean.spec.name.clone(),
         masters: Vec::new(),
         wait: Duration::ZERO,
