@@ -217,39 +217,7 @@ async fn plan<T: Transport + 'static>(
     let options = purpose.options();
     let nodes = nodes(members, sessions).await.map_err(|why| vec![why])?;
     if let Purpose::Clean { leaving, forgotten, .. } = purpose {
-        let leaves = |member: &&Member| leaving.contains(&member.host);
-        let staying = members.iter().find(|member| member.is_working_master() && !leaves(member));
-        if staying.is_none() && !forgotten.is_empty() {
-            let text = "none of the masters that were named works and stays, so that nobody can forget a host; name one \
-                        with --master";
-            return Err(vec![text.to_owned()]);
-        }
-        let some_leave =
-            !forgotten.is_empty() || members.iter().filter(leaves).any(|member| member.role == Role::Master);
-        let is_forgotten =
-            |node: &ClusterNode| node.addresses.iter().any(|address| forgotten.contains(address));
-        let known: Vec<_> = nodes.iter().filter(|node| !is_forgotten(node)).cloned().collect();
-        let mut notes = Vec::new();
-        let health = match staying {
-            Some(staying) if some_leave => {
-                let unnamed = members::unnamed(members, &known).into_iter();
-                notes.extend(unnamed.map(|node| {
-                    (staying.host, format!("{node} was not named, and keeps masters that leave in its list"))
-                }));
-                Some(health(staying, sessions).await.map_err(|why| vec![why])?)
-            }
-            _ => None,
-        };
-        let wanted = clean::Wanted {
-            leaving: leaving.clone(),
-            forgotten: forgotten.clone(),
-            name: options.spec.name.clone(),
-            masters: members::staying(members, &known, leaving),
-            wait: options.wait,
-            snapshot: snapshot(options),
-        };
-        let plan = clean::plan(members, &nodes, health.as_ref(), &wanted).map_err(|why| vec![why])?;
-        return Ok(Planned { plan, notes });
+        return leave(options, members, &nodes, leaving, forgotten, sessions).await.map_err(|why| vec![why]);
     }
     let package = options.package.as_ref().map(|file| &file.package);
     let wanted = check::Wanted { version: options.version, package: package.cloned(), asked };
@@ -321,6 +289,49 @@ async fn plan<T: Transport + 'static>(
         package: package.cloned(),
     };
     Ok(Planned { plan: join::plan(members, &wanted), notes: warnings })
+}
+
+/// What will be done so that hosts leave, or why a cluster would be lost.
+async fn leave<T: Transport>(
+    options: &Options,
+    members: &[Member],
+    nodes: &[ClusterNode],
+    leaving: &[usize],
+    forgotten: &[IpAddr],
+    sessions: &mut [Option<Session<T>>],
+) -> Result<Planned, String> {
+    let leaves = |member: &&Member| leaving.contains(&member.host);
+    let staying = members.iter().find(|member| member.is_working_master() && !leaves(member));
+    if staying.is_none() && !forgotten.is_empty() {
+        let text = "none of the masters that were named works and stays, so that nobody can forget a host; name one \
+                    with --master";
+        return Err(text.to_owned());
+    }
+    let some_leave =
+        !forgotten.is_empty() || members.iter().filter(leaves).any(|member| member.role == Role::Master);
+    let is_forgotten = |node: &ClusterNode| node.addresses.iter().any(|address| forgotten.contains(address));
+    let known: Vec<_> = nodes.iter().filter(|node| !is_forgotten(node)).cloned().collect();
+    let mut told = Vec::new();
+    let health = match staying {
+        Some(staying) if some_leave => {
+            let unnamed = members::unnamed(members, &known).into_iter();
+            told.extend(unnamed.map(|node| {
+                (staying.host, format!("{node} was not named, and keeps masters that leave in its list"))
+            }));
+            Some(health(staying, sessions).await?)
+        }
+        _ => None,
+    };
+    let wanted = clean::Wanted {
+        leaving: leaving.to_vec(),
+        forgotten: forgotten.to_vec(),
+        name: options.spec.name.clone(),
+        masters: members::staying(members, &known, leaving),
+        wait: options.wait,
+        snapshot: snapshot(options),
+    };
+    let plan = clean::plan(members, nodes, health.as_ref(), &wanted)?;
+    Ok(Planned { plan, notes: told })
 }
 
 /// What hosts that are to join find on themselves: what is in the way of it, and what people should know of which.
