@@ -28,31 +28,9 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
     let words = Words { limit: Vec::new(), ..request.words.clone() };
     let limited = Inventory::new(&request.words);
     let inventory = Inventory::new(&words);
-    let mut mistakes = Vec::new();
     let (what, has_limit) = (request.what, !request.words.limit.is_empty());
-    if has_limit && what != What::Clean {
-        mistakes.push("--limit: all hosts of a cluster are needed to make it; leave it out".to_owned());
-    }
-    mistakes.extend(limited.as_ref().err().cloned().unwrap_or_default());
-    if mistakes.is_empty()
-        && let Ok(inventory) = &inventory
-    {
-        mistakes.extend(check(inventory, &request.spec));
-    }
-    mistakes.extend(
-        check_words(&request.cert_sans, request.repo.as_ref(), None).err().map(|error| error.message),
-    );
-    if let Ok(inventory) = &inventory {
-        let is_named = |address: &IpAddr| inventory.hosts.iter().any(|host| host.at.ip() == *address);
-        for address in request.forgotten.iter().filter(|address| is_named(address)) {
-            mistakes.push(format!(
-                "--forget {address}: it is named as a host as well, and would be spoken with; leave it out there"
-            ));
-        }
-    }
-    if what == What::Clean && request.package.is_given() {
-        mistakes.push("--pkg-url: nothing is put on hosts that leave; leave it out".to_owned());
-    }
+    let mut mistakes = limited.as_ref().err().cloned().unwrap_or_default();
+    mistakes.extend(mistakes_of(&request, inventory.as_ref().ok(), has_limit));
     let template = request.kubeadm_config.as_deref().map(|path| {
         read(path)
             .map_err(|error| mistakes.push(format!("--kubeadm-config {}: {error}", path.display())))
@@ -135,6 +113,29 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
     };
     reporter.close(exit);
     exit
+}
+
+/// What was typed and cannot be meant.
+fn mistakes_of(request: &LifecycleRequest, inventory: Option<&Inventory>, has_limit: bool) -> Vec<String> {
+    let is_clean = request.what == What::Clean;
+    let mut mistakes = Vec::new();
+    if has_limit && !is_clean {
+        mistakes.push("--limit: all hosts of a cluster are needed to make it; leave it out".to_owned());
+    }
+    let words = check_words(&request.cert_sans, request.repo.as_ref(), None);
+    mistakes.extend(words.err().map(|error| error.message));
+    if is_clean && request.package.is_given() {
+        mistakes.push("--pkg-url: nothing is put on hosts that leave; leave it out".to_owned());
+    }
+    let Some(inventory) = inventory else { return mistakes };
+    mistakes.extend(check(inventory, &request.spec));
+    let is_named = |address: &&IpAddr| inventory.hosts.iter().any(|host| host.at.ip() == **address);
+    mistakes.extend(request.forgotten.iter().filter(is_named).map(|address| {
+        format!(
+            "--forget {address}: it is named as a host as well, and would be spoken with; leave it out there"
+        )
+    }));
+    mistakes
 }
 
 /// What each node shall have must be possible with these masters.
