@@ -132,7 +132,8 @@ impl Stage {
                 fs::write(host.path("/root/is-node"), "").unwrap();
                 continue;
             }
-            let etcd = "cp /bin/sleep /usr/local/bin/etcd; setsid -f /usr/local/bin/etcd infinity </dev/null >/dev/null 2>&1";
+            // A shell by that name: busybox's sleep goes by what it is called, and its setsid waits.
+            let etcd = "setsid bash -c \"exec -a etcd bash -c 'sleep infinity; :' infinity\" </dev/null >/dev/null 2>&1 &";
             host.check(&["/bin/sh", "-c", etcd]);
             let identity = pki.apiserver(&format!("m{number}"), &[host.address]).unwrap();
             let options = Options {
