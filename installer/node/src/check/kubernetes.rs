@@ -65,8 +65,11 @@ pub fn ports(facts: &Facts) -> Vec<Finding> {
             });
         }
     };
+    // A daemon that has just been started listens before it answers.
+    let is_starting = facts.doctor.guards.iter().any(|guard| guard.name == "lvscare");
     if let Some(listen) = facts.listen
         && !matches!(facts.doctor.daemon, Daemon::Seen { .. })
+        && !is_starting
     {
         taken(listen.port(), "lvscare", Severity::Error);
     }

@@ -3,6 +3,7 @@ use lvscare::doctor::facts::certificate::Certificate;
 use lvscare::doctor::facts::cluster::Cluster;
 use lvscare::doctor::facts::daemon::Daemon;
 use lvscare::doctor::facts::node::Node;
+use lvscare::doctor::facts::process::Guard;
 use lvscare::doctor::facts::table::Table;
 use lvscare::doctor::facts::visit::{Answer, Visit};
 use lvscare::doctor::{facts as doctor, render};
@@ -112,6 +113,15 @@ fn a_master_is_its_own_way_and_needs_no_ipvs() {
     let master = |facts: &mut Facts| (facts.ipvs, facts.has_rules) = (Some(false), false);
     assert_eq!(found(master), []);
     assert_eq!(found(|facts| facts.ipvs = Some(false)), [("kernel-parts".to_owned(), Severity::Error)]);
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_yet_is_no_stranger_at_its_port() {
+    let mut facts = bare();
+    facts.listening = [10261].into();
+    assert!(kubernetes::ports(&facts).iter().any(|finding| finding.severity == Severity::Error));
+    facts.doctor.guards.push(Guard { name: "lvscare".into(), id: 7, place: "process 7".into() });
+    assert!(kubernetes::ports(&facts).iter().all(|finding| finding.severity == Severity::Ok));
 }
 
 #[test]
