@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cluster::flow::lifecycle::{self, Ended, Options, Purpose};
 use cluster::inventory::{Inventory, Role, Words};
+use cluster::plan::members::APISERVER;
 use cluster::remote::transfer::Source;
 use lvscare::exit::{Exit, Failure};
 use node::spec::masters::Master;
@@ -24,7 +25,7 @@ use crate::run_log::RunLog;
 const WAIT: Duration = Duration::from_secs(120);
 
 /// Does it.
-pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
+pub(crate) fn run(request: LifecycleRequest) -> Exit {
     let words = Words { limit: Vec::new(), ..request.words.clone() };
     let limited = Inventory::new(&request.words);
     let inventory = Inventory::new(&words);
@@ -69,7 +70,6 @@ pub(crate) fn run(mut request: LifecycleRequest) -> Exit {
     for note in &notes {
         reporter.warn(note);
     }
-    request.spec.masters = masters(&inventory);
     let options = Options {
         spec: request.spec,
         version: request.version,
@@ -150,7 +150,7 @@ fn check(inventory: &Inventory, spec: &NodeSpec) -> Option<String> {
 
 fn masters(inventory: &Inventory) -> Vec<Master> {
     let masters = inventory.hosts.iter().filter(|host| host.role == Some(Role::Master));
-    masters.map(|host| Master::At(SocketAddr::new(host.at.ip(), 6443))).collect()
+    masters.map(|host| Master::At(SocketAddr::new(host.at.ip(), APISERVER))).collect()
 }
 
 /// Of this run: runs of one second on one machine are told apart by the process.

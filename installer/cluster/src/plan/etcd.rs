@@ -24,8 +24,7 @@ pub fn shrinks(health: &EtcdHealth, leaving: &[IpAddr]) -> Result<(), String> {
     let troubles: Vec<_> = members.iter().copied().filter_map(trouble).collect();
     let has_majority = |members: &[&EtcdMember]| {
         let voters = members.iter().filter(|member| !member.is_learner);
-        let well = voters.clone().filter(|member| member.trouble.is_none()).count();
-        well * 2 > voters.count()
+        members_well(voters.clone().copied()) * 2 > voters.count()
     };
     for address in leaving {
         // They have to agree that it goes, and to go on afterwards.
@@ -39,15 +38,15 @@ pub fn shrinks(health: &EtcdHealth, leaving: &[IpAddr]) -> Result<(), String> {
             return Err(format!(
                 "of {all} members of etcd {} are well{troubles}; without that of {address} etcd has no majority, and the \
                  cluster would stand still; mend the others first",
-                all - troubles_of(health)
+                members_well(&health.members)
             ));
         }
     }
     Ok(())
 }
 
-fn troubles_of(health: &EtcdHealth) -> usize {
-    health.members.iter().filter(|member| member.trouble.is_some()).count()
+fn members_well<'a>(members: impl IntoIterator<Item = &'a EtcdMember>) -> usize {
+    members.into_iter().filter(|member| member.trouble.is_none()).count()
 }
 
 fn trouble(member: &EtcdMember) -> Option<String> {

@@ -4,6 +4,7 @@ use lvscare::doctor::facts::daemon::Daemon;
 use lvscare::doctor::{Finding, Severity};
 
 use crate::facts::cluster::Learned;
+use crate::facts::guard;
 use crate::facts::host::Facts;
 use crate::spec::version::KubernetesVersion;
 
@@ -66,10 +67,9 @@ pub fn ports(facts: &Facts) -> Vec<Finding> {
         }
     };
     // A daemon that has just been started listens before it answers.
-    let is_starting = facts.doctor.guards.iter().any(|guard| guard.name == "lvscare");
     if let Some(listen) = facts.listen
         && !matches!(facts.doctor.daemon, Daemon::Seen { .. })
-        && !is_starting
+        && !guard::runs(&facts.doctor)
     {
         taken(listen.port(), "lvscare", Severity::Error);
     }

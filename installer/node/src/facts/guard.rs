@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lvscare::doctor::facts::{Asked, Scope};
+use lvscare::doctor::facts::{Asked, Facts, Scope};
 
 use crate::machine::Machine;
 
@@ -35,5 +35,10 @@ fn is_running<M: Machine>(machine: &mut M, at: SocketAddr) -> bool {
         authority: None,
     };
     let facts = machine.doctor(&asked);
-    facts.is_ok_and(|facts| facts.guards.iter().any(|guard| guard.name == "lvscare"))
+    facts.is_ok_and(|facts| runs(&facts))
+}
+
+/// Whether a daemon is among the processes that were seen, be it that it answers or not.
+pub fn runs(facts: &Facts) -> bool {
+    facts.guards.iter().any(|guard| guard.name == "lvscare")
 }
